@@ -1,0 +1,45 @@
+"""jaxnn: the deep-learning course as a fast, verified, functional toolkit in JAX.
+
+There is one pure step, `(state, batch) -> (state, metrics)`, and everything else is a transformation of it.
+Subpackages are imported on first use, so that `import jaxnn` touches no device and costs next to nothing:
+
+>>> import jaxnn
+>>> jaxnn.models.LeNet5.__name__
+'LeNet5'
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from jaxnn.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from jaxnn import (
+        data,
+        diagnostics,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        optimizers,
+        preprocessing,
+        runs,
+        schedules,
+        training,
+    )
+
+_SUBMODULES = frozenset(
+    "activations data diagnostics initializers layers losses metrics models optimizers preprocessing runs schedules"
+    " training".split()
+)
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"jaxnn.{name}")
+    raise AttributeError(f"module 'jaxnn' has no attribute {name!r}; it has {', '.join(sorted(_SUBMODULES))}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES})

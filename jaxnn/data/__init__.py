@@ -1,0 +1,24 @@
+"""Datasets as NumPy arrays on the host. Nothing here imports jax.
+
+The contract: a `Dataset` has two splits, `train` and `test`; a split is a dict of arrays of one length n,
+
+    image   uint8 (n, height, width, channels)    NHWC, the pixels as published, 0 to 255
+    label   int32 (n,)                            an index into `classes`
+
+and the dataset says what they mean: `classes`, `mean` and `std` (per channel, over the training pixels scaled to
+[0, 1]), `licence` and `source`. So `(image / 255 - mean) / std` is standardized. Loaded arrays are read-only: they may
+be shared, never altered.
+
+    load("mnist")           packaged, 60 000 + 10 000 handwritten digits, needs no network
+    load("fashion_mnist")   the same layout, clothes; from a local folder or downloaded
+    load("cifar10")         50 000 + 10 000 colour photographs, 32 x 32; from a local folder or downloaded
+
+A file is used only if its sha256 is the published one; what is damaged is refused, never read as far as it goes.
+"""
+
+from jaxnn.data.cifar import read_cifar10 as read_cifar10
+from jaxnn.data.datasets import Dataset as Dataset
+from jaxnn.data.datasets import load as load
+from jaxnn.data.datasets import subset as subset
+from jaxnn.data.download import fetch as fetch
+from jaxnn.data.idx import read_idx as read_idx

@@ -1,0 +1,50 @@
+"""The binary version of CIFAR-10: records of 3073 bytes: a label, then the planes R, G, B of 32 x 32 pixels by rows.
+
+Krizhevsky, "Learning multiple layers of features from tiny images" (2009), https://www.cs.toronto.edu/~kriz/cifar.html.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+_SIDE, _CHANNELS, _CLASSES = 32, 3, 10
+_RECORD = 1 + _CHANNELS * _SIDE * _SIDE
+
+
+def read_cifar10(source: str | PathLike | bytes) -> dict[str, np.ndarray]:
+    """Read the images and labels of a batch in CIFAR-10's binary layout.
+
+    Args:
+        source: the path of a batch file, or the bytes of one or of several joined.
+
+    Returns:
+        A split: `image` uint8 (n, 32, 32, 3), the planes interleaved into pixels, and `label` int32 (n,).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is empty, is no whole number of records, or holds a label above 9.
+
+    >>> split = read_cifar10(bytes([7]) + bytes(1024) + bytes([9]) * 1024 + bytes([255]) * 1024)
+    >>> split["label"], split["image"][0, 31, 31]
+    (array([7], dtype=int32), array([  0,   9, 255], dtype=uint8))
+    """
+    name, content = (
+        ("bytes", source)
+        if isinstance(source, (bytes, bytearray, memoryview))
+        else (str(source), Path(source).read_bytes())
+    )
+    if not len(content) or len(content) % _RECORD:
+        raise _damaged(name, f"one or more records of {_RECORD} bytes", f"{len(content)} bytes")
+    records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)
+    label, planes = records[:, 0].astype(np.int32), records[:, 1:].reshape(-1, _CHANNELS, _SIDE, _SIDE)
+    if label.max() >= _CLASSES:
+        raise _damaged(name, f"labels from 0 to {_CLASSES - 1}", f"label {label.max()} in record {label.argmax()}")
+    return {"image": np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), "label": label}
+
+
+def _damaged(name: str, expected: str, received: str) -> ValueError:
+    return ValueError(
+        f"{name} is no CIFAR-10 batch: expected {expected}; received {received}. "
+        "Delete it and fetch it again from its source."
+    )

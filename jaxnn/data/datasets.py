@@ -1,0 +1,159 @@
+"""Datasets by name: found in a folder or downloaded, verified, read.
+
+Where the files are looked for, in this order:
+
+1. the argument `folder` of `load`, and nowhere else if it is given: there, or in its subfolder with the dataset's name
+2. $JAXNN_DATA/NAME
+3. ~/.cache/jaxnn/NAME
+4. where a distribution keeps them (/usr/share/datasets/fashion-mnist)
+
+and if they are nowhere, they are downloaded to the first of these. MNIST is packaged and needs none of this.
+"""
+
+import dataclasses
+import hashlib
+import os
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from jaxnn.data.download import alone, extract, fetch
+from jaxnn.data.idx import unpack_idx
+from jaxnn.data.sources import SOURCES, Source
+from jaxnn.naming import unknown
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+    """Two splits of named arrays, and what they mean; see `jaxnn.data` for the contract.
+
+    Raises:
+        ValueError: the fields of a split differ in length.
+    """
+
+    name: str
+    train: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    test: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    licence: str
+    source: str
+
+    def __post_init__(self):
+        for name, split in (("train", self.train), ("test", self.test)):
+            lengths = {field: len(array) for field, array in split.items()}
+            if len(set(lengths.values())) > 1:
+                raise ValueError(
+                    f"the fields of `{name}` must have one length; received {lengths}. Is a label missing?"
+                )
+
+
+def load(name: str, *, folder: str | PathLike | None = None) -> Dataset:
+    """Load a dataset: "mnist" (packaged), "fashion_mnist" or "cifar10" (from a local folder, else downloaded).
+
+    Args:
+        name: a name of the table `jaxnn.data.sources.SOURCES`.
+        folder: where its files lie, or are to be put; None searches the places listed in `jaxnn.data.datasets`.
+
+    Returns:
+        The dataset, its arrays read-only.
+
+    Raises:
+        ValueError: the name is unknown, or a file is damaged or altered (its sha256 is not the published one).
+        FileNotFoundError: `folder` is missing, or lacks the files of a dataset that is not downloaded.
+        OSError: no mirror could be reached.
+
+    >>> mnist = load("mnist")
+    >>> mnist.train["image"].shape, mnist.test["label"][:5]
+    ((60000, 28, 28, 1), array([7, 2, 1, 0, 4], dtype=int32))
+    >>> load("minst")
+    Traceback (most recent call last):
+    ValueError: unknown dataset 'minst'; did you mean 'mnist'? Known: cifar10, fashion_mnist, mnist
+    """
+    if name not in SOURCES:
+        raise unknown("dataset", name, SOURCES)
+    source = SOURCES[name]
+    place = _find(name, source, folder)
+    train, test = source.read({file: _read(place / file, sha256) for file, sha256 in source.contents.items()})
+    for array in (*train.values(), *test.values()):
+        array.setflags(write=False)
+    return Dataset(name, train, test, source.classes, source.mean, source.std, source.licence, source.page)
+
+
+def subset(dataset: Dataset, *, train: int | None = None, test: int | None = None) -> Dataset:
+    """Keep the first `train` training and the first `test` test examples; None keeps all. Nothing is copied.
+
+    Raises:
+        ValueError: a number is below 1 or above the number of examples there are.
+
+    >>> small = subset(load("mnist"), train=100)
+    >>> small.train["label"].shape, small.test["label"].shape
+    ((100,), (10000,))
+    """
+    return dataclasses.replace(
+        dataset, train=_first(dataset.train, train, "train"), test=_first(dataset.test, test, "test")
+    )
+
+
+def _first(split: dict[str, np.ndarray], n: int | None, name: str) -> dict[str, np.ndarray]:
+    if n is None:
+        return split
+    size = len(next(iter(split.values())))
+    if not 1 <= n <= size:
+        raise ValueError(f"`{name}` must be 1 to {size}, the examples there are; received {n}. None keeps them all.")
+    return {field: array[:n] for field, array in split.items()}
+
+
+def _find(name: str, source: Source, folder: str | PathLike | None) -> Path:
+    """Return a folder that holds every file of the dataset, downloading them if there is none."""
+    places = _places(name, source, folder)
+    for place in places:
+        if _is_complete(place, source):
+            return place
+    if source.mirrors:
+        return _download(places[0], source)
+    raise FileNotFoundError(
+        f"dataset {name!r}: expected {', '.join(source.contents)} in {places[-1]}; received a folder without them. "
+        "Leave `folder` out to use the packaged files; if they are gone, reinstall jaxnn."
+    )
+
+
+def _places(name: str, source: Source, folder: str | PathLike | None) -> list[Path]:
+    """Return the folders where the files may lie, in order; downloads go to the first."""
+    if folder is not None:
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"`folder` must exist; received {folder}. Create it, or leave it out.")
+        return [Path(folder) / name, Path(folder)]
+    roots = [os.environ.get("JAXNN_DATA"), "~/.cache/jaxnn"] if source.mirrors else []
+    return [Path(root).expanduser() / name for root in roots if root] + [source.folder] * (source.folder is not None)
+
+
+def _is_complete(place: Path, source: Source) -> bool:
+    return all((place / file).is_file() for file in source.contents)
+
+
+def _download(place: Path, source: Source) -> Path:
+    with alone(place):
+        if _is_complete(place, source):  # by another process, while this one waited
+            return place
+        wanted = [file for file in source.downloads if not (file in source.contents and (place / file).exists())]
+        for file in wanted:
+            path = fetch([mirror + file for mirror in source.mirrors], place / file, sha256=source.downloads[file])
+            if file not in source.contents:  # an archive
+                extract(path, source.contents, place)
+                path.unlink()
+    return place
+
+
+def _read(path: Path, expected: str) -> bytes:
+    """Return what the file holds, gunzipped, if that has the sha256 `expected`."""
+    content = unpack_idx(path) if path.suffix == ".gz" else path.read_bytes()
+    received = hashlib.sha256(content).hexdigest()
+    if received != expected:
+        raise ValueError(
+            f"{path}: expected content of sha256 {expected}; received {received}. The file was altered, or is another "
+            "dataset's: delete it to have it fetched again; if it came with jaxnn, reinstall jaxnn."
+        )
+    return content

@@ -1,0 +1,58 @@
+"""Optimizers with a step size for each parameter."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, value_at, zeros_like
+
+
+class AdamState(NamedTuple):
+    """First moment `m` and second raw moment `v` of the gradient."""
+
+    step: jax.Array
+    m: Any
+    v: Any
+
+
+def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
+    """Adam (Kingma and Ba 2014, arXiv 1412.6980, algorithm 1); with t counted from 1,
+
+        m <- b1 m + (1 - b1) g,           m_hat = m / (1 - b1^t)
+        v <- b2 v + (1 - b2) g^2,         v_hat = v / (1 - b2^t)
+        w <- w - lr m_hat / (sqrt(v_hat) + eps)
+
+    eps stands beside the corrected root, as in the paper, Optax and PyTorch (Keras: beside the uncorrected one).
+
+    Args:
+      learning_rate: number or schedule `step -> number`, the step counted from 0.
+      b1, b2: decays of the moments in [0, 1); numbers or traced.
+      eps: keeps the division finite.
+
+    >>> optimizer = adam(0.1)
+    >>> updates, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
+    >>> updates.round(4).tolist()  # the first step has the size of lr, whatever the gradient's
+    [-0.1, 0.1]
+    """
+
+    def init(params):
+        return AdamState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))
+
+    def update(grads, state, params=None, **extra):
+        t = (state.step + 1).astype(jnp.float32)
+        lr, correction1, correction2 = value_at(learning_rate, state.step), 1 - b1**t, 1 - b2**t
+        m = jax.tree.map(lambda m, g: _cast(b1, g) * m + _cast(1 - b1, g) * g, state.m, grads)
+        v = jax.tree.map(lambda v, g: _cast(b2, g) * v + _cast(1 - b2, g) * g * g, state.v, grads)
+
+        def step(m, v):
+            m_hat, v_hat = m / _cast(correction1, m), v / _cast(correction2, v)
+            return _cast(-lr, m) * m_hat / (jnp.sqrt(v_hat) + _cast(eps, m))
+
+        return jax.tree.map(step, m, v), AdamState(state.step + 1, m, v)
+
+    return GradientTransformation(init, update)
+
+
+def _cast(value, like):
+    return jnp.asarray(value, like.dtype)

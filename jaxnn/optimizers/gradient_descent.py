@@ -1,0 +1,55 @@
+"""Gradient descent: plain, with momentum, with Nesterov's momentum."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, scaled, value_at, zeros_like
+
+
+class SgdState(NamedTuple):
+    """`v` is the velocity, None without momentum."""
+
+    step: jax.Array
+    v: Any
+
+
+def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransformation:
+    """Stochastic gradient descent; with momentum mu,
+
+        v <- mu v + g,        w <- w - lr v                    (heavy ball; Polyak 1964)
+        v <- mu v + g,        w <- w - lr (g + mu v)           (Nesterov, after the change of variables)
+
+    The learning rate stands outside the velocity, as in Optax and PyTorch; the lectures and Keras keep it inside
+    (`v <- mu v - lr g`), which is the same path while lr is constant.
+
+    Args:
+      learning_rate: number or schedule `step -> number`.
+      momentum: mu in [0, 1), number or traced; None keeps no velocity at all.
+      nesterov: look ahead (Sutskever et al. 2013, sec. 2); needs momentum.
+
+    >>> optimizer = sgd(0.1, momentum=0.9)
+    >>> state = optimizer.init(jnp.zeros(1))
+    >>> for _ in range(2):
+    ...     updates, state = optimizer.update(jnp.ones(1), state)
+    >>> updates.round(4).tolist()
+    [-0.19]
+    """  # fmt: skip
+    if nesterov and momentum is None:
+        raise ValueError("`nesterov=True` looks ahead along the velocity; received momentum=None. Give a momentum, say 0.9.")
+
+    def init(params):
+        return SgdState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))
+
+    def update(grads, state, params=None, **extra):
+        lr = value_at(learning_rate, state.step)
+        if momentum is None:
+            return scaled(-lr, grads), SgdState(state.step + 1, None)
+        mu = value_at(momentum, state.step)
+        follow = lambda direction, g: jnp.asarray(mu, g.dtype) * direction + g  # noqa: E731
+        v = jax.tree.map(follow, state.v, grads)
+        direction = jax.tree.map(follow, v, grads) if nesterov else v
+        return scaled(-lr, direction), SgdState(state.step + 1, v)
+
+    return GradientTransformation(init, update)

@@ -1,0 +1,56 @@
+"""Batches of one fixed shape: an order of examples, cut into rows, padded with -1 where it does not come out even."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.training.train_state import stream_key
+
+
+@partial(jax.jit, static_argnames=("examples", "batch_size"))
+def shuffled_order(key, epoch, *, examples: int, batch_size: int):
+    """The order of one epoch, (steps, batch) int32: a permutation that depends on key and epoch alone."""
+    return _rows(jax.random.permutation(stream_key(key, "order", epoch), examples), batch_size)
+
+
+def plain_order(*, examples: int, batch_size: int):
+    """The examples as they come, (steps, batch) int32.
+
+    >>> plain_order(examples=5, batch_size=2).tolist()
+    [[0, 1], [2, 3], [4, -1]]
+    """
+    return _rows(jnp.arange(examples), batch_size)
+
+
+def take_batch(data, indices):
+    """The rows `indices` of every array, and the mask that is False where the index is the padding -1."""
+    rows = jnp.maximum(indices, 0)
+    return {name: array[rows] for name, array in data.items()} | {"mask": indices >= 0}
+
+
+def count_examples(data) -> int:
+    """The common length of the arrays of a split.
+
+    Raises:
+      ValueError: no arrays, none with a first axis, or of different lengths.
+    """
+    lengths = {name: len(array) for name, array in data.items() if np.ndim(array)}
+    if len(lengths) < len(data) or len(set(lengths.values())) != 1 or not max(lengths.values()):
+        shapes = {name: np.shape(array) for name, array in data.items()}
+        raise ValueError(f"`data` must hold arrays of one common, positive length; received shapes {shapes}.")
+    return next(iter(lengths.values()))
+
+
+def check_batch_size(batch_size: int, examples: int) -> None:
+    """Raises ValueError unless 1 <= batch_size <= examples."""
+    if not 1 <= batch_size <= examples:
+        raise ValueError(
+            f"`batch_size` must be between 1 and the number of examples, {examples}; received {batch_size}."
+        )
+
+
+def _rows(order, batch_size):
+    missing = -len(order) % batch_size
+    return jnp.pad(order.astype(jnp.int32), (0, missing), constant_values=-1).reshape(-1, batch_size)

@@ -1,0 +1,81 @@
+"""Exact evaluation and prediction over a whole split, in one compiled call."""
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.losses import cross_entropy
+from jaxnn.metrics import accuracy
+from jaxnn.preprocessing import as_float
+from jaxnn.training.batching import count_examples, plain_order, take_batch
+from jaxnn.training.functional_model import FunctionalModel
+from jaxnn.training.train_step import EvaluationStep
+
+METRICS = (("loss", cross_entropy), ("accuracy", accuracy))
+
+
+def evaluate(
+    model,
+    state,
+    data,
+    *,
+    metrics=METRICS,
+    preprocess=as_float,
+    fields: tuple[str, str] = ("image", "label"),
+    batch_size: int = 500,
+) -> dict[str, float]:
+    """The mean of every metric over all examples; the last batch is padded and masked, and the count asserted.
+
+    Args:
+      model: a linen module or a pair (init, apply).
+      state: a `TrainState`, or anything with `params` and `model_state`.
+      data: a dict of arrays of one length, NumPy or JAX.
+      metrics: a dict or pairs name -> metric.
+
+    Returns:
+      name -> mean, and "count" -> the number of examples that were counted.
+    """
+    examples = count_examples(data)
+    step = EvaluationStep(FunctionalModel(model), tuple(dict(metrics).items()), preprocess, fields)
+    order = plain_order(examples=examples, batch_size=min(batch_size, examples))
+    totals = jax.device_get(_evaluate(step)(state.params, state.model_state, on_device(data), order))
+    counts = {int(total.count) for total in totals.values()}
+    if counts != {examples}:
+        raise AssertionError(f"expected every metric to count {examples} examples; counted {sorted(counts)}")
+    return {name: float(total.sum / total.count) for name, total in totals.items()} | {"count": examples}
+
+
+def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = 500) -> np.ndarray:
+    """The model's outputs for all inputs, in order, as a NumPy array (examples, ...)."""
+    examples = count_examples({"inputs": inputs})
+    order = plain_order(examples=examples, batch_size=min(batch_size, examples))
+    outputs = _predict(FunctionalModel(model), preprocess)(state.params, state.model_state, jnp.asarray(inputs), order)
+    return np.asarray(outputs).reshape(-1, *outputs.shape[2:])[:examples]
+
+
+def on_device(data):
+    """The arrays on the device, once; 64-bit NumPy arrays become 32-bit, as JAX has them."""
+    return {name: jnp.asarray(array) for name, array in data.items()}
+
+
+@lru_cache(maxsize=64)
+def _evaluate(step):
+    def run(params, model_state, data, order):
+        per_batch = jax.lax.map(lambda rows: step(params, model_state, take_batch(data, rows)), order)
+        return jax.tree.map(jnp.sum, per_batch)
+
+    return jax.jit(run)
+
+
+@lru_cache(maxsize=64)
+def _predict(model, preprocess):
+    def run(params, model_state, inputs, order):
+        def outputs(rows):
+            x = preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
+            return model.apply(params, model_state, x, train=False, key=None)[0]
+
+        return jax.lax.map(outputs, order)
+
+    return jax.jit(run)

@@ -1,0 +1,58 @@
+"""What a hook is told. A hook is a function `hook(event) -> bool | None`; True asks the run to stop after this step."""
+
+from typing import NamedTuple
+
+from jaxnn.training.train_state import TrainState
+
+
+class Started(NamedTuple):
+    """Before compilation: steps already made (on resume), steps in all and in an epoch, examples in a batch."""
+
+    step: int
+    steps: int
+    steps_per_epoch: int
+    batch_size: int
+
+
+class Compiled(NamedTuple):
+    """The step is compiled; `fused` tells whether steps are compiled together."""
+
+    seconds: float
+    fused: bool
+
+
+class Progress(NamedTuple):
+    """Steps were made: `metrics` are means over them, `examples` their number, `seconds` the time they took."""
+
+    step: int
+    epoch: int
+    metrics: dict[str, float]
+    examples: int
+    seconds: float
+
+
+class Evaluated(NamedTuple):
+    """An epoch ended. `metrics` holds "train/..." means over the epoch and "test/..." of the evaluation.
+
+    `state` is given to the next step right after the hooks return, and its memory with it: copy what you keep.
+    """
+
+    step: int
+    epoch: int
+    metrics: dict[str, float]
+    state: TrainState
+
+
+class Stopped(NamedTuple):
+    """A hook asked to stop; `state` is after `step` steps, in the middle of `epoch`."""
+
+    step: int
+    epoch: int
+    state: TrainState
+
+
+Event = Started | Compiled | Progress | Evaluated | Stopped
+
+
+class DivergenceError(ValueError):
+    """The loss is no longer finite."""

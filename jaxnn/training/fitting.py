@@ -1,0 +1,170 @@
+"""`fit`: epochs of compiled steps, an exact evaluation after each, and hooks that are told of both."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnn.losses import cross_entropy
+from jaxnn.metrics import accuracy
+from jaxnn.preprocessing import as_float
+from jaxnn.training.batching import check_batch_size, count_examples, shuffled_order
+from jaxnn.training.engine import choose_fusion, compile_steps, run_steps
+from jaxnn.training.evaluation import evaluate, on_device
+from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
+from jaxnn.training.functional_model import FunctionalModel
+from jaxnn.training.train_state import TrainState, init_state
+from jaxnn.training.train_step import TrainStep
+
+SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so that bars move and signals are heard
+
+
+class Fitted(NamedTuple):
+    """The last state, and the metrics of every evaluation, oldest first; `stopped` tells whether a hook asked for it."""
+
+    state: TrainState
+    history: list[dict[str, float]]
+    stopped: bool
+
+
+def fit(
+    model,
+    train,
+    *,
+    optimizer,
+    epochs: int,
+    validation=None,
+    loss: Callable = cross_entropy,
+    metrics=(("accuracy", accuracy),),
+    batch_size: int = 128,
+    key=0,
+    preprocess: Callable = as_float,
+    fields: tuple[str, str] = ("image", "label"),
+    state: TrainState | None = None,
+    hooks: Iterable[Callable[[Event], bool | None]] = (),
+    fused: bool | None = None,
+) -> Fitted:
+    """Trains for `epochs` passes over `train`, shuffled anew for each.
+
+    Args:
+      model: a Flax linen module or a pair of functions (init, apply).
+      train: dict of arrays of one length (NumPy or JAX); lies on the device as a whole.
+      optimizer: a pair (init, update), ours or Optax's.
+      epochs: in all, those of `state` included.
+      validation: as `train`; measured after every epoch under "test/...".
+      loss, metrics: per-example functions of (outputs, targets); metrics a dict or pairs (name, metric).
+      batch_size: the last batch of an epoch is padded and masked.
+      key: a typed key or an integer seed; with the data it determines the run.
+      preprocess: pure function of the inputs, compiled into the step.
+      state: where to go on, at any step; the result is bit for bit that of an uninterrupted run. It is donated.
+      hooks: functions of an event (`jaxnn.training.events`); one that returns True stops the run.
+      fused: whether steps are compiled together; None lets `choose_fusion` decide.
+
+    Returns:
+      `Fitted(state, history, stopped)`.
+
+    Raises:
+      ValueError: arrays of different lengths, a batch size out of range, epochs < 1.
+      DivergenceError: the loss is not finite.
+    """
+    examples = count_examples(train)
+    check_batch_size(batch_size, examples)
+    if epochs < 1:
+        raise ValueError(f"`epochs` must be at least 1; received {epochs}.")
+    step = TrainStep(
+        FunctionalModel(model), loss, optimizer.update, tuple(dict(metrics).items()), preprocess, tuple(fields)
+    )
+    data = on_device(train)
+    if state is None:
+        state = init_state(model, optimizer, preprocess(data[fields[0]][:1]), key=key)
+    run = _Run(step, data, examples, batch_size, epochs, list(hooks), fused)
+    measures = (("loss", loss), *step.metrics)
+    on_test = None
+    if validation is not None:
+        test = on_device(validation)
+        on_test = lambda state: evaluate(model, state, test, metrics=measures, preprocess=preprocess, fields=fields)  # noqa: E731
+    return run(state, on_test)
+
+
+class _Run:
+    """The host's side of a run: which steps are next, what is pending, who is told."""
+
+    def __init__(self, step, data, examples, batch_size, epochs, hooks, fused):
+        self.step, self.data, self.examples, self.batch_size, self.hooks = step, data, examples, batch_size, hooks
+        self.steps_per_epoch, self.epochs, self.fused = -(-examples // batch_size), epochs, fused
+        self.steps_per_call = 8
+
+    def __call__(self, state, on_test) -> Fitted:
+        done, history = int(state.step), []
+        self._tell(Started(done, self.epochs * self.steps_per_epoch, self.steps_per_epoch, self.batch_size))
+        self._compile(state)
+        for epoch in range(done // self.steps_per_epoch, self.epochs):
+            state, means, stopped = self._epoch(state, epoch)
+            if stopped:
+                self._tell(Stopped(int(state.step), epoch, state))
+                return Fitted(state, history, True)
+            tested = {} if on_test is None else on_test(state)
+            metrics = {f"train/{k}": v for k, v in means.items()} | {f"test/{k}": v for k, v in tested.items()}
+            history.append(metrics)
+            if self._tell(Evaluated((epoch + 1) * self.steps_per_epoch, epoch + 1, metrics, state)):
+                return Fitted(state, history, epoch + 1 < self.epochs)
+        return Fitted(state, history, False)
+
+    def _compile(self, state):
+        start = time.perf_counter()
+        order = self._order(state.key, 0)
+        if self.fused is None:
+            self.fused = choose_fusion(self.step, state, self.data, order)
+        compile_steps(self.step, state, self.data, order, fused=self.fused)
+        self._tell(Compiled(time.perf_counter() - start, self.fused))
+
+    def _epoch(self, state, epoch):
+        """Runs what is left of an epoch; reads the metrics of a call while the next one is running."""
+        order, first = self._order(state.key, epoch), int(state.step) - epoch * self.steps_per_epoch
+        totals, pending, stop, clock = {}, None, False, time.perf_counter()
+        while first < self.steps_per_epoch and not stop:
+            last = min(first + self.steps_per_call, self.steps_per_epoch)
+            state, running = run_steps(self.step, state, self.data, order, first=first, last=last, fused=self.fused)
+            if pending is not None:
+                stop, clock = self._report(*pending, totals, clock)
+            pending, first = (running, epoch, first, last), last
+        if pending is not None:
+            stopped_by_last, _ = self._report(*pending, totals, clock)
+            stop = stop or stopped_by_last
+        return state, _means(totals), stop and first < self.steps_per_epoch
+
+    def _report(self, running, epoch, first, last, totals, clock):
+        running = jax.device_get(running)
+        now = time.perf_counter()
+        for name, (total, count) in running.items():
+            so_far = totals.get(name, (0.0, 0.0))
+            totals[name] = (so_far[0] + float(total), so_far[1] + float(count))
+        self.steps_per_call = _resized(self.steps_per_call, (now - clock) / (last - first))
+        step = epoch * self.steps_per_epoch + last
+        means = _means(running)
+        if not math.isfinite(means["loss"]):
+            raise DivergenceError(
+                f"the loss became {means['loss']} between step {step - last + first} and step {step}. "
+                "Lower the learning rate, clip the gradient, or look at the data for values that are not finite."
+            )
+        stop = self._tell(Progress(step, epoch, means, int(running["loss"].count), now - clock))
+        return stop, now
+
+    def _order(self, key, epoch):
+        return shuffled_order(key, np.int32(epoch), examples=self.examples, batch_size=self.batch_size)
+
+    def _tell(self, event) -> bool:
+        return any([hook(event) for hook in self.hooks])
+
+
+def _means(totals) -> dict[str, float]:
+    return {name: float(total) / max(float(count), 1.0) for name, (total, count) in totals.items()}
+
+
+def _resized(steps_per_call: int, seconds_per_step: float) -> int:
+    """Towards `SECONDS_PER_CALL`, at most doubling: the first call's time is not to be trusted."""
+    wanted = round(SECONDS_PER_CALL / max(seconds_per_step, 1e-7))
+    return int(np.clip(wanted, 1, 2 * steps_per_call))

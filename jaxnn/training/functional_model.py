@@ -1,0 +1,60 @@
+"""A model as the step sees it: two pure functions, whatever they were made of."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+
+
+@dataclass(frozen=True)
+class FunctionalModel:
+    """Adapts a Flax linen module, or a bare pair `(init, apply)`, to one signature.
+
+    A pair has `init(key, x) -> params` and `apply(params, x) -> outputs`; it may take `train` and `key` as keywords.
+    A linen module may take `train` in its `__call__`; what it keeps beside its parameters (batch statistics) is the
+    model state.
+
+    >>> model = FunctionalModel((lambda key, x: 2.0, lambda params, x: params * x))
+    >>> params, model_state = model.init(jax.random.key(0), 1.0)
+    >>> model.apply(params, model_state, 3.0, train=False, key=None)
+    (6.0, {})
+    """
+
+    model: Any
+
+    def init(self, key, x) -> tuple[Any, dict]:
+        """`(params, model_state)` for inputs like `x`."""
+        if isinstance(self.model, tuple):
+            return self.model[0](key, x), {}
+        variables = dict(self.model.init({"params": key}, x, **self._keywords(train=False)))
+        return variables.pop("params", {}), variables
+
+    def apply(self, params, model_state, x, *, train: bool, key) -> tuple[Any, dict]:
+        """`(outputs, model_state)`; `key` feeds dropout and the like while training."""
+        if isinstance(self.model, tuple):
+            return self.model[1](params, x, **self._keywords(train=train, key=key)), model_state
+        variables, keywords = {"params": params, **model_state}, self._keywords(train=train)
+        if not train:
+            return self.model.apply(variables, x, **keywords), model_state
+        rngs = {"dropout": key}
+        outputs, changed = self.model.apply(variables, x, **keywords, rngs=rngs, mutable=list(model_state))
+        return outputs, dict(changed)
+
+    def _keywords(self, **offered):
+        return {name: value for name, value in offered.items() if name in self._accepted}
+
+    @cached_property
+    def _accepted(self) -> frozenset[str]:
+        call: Callable = self.model[1] if isinstance(self.model, tuple) else type(self.model).__call__
+        return frozenset(inspect.signature(call).parameters)
+
+    def __post_init__(self):
+        pair = isinstance(self.model, tuple) and len(self.model) == 2 and all(map(callable, self.model))
+        if not pair and not (hasattr(self.model, "init") and hasattr(self.model, "apply")):
+            raise ValueError(
+                "`model` must be a Flax linen module or a pair of functions (init, apply); received "
+                f"{type(self.model).__name__}. Pass an instance, such as jaxnn.models.LeNet5()."
+            )

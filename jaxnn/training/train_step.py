@@ -1,0 +1,77 @@
+"""The one pure step. It knows no device, no loop and no file; everything else is a transformation of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.metrics import masked_mean
+from jaxnn.optimizers import apply_updates
+from jaxnn.preprocessing import as_float
+from jaxnn.training.functional_model import FunctionalModel
+from jaxnn.training.train_state import TrainState, stream_key
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """`step(state, batch) -> (state, metrics)`: forward, loss, gradient, update.
+
+    A value, equal to another with equal fields: what is compiled for one serves the other.
+
+    Args:
+      model: a linen module or a pair (init, apply).
+      loss: `loss(outputs, targets) -> per-example array`; its mean over the mask is minimized.
+      update: the optimizer's.
+      metrics: pairs (name, metric), metric as loss; reported next to "loss".
+      preprocess: pure function of the inputs.
+      fields: the batch's names for inputs and targets.
+    """
+
+    model: FunctionalModel
+    loss: Callable[..., jax.Array]
+    update: Callable[..., tuple[Any, Any]]
+    metrics: tuple[tuple[str, Callable[..., jax.Array]], ...] = ()
+    preprocess: Callable[[jax.Array], jax.Array] = as_float
+    fields: tuple[str, str] = ("image", "label")
+
+    def __call__(self, state: TrainState, batch):
+        """One update; the metrics are (sum, count) pairs of the forward pass before it."""
+        (_, (metrics, model_state)), grads = jax.value_and_grad(self._objective, has_aux=True)(
+            state.params, state, batch
+        )
+        updates, opt_state = self.update(grads, state.opt_state, state.params)
+        params = apply_updates(state.params, updates)
+        return TrainState(state.step + 1, params, model_state, opt_state, state.key), metrics
+
+    def _objective(self, params, state, batch):
+        inputs, targets = (batch[name] for name in self.fields)
+        key = stream_key(state.key, "dropout", state.step)
+        outputs, model_state = self.model.apply(
+            params, state.model_state, self.preprocess(inputs), train=True, key=key
+        )
+        metrics = measure(outputs, targets, batch["mask"], (("loss", self.loss), *self.metrics))
+        loss = metrics["loss"].sum / jnp.maximum(metrics["loss"].count, 1)
+        return loss, (metrics, model_state)
+
+
+@dataclass(frozen=True)
+class EvaluationStep:
+    """`step(params, model_state, batch) -> metrics`: the same measures without an update; fields as `TrainStep`."""
+
+    model: FunctionalModel
+    metrics: tuple[tuple[str, Callable[..., jax.Array]], ...]
+    preprocess: Callable[[jax.Array], jax.Array] = as_float
+    fields: tuple[str, str] = ("image", "label")
+
+    def __call__(self, params, model_state, batch):
+        """The (sum, count) pairs of one batch."""
+        inputs, targets = (batch[name] for name in self.fields)
+        outputs, _ = self.model.apply(params, model_state, self.preprocess(inputs), train=False, key=None)
+        return measure(outputs, targets, batch["mask"], self.metrics)
+
+
+def measure(outputs, targets, mask, metrics):
+    """Each metric, reduced over the mask: name -> (sum, count)."""
+    return {name: masked_mean(metric(outputs, targets), mask) for name, metric in metrics}
