@@ -63,6 +63,7 @@ def convolve(
         lhs.ndim == 4
         and _is_nhwc(lhs.shape, rhs.shape, dimension_numbers)
         and {*(lhs_dilation or ()), *(rhs_dilation or ())} <= {1}
+        and lhs.shape[3] == rhs.shape[2]  # else lax says what is wrong
         and feature_group_count == batch_group_count == 1
         and precision is None
     )

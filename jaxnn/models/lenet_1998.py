@@ -58,6 +58,10 @@ class LeNet1998(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train: bool = False):
+        if x.ndim != 4 or x.shape[1:3] != (32, 32):
+            raise ValueError(
+                f"`x` must have shape (batch, 32, 32, channels); received {x.shape}. Pad 28 x 28 images by 2."
+            )
         conv = partial(nn.Conv, kernel_size=(5, 5), padding="VALID", kernel_init=uniform)
         conv = partial(conv, conv_general_dilated=self.convolution)
         x = scaled_tanh(conv(6, name="C1")(x))
@@ -66,7 +70,7 @@ class LeNet1998(nn.Module):
         x = scaled_tanh(Subsampling(name="S4")(x))
         x = scaled_tanh(conv(120, name="C5")(x)).reshape(x.shape[0], -1)
         x = scaled_tanh(nn.Dense(84, kernel_init=uniform, name="F6")(x))
-        return -jnp.sum((x[:, None] - prototypes()) ** 2, axis=-1)
+        return -jnp.sum((x[:, None] - prototypes()[None]) ** 2, axis=-1)
 
 
 class Subsampling(nn.Module):
@@ -76,7 +80,7 @@ class Subsampling(nn.Module):
     def __call__(self, x):
         gain = self.param("gain", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
-        return average_pool(x) * gain + bias
+        return average_pool(x) * gain[None, None, None] + bias[None, None, None]
 
 
 class PartialConvolution(nn.Module):
@@ -89,12 +93,12 @@ class PartialConvolution(nn.Module):
     def __call__(self, x):
         connected = np.array([[mark == "X" for mark in row] for row in self.connections])
         inputs, outputs = np.nonzero(connected)
-        fan_in = 25 * connected.sum(axis=0)[outputs]
-        init = lambda key, shape: uniform(key, (1, *shape)) / fan_in  # noqa: E731
+        maps = connected.sum(axis=0)[outputs]  # the fan-in is 25 maps
+        init = lambda key, shape: uniform(key, shape) / maps[None, None]  # noqa: E731
         kernel = self.param("kernel", init, (5, 5, len(inputs)))
         bias = self.param("bias", nn.initializers.zeros, connected.shape[1:])
         full = jnp.zeros((5, 5, *connected.shape), x.dtype).at[:, :, inputs, outputs].set(kernel)
-        return self.convolution(x, full, (1, 1), "VALID") + bias
+        return self.convolution(x, full, (1, 1), "VALID") + bias[None, None, None]
 
 
 def prototypes() -> np.ndarray:

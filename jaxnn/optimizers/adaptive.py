@@ -40,7 +40,7 @@ def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
         return AdamState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))
 
     def update(grads, state, params=None, **extra):
-        t = (state.step + 1).astype(jnp.float32)
+        t = jnp.asarray(state.step + 1, float)  # float64 where x64 is enabled
         lr, correction1, correction2 = value_at(learning_rate, state.step), 1 - b1**t, 1 - b2**t
         m = jax.tree.map(lambda m, g: _cast(b1, g) * m + _cast(1 - b1, g) * g, state.m, grads)
         v = jax.tree.map(lambda v, g: _cast(b2, g) * v + _cast(1 - b2, g) * g * g, state.v, grads)

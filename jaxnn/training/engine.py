@@ -6,14 +6,19 @@ lays out badly inside a loop (jax#12868), which `choose_fusion` looks for in the
 Both run the same `body`, compile once whatever the number of steps, and donate the state.
 """
 
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 
 from jaxnn.metrics import Mean
 from jaxnn.training.batching import take_batch
+from jaxnn.training.compilation import call, prepare, program
+
+STATE_AND_TOTALS = (0, 1)  # the arguments that are donated
 
 
 def run_steps(step, state, data, order, *, first: int, last: int, fused: bool):
@@ -25,56 +30,51 @@ def run_steps(step, state, data, order, *, first: int, last: int, fused: bool):
       data: the whole split, a dict of arrays on the device.
       order: (steps, batch) rows of indices into the data.
     """
-    totals = {name: Mean(jnp.float32(0), jnp.float32(0)) for name in ("loss", *dict(step.metrics))}
+    totals = _no_totals(step)
     if fused:
-        return _compiled(step, True, state, totals, data, order, np.int32(first), np.int32(last))
+        return call(_Loop(step), state, totals, data, order, np.int32(first), np.int32(last), donate=STATE_AND_TOTALS)
     for i in range(first, last):
-        state, totals = _compiled(step, False, state, totals, data, order, np.int32(i), np.int32(i + 1))
+        state, totals = call(_Single(step), state, totals, data, order, np.int32(i), donate=STATE_AND_TOTALS)
     return state, totals
 
 
-def compile_steps(step, state, data, order, *, fused: bool) -> None:
-    """Compiles what `run_steps` will call, so that the time it takes can be shown as what it is."""
-    totals = {name: Mean(jnp.float32(0), jnp.float32(0)) for name in ("loss", *dict(step.metrics))}
-    _executable(step, fused, state, totals, data, order, np.int32(0), np.int32(1))
+def compile_steps(step, state, data, order, *, fused: bool):
+    """Starts to compile what `run_steps` will call, for arguments like these; a future."""
+    i = np.int32(0)
+    if fused:
+        return prepare(_Loop(step), state, _no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
+    return prepare(_Single(step), state, _no_totals(step), data, order, i, donate=STATE_AND_TOTALS)
 
 
 def choose_fusion(step, state, data, order) -> bool:
     """True unless the platform is the CPU and the step has a convolution that is slow in a loop there."""
     if jax.default_backend() != "cpu":
         return True
-    one_step = jax.make_jaxpr(lambda state: step(state, take_batch(data, order[0])))
-    return not any(_is_slow_in_loop(equation) for equation in _equations(one_step(state).jaxpr))
+    i = np.int32(0)
+    loop = program(_Loop(step), state, _no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
+    return not any(_is_slow_in_loop(equation) for equation in _equations(loop))
 
 
-def _compiled(step, fused, *args):
-    return _executable(step, fused, *args)(*args)
+@dataclass(frozen=True)
+class _Single:
+    step: Any
+
+    def __call__(self, state, totals, data, order, i):
+        state, metrics = self.step(state, take_batch(data, order[i]))
+        return state, jax.tree.map(jnp.add, totals, metrics)
 
 
-def _executable(step, fused, *args):
-    leaves, tree = jax.tree.flatten(args)
-    return _compile(step, fused, tree, tuple(jax.typeof(leaf) for leaf in leaves))
+@dataclass(frozen=True)
+class _Loop:
+    step: Any
+
+    def __call__(self, state, totals, data, order, first, last):
+        one = _Single(self.step)
+        return jax.lax.fori_loop(first, last, lambda i, carry: one(*carry, data, order, i), (state, totals))
 
 
-@lru_cache(maxsize=64)
-def _compile(step, fused, tree, avals):
-    args = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(a.shape, a.dtype, weak_type=a.weak_type) for a in avals])
-    function = partial(_loop if fused else _single, step)
-    return jax.jit(function, donate_argnums=(0, 1)).lower(*args).compile()
-
-
-def _loop(step, state, totals, data, order, first, last):
-    body = lambda i, carry: _body(step, *carry, data, order, i)  # noqa: E731
-    return jax.lax.fori_loop(first, last, body, (state, totals))
-
-
-def _single(step, state, totals, data, order, first, last):
-    return _body(step, state, totals, data, order, first)
-
-
-def _body(step, state, totals, data, order, i):
-    state, metrics = step(state, take_batch(data, order[i]))
-    return state, jax.tree.map(jnp.add, totals, metrics)
+def _no_totals(step):
+    return {name: Mean(np.float32(0), np.float32(0)) for name in ("loss", *dict(step.metrics))}
 
 
 def _is_slow_in_loop(equation) -> bool:
@@ -89,5 +89,5 @@ def _is_slow_in_loop(equation) -> bool:
 def _equations(jaxpr):
     for equation in jaxpr.eqns:
         yield equation
-        for inner in jax.core.jaxprs_in_params(equation.params):
+        for inner in jaxprs_in_params(equation.params):
             yield from _equations(inner)

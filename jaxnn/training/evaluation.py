@@ -1,6 +1,7 @@
 """Exact evaluation and prediction over a whole split, in one compiled call."""
 
-from functools import lru_cache
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,8 @@ import numpy as np
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
-from jaxnn.training.batching import count_examples, plain_order, take_batch
+from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
+from jaxnn.training.compilation import call, prepare
 from jaxnn.training.functional_model import FunctionalModel
 from jaxnn.training.train_step import EvaluationStep
 
@@ -38,20 +40,28 @@ def evaluate(
       name -> mean, and "count" -> the number of examples that were counted.
     """
     examples = count_examples(data)
-    step = EvaluationStep(FunctionalModel(model), tuple(dict(metrics).items()), preprocess, fields)
-    order = plain_order(examples=examples, batch_size=min(batch_size, examples))
-    totals = jax.device_get(_evaluate(step)(state.params, state.model_state, on_device(data), order))
+    program, args = _evaluation(model, state, on_device(data), metrics, preprocess, fields, batch_size)
+    totals = jax.device_get(call(program, *args))
     counts = {int(total.count) for total in totals.values()}
     if counts != {examples}:
         raise AssertionError(f"expected every metric to count {examples} examples; counted {sorted(counts)}")
     return {name: float(total.sum / total.count) for name, total in totals.items()} | {"count": examples}
 
 
+def compile_evaluation(model, state, data, *, metrics, preprocess, fields, batch_size: int = 500):
+    """Starts to compile what `evaluate` will call with arguments like these; a future."""
+    program, args = _evaluation(model, state, data, metrics, preprocess, fields, batch_size)
+    return prepare(program, *args)
+
+
 def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = 500) -> np.ndarray:
     """The model's outputs for all inputs, in order, as a NumPy array (examples, ...)."""
     examples = count_examples({"inputs": inputs})
-    order = plain_order(examples=examples, batch_size=min(batch_size, examples))
-    outputs = _predict(FunctionalModel(model), preprocess)(state.params, state.model_state, jnp.asarray(inputs), order)
+    batch_size = min(batch_size, examples)
+    check_batch_size(batch_size, examples)
+    order = plain_order(examples=examples, batch_size=batch_size)
+    program = _Prediction(FunctionalModel(model), preprocess)
+    outputs = call(program, state.params, state.model_state, jnp.asarray(inputs), order)
     return np.asarray(outputs).reshape(-1, *outputs.shape[2:])[:examples]
 
 
@@ -60,22 +70,30 @@ def on_device(data):
     return {name: jnp.asarray(array) for name, array in data.items()}
 
 
-@lru_cache(maxsize=64)
-def _evaluate(step):
-    def run(params, model_state, data, order):
-        per_batch = jax.lax.map(lambda rows: step(params, model_state, take_batch(data, rows)), order)
+def _evaluation(model, state, data, metrics, preprocess, fields, batch_size):
+    examples = count_examples(data)
+    order = plain_order(examples=examples, batch_size=min(batch_size, examples))
+    step = EvaluationStep(FunctionalModel(model), tuple(dict(metrics).items()), preprocess, tuple(fields))
+    return _Evaluation(step), (state.params, state.model_state, data, order)
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    step: EvaluationStep
+
+    def __call__(self, params, model_state, data, order):
+        per_batch = jax.lax.map(lambda rows: self.step(params, model_state, take_batch(data, rows)), order)
         return jax.tree.map(jnp.sum, per_batch)
 
-    return jax.jit(run)
 
+@dataclass(frozen=True)
+class _Prediction:
+    model: FunctionalModel
+    preprocess: Any
 
-@lru_cache(maxsize=64)
-def _predict(model, preprocess):
-    def run(params, model_state, inputs, order):
+    def __call__(self, params, model_state, inputs, order):
         def outputs(rows):
-            x = preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
-            return model.apply(params, model_state, x, train=False, key=None)[0]
+            x = self.preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
+            return self.model.apply(params, model_state, x, train=False, key=None)[0]
 
         return jax.lax.map(outputs, order)
-
-    return jax.jit(run)

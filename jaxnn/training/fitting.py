@@ -13,12 +13,13 @@ from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import check_batch_size, count_examples, shuffled_order
 from jaxnn.training.engine import choose_fusion, compile_steps, run_steps
-from jaxnn.training.evaluation import evaluate, on_device
+from jaxnn.training.evaluation import compile_evaluation, evaluate, on_device
 from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
 from jaxnn.training.functional_model import FunctionalModel
 from jaxnn.training.train_state import TrainState, init_state
 from jaxnn.training.train_step import TrainStep
 
+_REMEDY = "Lower the learning rate, clip the gradient, or look at the data for values that are not finite."
 SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so that bars move and signals are heard
 
 
@@ -78,48 +79,61 @@ def fit(
         FunctionalModel(model), loss, optimizer.update, tuple(dict(metrics).items()), preprocess, tuple(fields)
     )
     data = on_device(train)
-    if state is None:
-        state = init_state(model, optimizer, preprocess(data[fields[0]][:1]), key=key)
-    run = _Run(step, data, examples, batch_size, epochs, list(hooks), fused)
-    measures = (("loss", loss), *step.metrics)
-    on_test = None
-    if validation is not None:
-        test = on_device(validation)
-        on_test = lambda state: evaluate(model, state, test, metrics=measures, preprocess=preprocess, fields=fields)  # noqa: E731
-    return run(state, on_test)
+    test = None if validation is None else on_device(validation)
+    run = _Run(step, data, test, examples, batch_size, epochs, list(hooks), fused)
+    return run(state, lambda: init_state(model, optimizer, preprocess(data[fields[0]][:1]), key=key))
 
 
 class _Run:
     """The host's side of a run: which steps are next, what is pending, who is told."""
 
-    def __init__(self, step, data, examples, batch_size, epochs, hooks, fused):
-        self.step, self.data, self.examples, self.batch_size, self.hooks = step, data, examples, batch_size, hooks
-        self.steps_per_epoch, self.epochs, self.fused = -(-examples // batch_size), epochs, fused
-        self.steps_per_call = 8
+    def __init__(self, step, data, test, examples, batch_size, epochs, hooks, fused):
+        self.step, self.data, self.test, self.hooks = step, data, test, hooks
+        self.examples, self.batch_size, self.epochs, self.fused = examples, batch_size, epochs, fused
+        self.steps_per_epoch, self.steps_per_call = -(-examples // batch_size), 8
 
-    def __call__(self, state, on_test) -> Fitted:
-        done, history = int(state.step), []
+    def __call__(self, state, init) -> Fitted:
+        done, history = 0 if state is None else int(state.step), []
         self._tell(Started(done, self.epochs * self.steps_per_epoch, self.steps_per_epoch, self.batch_size))
-        self._compile(state)
+        state = self._compile(state, init)
         for epoch in range(done // self.steps_per_epoch, self.epochs):
             state, means, stopped = self._epoch(state, epoch)
             if stopped:
                 self._tell(Stopped(int(state.step), epoch, state))
                 return Fitted(state, history, True)
-            tested = {} if on_test is None else on_test(state)
-            metrics = {f"train/{k}": v for k, v in means.items()} | {f"test/{k}": v for k, v in tested.items()}
+            metrics = self._evaluate(state, means)
             history.append(metrics)
             if self._tell(Evaluated((epoch + 1) * self.steps_per_epoch, epoch + 1, metrics, state)):
                 return Fitted(state, history, epoch + 1 < self.epochs)
         return Fitted(state, history, False)
 
-    def _compile(self, state):
+    def _compile(self, state, init):
+        """Compiles step and evaluation while the state is made; returns the state."""
         start = time.perf_counter()
-        order = self._order(state.key, 0)
+        like = jax.eval_shape(init) if state is None else state
+        order = jax.ShapeDtypeStruct((self.steps_per_epoch, self.batch_size), np.int32)
         if self.fused is None:
-            self.fused = choose_fusion(self.step, state, self.data, order)
-        compile_steps(self.step, state, self.data, order, fused=self.fused)
+            self.fused = choose_fusion(self.step, like, self.data, order)
+        pending = [compile_steps(self.step, like, self.data, order, fused=self.fused)]
+        if self.test is not None:
+            pending.append(compile_evaluation(self.step.model, like, self.test, **self._measures))
+        state = init() if state is None else state
+        for future in pending:
+            future.result()
         self._tell(Compiled(time.perf_counter() - start, self.fused))
+        return state
+
+    def _evaluate(self, state, train_means):
+        tested = {} if self.test is None else evaluate(self.step.model, state, self.test, **self._measures)
+        metrics = {f"train/{k}": v for k, v in train_means.items()} | {f"test/{k}": v for k, v in tested.items()}
+        if not math.isfinite(metrics.get("test/loss", 0.0)):
+            raise DivergenceError(f"the test loss became {metrics['test/loss']} at step {int(state.step)}. {_REMEDY}")
+        return metrics
+
+    @property
+    def _measures(self):
+        metrics = (("loss", self.step.loss), *self.step.metrics)
+        return {"metrics": metrics, "preprocess": self.step.preprocess, "fields": self.step.fields}
 
     def _epoch(self, state, epoch):
         """Runs what is left of an epoch; reads the metrics of a call while the next one is running."""
@@ -134,7 +148,7 @@ class _Run:
         if pending is not None:
             stopped_by_last, _ = self._report(*pending, totals, clock)
             stop = stop or stopped_by_last
-        return state, _means(totals), stop and first < self.steps_per_epoch
+        return state, _means(totals), stop
 
     def _report(self, running, epoch, first, last, totals, clock):
         running = jax.device_get(running)
@@ -147,8 +161,7 @@ class _Run:
         means = _means(running)
         if not math.isfinite(means["loss"]):
             raise DivergenceError(
-                f"the loss became {means['loss']} between step {step - last + first} and step {step}. "
-                "Lower the learning rate, clip the gradient, or look at the data for values that are not finite."
+                f"the loss became {means['loss']} between step {step - last + first} and step {step}. {_REMEDY}"
             )
         stop = self._tell(Progress(step, epoch, means, int(running["loss"].count), now - clock))
         return stop, now

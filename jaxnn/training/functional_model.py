@@ -52,9 +52,12 @@ class FunctionalModel:
         return frozenset(inspect.signature(call).parameters)
 
     def __post_init__(self):
+        if isinstance(self.model, FunctionalModel):
+            object.__setattr__(self, "model", self.model.model)
         pair = isinstance(self.model, tuple) and len(self.model) == 2 and all(map(callable, self.model))
-        if not pair and not (hasattr(self.model, "init") and hasattr(self.model, "apply")):
+        module = hasattr(self.model, "init") and hasattr(self.model, "apply") and not isinstance(self.model, type)
+        if not pair and not module:
             raise ValueError(
                 "`model` must be a Flax linen module or a pair of functions (init, apply); received "
-                f"{type(self.model).__name__}. Pass an instance, such as jaxnn.models.LeNet5()."
+                f"{self.model!r}. Pass an instance, such as jaxnn.models.LeNet5()."
             )

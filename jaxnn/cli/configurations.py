@@ -1,0 +1,145 @@
+"""What a training is, as data: every hyperparameter with its default, and a recipe for each model. Imports no jax."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from jaxnn.naming import unknown
+
+OPTIMIZERS = {
+    "adam": "adaptive moments (Kingma and Ba 2014): --learning-rate, --b1, --b2, --eps",
+    "sgd": "gradient descent with momentum: --learning-rate, --momentum, --nesterov",
+}
+SCHEDULES = {
+    "constant": "the learning rate as given",
+    "linear": "from the learning rate to 0",
+    "cosine": "half a cosine from the learning rate to 0",
+    "one_cycle": "up to the learning rate during --warmup of all steps, then down again",
+}
+
+
+@dataclass(frozen=True)
+class Training:
+    """Train a model and keep everything about it in a run folder."""
+
+    model: Annotated[str, tyro.conf.Positional] = "lenet5"
+    """What to train; `jaxnn list` names the models."""
+    data: str = "mnist"
+    """Data set; `jaxnn list` names them."""
+    data_folder: str | None = None
+    """Where the data set's files lie; by default its package or ~/.cache/jaxnn."""
+    out: str | None = None
+    """Run folder, a new one; by default runs/MODEL-001, -002, ..."""
+    epochs: int = 3
+    """Passes over the training data."""
+    batch_size: int = 128
+    """Examples in a step."""
+    optimizer: str = "adam"
+    """adam or sgd."""
+    learning_rate: float = 6e-3
+    """Step size; the largest that the schedule reaches."""
+    schedule: str = "one_cycle"
+    """Of the learning rate: constant, linear, cosine or one_cycle."""
+    warmup: float = 0.2
+    """Fraction of all steps in which one_cycle rises."""
+    momentum: float = 0.9
+    """Of sgd; 0 for none."""
+    nesterov: bool = False
+    """Whether sgd looks ahead along its velocity."""
+    b1: float = 0.9
+    """Adam's decay of the first moment."""
+    b2: float = 0.999
+    """Adam's decay of the second moment."""
+    eps: float = 1e-8
+    """Adam's term beside the root."""
+    label_smoothing: float = 0.0
+    """Probability spread evenly over all classes in the targets; lenet1998's criterion has none."""
+    hidden: tuple[int, ...] = (128,)
+    """Widths of mlp's hidden layers."""
+    seed: int = 0
+    """Determines the initial parameters, the order of the examples and dropout."""
+    train_examples: int | None = None
+    """Use only the first so many training examples."""
+    test_examples: int | None = None
+    """Use only the first so many test examples."""
+    keep: int = 3
+    """Checkpoints to keep, beside the best."""
+    tensorboard: bool = True
+    """Whether to write TensorBoard events."""
+    pictures: bool = True
+    """Whether to draw the pictures and the report at the end."""
+
+
+_MLP = Training("mlp", epochs=10, batch_size=64, learning_rate=2e-3)
+RECIPES = {
+    "lenet5": Training("lenet5"),
+    "lenet1998": Training("lenet1998", epochs=5, learning_rate=2e-3),
+    "mlp": _MLP,
+    "softmax_regression": dataclasses.replace(_MLP, model="softmax_regression", epochs=5),
+}
+
+
+def recipe(model: str) -> Training:
+    """The defaults of a model; an unknown one raises ValueError with the nearest names."""
+    if model not in RECIPES:
+        raise unknown("model", model, RECIPES)
+    return RECIPES[model]
+
+
+def check(config: Training) -> Training:
+    """The configuration itself, if every value is one that a training can have; else ValueError says which is not."""
+    recipe(config.model)
+    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        if getattr(config, name) not in known:
+            raise unknown(name, getattr(config, name), known)
+    for name in ("epochs", "batch_size", "keep", "train_examples", "test_examples"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise _out_of_range(name, "an integer of at least 1", value)
+    for name, low, high in (("warmup", 0, 1), ("momentum", 0, 1), ("b1", 0, 1), ("b2", 0, 1), ("label_smoothing", 0, 1)):
+        if not low <= getattr(config, name) < high:
+            raise _out_of_range(name, f"at least {low} and less than {high}", getattr(config, name))
+    for name in ("learning_rate", "eps"):
+        if not 0 < getattr(config, name) < math.inf:
+            raise _out_of_range(name, "a positive, finite number", getattr(config, name))
+    if not 0 <= config.seed < 2**32:
+        raise _out_of_range("seed", "an integer of 0 to 4294967295", config.seed)
+    if min(config.hidden, default=1) < 1:
+        raise _out_of_range("hidden", "widths of at least 1", config.hidden)
+    if config.nesterov and config.momentum == 0:
+        raise ValueError("--nesterov looks ahead along the velocity; received --momentum 0. Give a momentum, say 0.9.")
+    return config
+
+
+def to_record(config: Training) -> dict:
+    """The configuration as JSON can hold it."""
+    return dataclasses.asdict(config) | {"hidden": list(config.hidden)}
+
+
+def from_record(record: dict, *, where: str) -> Training:
+    """The inverse of `to_record`; ValueError names what an edit broke in `where`."""
+    expected = {field.name: getattr(Training(), field.name) for field in dataclasses.fields(Training)}
+    if record.keys() != expected.keys():
+        missing, foreign = sorted(expected.keys() - record.keys()), sorted(record.keys() - expected.keys())
+        raise ValueError(f"{where}: the configuration lacks {missing} and has {foreign} beyond what is known. {_EDITED}")
+    values = record | {"hidden": tuple(record["hidden"]) if isinstance(record["hidden"], list) else None}
+    for name, default in expected.items():
+        optional = default is None and values[name] is None
+        kinds = {"train_examples": int, "test_examples": int, "out": str, "data_folder": str}
+        kind = kinds.get(name, type(default))
+        if not optional and type(values[name]) is not kind:
+            raise ValueError(f"{where}: {name} must be of type {kind.__name__}; received {record[name]!r}. {_EDITED}")
+    try:
+        return check(Training(**values))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where}: {error} {_EDITED}") from None
+
+
+_EDITED = "Was the file edited? Restore it from a copy, or start a new run."
+
+
+def _out_of_range(name, expected, value):
+    return ValueError(f"--{name.replace('_', '-')} must be {expected}; received {value}.")

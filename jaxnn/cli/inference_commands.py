@@ -1,0 +1,114 @@
+"""`jaxnn evaluate` and `jaxnn predict`."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxnn.cli.configurations import from_record
+from jaxnn.cli.main import parse
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Measure a run's checkpoint on its test data."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder."""
+    step: str = "last"
+    """Which checkpoint: last, best, or a step."""
+    data_folder: str | None = None
+    """Where the data set's files lie, if not where they lay in training."""
+    json: bool = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Classify image files with a run's checkpoint."""
+
+    run: Annotated[str, tyro.conf.Positional]
+    """The run folder."""
+    images: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Image files, of the size that the model was trained on."""
+    step: str = "last"
+    """Which checkpoint: last, best, or a step."""
+    resize: bool = False
+    """Resize images of another size."""
+    invert: bool = False
+    """Turn dark on light into light on dark, as MNIST is."""
+    top: int = 3
+    """How many classes to name for an image."""
+    json: bool = False
+    """Print JSON, a line an image."""
+
+
+def evaluate_command(args) -> int:
+    """Prints loss and accuracy over the whole test split."""
+    config = parse(Evaluation, args, command="evaluate")
+    task, state, metadata = _restore(config.run, config.step, data_folder=config.data_folder)
+    from jaxnn.metrics import accuracy, top_k
+    from jaxnn.training import evaluate
+
+    metrics = {"loss": task.loss, "accuracy": accuracy, "top-5 accuracy": top_k(5)}
+    measured = evaluate(task.model, state, task.test, metrics=metrics, preprocess=task.preprocess)
+    if config.json:
+        print(json.dumps({"run": config.run, "step": metadata["step"], **measured}))
+        return 0
+    print(f"{config.run}, step {metadata['step']}, {measured['count']} of {len(task.test['label'])} test images")
+    print(f"  accuracy        {100 * measured['accuracy']:.2f} %")
+    print(f"  top-5 accuracy  {100 * measured['top-5 accuracy']:.2f} %")
+    print(f"  loss            {measured['loss']:.4f}")
+    return 0
+
+
+def predict_command(args) -> int:
+    """Prints the likeliest classes of each image; nothing is printed unless all images can be read."""
+    config = parse(Prediction, args, command="predict")
+    if not config.images:
+        raise ValueError("no image given; name one or more image files behind the run folder.")
+    if config.top < 1:
+        raise ValueError(f"--top must be an integer of at least 1; received {config.top}.")
+    from jaxnn.data.pictures import read_picture
+
+    task, state, _ = _restore(config.run, config.step)
+    shape = task.test["image"].shape[1:]
+    images = [read_picture(path, shape, resize=config.resize, invert=config.invert) for path in config.images]
+    for path, ranked in zip(config.images, _rank(task, state, images, config.top), strict=True):
+        if config.json:
+            print(json.dumps({"image": path, "classes": dict(ranked)}))
+        else:
+            print(f"{path}  " + "  ".join(f"{name} {100 * p:.1f} %" for name, p in ranked))
+    return 0
+
+
+def _rank(task, state, images, top):
+    import jax
+    import numpy as np
+
+    from jaxnn.training import predict
+
+    logits = predict(task.model, state, np.stack(images), preprocess=task.preprocess)
+    for row in np.asarray(jax.nn.softmax(logits)):
+        best = np.argsort(-row, kind="stable")[:top]
+        yield [(task.classes[k], round(float(row[k]), 6)) for k in best]
+
+
+def _restore(run, step, *, data_folder=None):
+    from jaxnn.runs import read_config
+
+    folder = Path(run)
+    config = from_record(read_config(folder)["config"], where=str(folder / "config.json"))
+    if data_folder is not None:
+        config = dataclasses.replace(config, data_folder=data_folder)
+    if step not in ("last", "best") and not step.isdecimal():
+        raise ValueError(f"--step must be last, best or the number of a step; received {step!r}.")
+    from jaxnn.cli.assembly import assemble
+    from jaxnn.runs.training_run import restore_state
+
+    task = assemble(config)
+    state, metadata = restore_state(folder, task, step if step in ("last", "best") else int(step))
+    return task, state, metadata

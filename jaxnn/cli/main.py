@@ -1,0 +1,103 @@
+"""The command `jaxnn`: finds the subcommand, and turns what goes wrong into one sentence and an exit status."""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from importlib import import_module
+
+from jaxnn.naming import unknown
+from jaxnn.version import __version__
+
+COMMANDS = {
+    "train": ("training_commands", "Train a model on a data set, in a new run folder."),
+    "resume": ("training_commands", "Go on with a run that was stopped."),
+    "evaluate": ("inference_commands", "Measure a run's checkpoint on the test data."),
+    "predict": ("inference_commands", "Classify image files with a run's checkpoint."),
+    "summary": ("listing_commands", "Show a model's layers, shapes, parameters and multiply-adds."),
+    "list": ("listing_commands", "List models, data sets, optimizers and schedules."),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command and returns its exit status: 0 done, 1 diverged, 2 bad input, 130 and 143 stopped by a signal."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(args)
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; let the exit flush in peace
+        return 0
+    except (ValueError, OSError, ImportError) as error:
+        if "JAXNN_TRACEBACK" in os.environ:
+            raise
+        diverged = type(error).__name__ == "DivergenceError"
+        return _complain(str(error), 1 if diverged else 2)
+
+
+def parse(config_class, args, *, command: str, default=None):
+    """The configuration that the arguments make; a wrong one raises ValueError with one sentence."""
+    import tyro
+
+    messages = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(messages):
+            return tyro.cli(config_class, prog=f"jaxnn {command}", args=args, default=default)
+    except SystemExit as stopped:
+        if stopped.code in (0, None):
+            raise
+        _check_flags(config_class, args, command)
+        raise ValueError(f"{_first_sentence(messages.getvalue())} `jaxnn {command} --help` explains.") from None
+
+
+def _dispatch(args) -> int:
+    if not args or args[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if args else 2
+    if args[0] in ("-V", "--version"):
+        print(f"jaxnn {__version__}")
+        return 0
+    if args[0] not in COMMANDS:
+        raise unknown("command", args[0], COMMANDS)
+    module = import_module(f"jaxnn.cli.{COMMANDS[args[0]][0]}")
+    return getattr(module, f"{args[0]}_command")(args[1:])
+
+
+def _usage() -> str:
+    commands = "\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
+    return (
+        "usage: jaxnn COMMAND ...\n\n"
+        "The deep-learning course as a fast, verified, functional toolkit in JAX.\n\n"
+        f"{commands}\n\n"
+        "`jaxnn COMMAND --help` lists a command's options with their defaults.\n"
+        "Begin with: jaxnn train lenet5"
+    )
+
+
+def _check_flags(config_class, args, command):
+    """Names the nearest flag where a flag is unknown."""
+    fields = [field.replace("_", "-") for field in config_class.__dataclass_fields__]
+    known = {f"--{name}" for name in fields} | {f"--no-{name}" for name in fields} | {"--help"}
+    for arg in args:
+        flag = arg.split("=")[0].replace("_", "-")
+        if re.match(r"--[a-z]", flag) and flag not in known:
+            raise unknown(f"flag of `jaxnn {command}`:", flag, sorted(known - {f"--no-{name}" for name in fields}))
+
+
+def _first_sentence(box: str) -> str:
+    """The message inside the frame that the argument parser draws, up to its first rule."""
+    lines = [line.strip("│╭╮╰╯─ \t") for line in box.split("\n")[1:]]
+    rule = next((i for i, line in enumerate(box.split("\n")[1:]) if "───" in line), len(lines))
+    sentence = " ".join(line for line in lines[:rule] if line)
+    return sentence if sentence.endswith(".") else f"{sentence}."
+
+
+def _complain(sentence: str, status: int) -> int:
+    print(f"jaxnn: {sentence}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""A pytree as named arrays: `params/conv1/kernel` -> array, in the bytes of a safetensors file, and back.
+
+Beside the bytes stands the *tree*: name -> {"shape", "dtype"}, in JSON's words. A typed key is stored as its key data;
+its entry keeps the key's own shape and dtype (`key<fry>`) and adds "impl", the name of its generator.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+
+def serialize(state: Any) -> tuple[dict[str, dict], bytes]:
+    """Copies a pytree to the host and writes it as safetensors.
+
+    Args:
+        state: a pytree of arrays, typed keys and Python numbers (stored in the dtype jax gives them).
+
+    Returns:
+        The tree and the bytes.
+
+    Raises:
+        ValueError: a leaf is no array, is of a dtype safetensors lacks (int4, complex128), or shares its name.
+    """
+    leaves = _named_leaves(state)
+    tree = {name: _spec(leaf, name) | _generator(leaf) for name, leaf in leaves.items()}
+    raw = {name: jax.random.key_data(leaf) if _is_key(leaf) else leaf for name, leaf in leaves.items()}
+    arrays = {name: _in_row_order(host, _dtype(raw[name])) for name, host in jax.device_get(raw).items()}
+    try:
+        return tree, safetensors.numpy.save(arrays)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"`state` has a leaf that safetensors cannot hold: {error}. Convert it first.") from error
+
+
+def deserialize(data: bytes, tree: dict[str, dict], template: Any) -> Any:
+    """Builds the pytree again, bit for bit, once `check_same_tree` has passed.
+
+    Args:
+        data: what `serialize` wrote.
+        tree: what `serialize` returned with it.
+        template: a pytree of arrays or `jax.ShapeDtypeStruct`s of the same structure, shapes and dtypes.
+
+    Returns:
+        The structure of `template` with jax arrays as leaves, on the default device.
+
+    Raises:
+        ValueError: the bytes are no safetensors or not what `tree` says, or this jax does not know a key's generator.
+    """
+    try:
+        stored = dict(safetensors.deserialize(data))
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"the arrays are no safetensors file: {error}.") from error
+    leaves = [_build(name, stored.get(name), tree[name], leaf) for name, leaf in _named_leaves(template).items()]
+    return jax.tree.unflatten(jax.tree.structure(template), leaves)
+
+
+def check_same_tree(tree: dict[str, dict], template: Any, *, where: str) -> None:
+    """Checks names, shapes and dtypes.
+
+    Args:
+        tree: what `serialize` returned.
+        template: a pytree of arrays or `jax.ShapeDtypeStruct`s.
+        where: what to call the owner of `tree` in the message.
+
+    Raises:
+        ValueError: they differ; the message lists the differences, at most ten lines of them.
+    """
+    here = {name: _spec(leaf, name) for name, leaf in _named_leaves(template).items()}
+    lines = [f"  missing in the checkpoint: {name} {_told(here[name])}" for name in here if name not in tree]
+    lines += [f"  not expected here: {name} {_told(tree[name])}" for name in tree if name not in here]
+    for name in (name for name in here if name in tree):
+        saved, expected = _told(tree[name]), _told(here[name])
+        lines += [f"  differs: {name} is {saved} in the checkpoint, {expected} here"] if saved != expected else []
+    if len(lines) > 10:
+        lines[9:] = [f"  and {len(lines) - 9} more"]
+    if lines:
+        remedy = "Build the model and the optimizer as the run's config.json says:"
+        raise ValueError("\n".join([f"{where} is of another model or optimizer. {remedy}", *lines]))
+
+
+def is_spec(entry: Any) -> bool:
+    """Whether a value read from JSON has the form of a tree's entry."""
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("shape"), list)
+        and all(type(size) is int and size >= 0 for size in entry["shape"])
+        and isinstance(entry.get("dtype"), str)
+        and isinstance(entry.get("impl"), str | None)
+    )
+
+
+def _named_leaves(tree: Any) -> dict[str, Any]:
+    paths_and_leaves = jax.tree_util.tree_leaves_with_path(tree)
+    named = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths_and_leaves}
+    if len(named) < len(paths_and_leaves) or "__metadata__" in named:
+        raise ValueError(
+            "each leaf needs a path of its own in the form 'a/b/c', and not '__metadata__'; received a tree where two "
+            "leaves meet in one. Rename the dict key that holds a '/'."
+        )
+    return named
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _spec(leaf: Any, name: str) -> dict[str, Any]:
+    try:
+        dtype = _dtype(leaf)
+    except TypeError as error:
+        raise ValueError(f"`{name}` must be an array or a number; received a {type(leaf).__name__}.") from error
+    return {"shape": list(np.shape(leaf)), "dtype": str(dtype)}
+
+
+def _dtype(leaf: Any) -> Any:
+    """The dtype as jax sees it: a Python number, or NumPy's float64 where that is off, has the one jax gives it."""
+    return leaf.dtype if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) else jnp.result_type(leaf)
+
+
+def _told(spec: dict[str, Any]) -> str:
+    return f"{spec['dtype']}{spec['shape']}"
+
+
+def _generator(leaf: Any) -> dict[str, str]:
+    return {"impl": str(jax.random.key_impl(leaf))} if _is_key(leaf) else {}
+
+
+def _in_row_order(leaf: Any, dtype: Any) -> np.ndarray:
+    # safetensors copies memory as it lies: of a transposed view it would write the elements in the wrong order.
+    return np.asarray(leaf, dtype=dtype, order="C")
+
+
+def _build(name: str, stored: dict[str, Any] | None, entry: dict[str, Any], leaf: Any) -> jax.Array:
+    abstract = jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf))
+    raw = jax.eval_shape(jax.random.key_data, abstract) if _is_key(leaf) else abstract
+    nbytes = math.prod(raw.shape) * raw.dtype.itemsize
+    if stored is None or tuple(stored["shape"]) != raw.shape or len(stored["data"]) != nbytes:
+        raise ValueError(f"the arrays' file does not hold `{name}` as its JSON describes it.")
+    # A copy: an array that may be donated must not share its memory with anything else.
+    array = jnp.array(np.frombuffer(stored["data"], dtype=raw.dtype).reshape(raw.shape))
+    if array.dtype != raw.dtype:
+        raise ValueError(f"`{name}` is {raw.dtype}, and jax runs without 64-bit types. Set JAX_ENABLE_X64=1.")
+    return jax.random.wrap_key_data(array, impl=entry["impl"]) if _is_key(leaf) else array

@@ -1,0 +1,85 @@
+"""A hook that shows a run as it goes: a bar in a terminal or a notebook, plain lines elsewhere."""
+
+import sys
+
+from jaxnn.training.events import Compiled, Evaluated, Event, Progress, Started, Stopped
+
+
+class ProgressBar:
+    """Compilation as its own phase, then a bar with images/s, loss and time left, and a line for every evaluation.
+
+    Args:
+      stream: where to write, stderr unless given; without a terminal behind it there is no bar, only the lines.
+    """
+
+    def __init__(self, stream=None):
+        self.stream = sys.stderr if stream is None else stream
+        self.bar, self.started = None, None
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started():
+                self.started = event
+                self._say(f"compiling the step for batches of {event.batch_size} ...")
+            case Compiled():
+                how = "many steps a call" if event.fused else "one step a call"
+                self._say(f"compiled in {event.seconds:.1f} s ({how})")
+                self._open()
+            case Progress():
+                self._move(event)
+            case Evaluated() | Stopped():
+                if isinstance(event, Evaluated):
+                    self._write(describe_evaluation(event))
+                if isinstance(event, Stopped) or event.step >= self.started.steps:
+                    self.close()
+
+    def close(self) -> None:
+        """Leaves the bar as it stands; for runs that end by an exception too."""
+        if self.bar is not None:
+            self.bar.close()
+
+    def _open(self):
+        from tqdm.auto import tqdm
+
+        shows_bar = self.stream.isatty() or "ipykernel" in sys.modules
+        self.bar = tqdm(
+            total=self.started.steps,
+            initial=self.started.step,
+            unit="step",
+            file=self.stream,
+            disable=not shows_bar,
+            dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt} {postfix} [{remaining} left]",
+        )
+
+    def _move(self, event):
+        rate, numbers = event.examples / event.seconds, f"loss {event.metrics['loss']:.4f}"
+        self.bar.set_description(f"epoch {event.epoch + 1}", refresh=False)
+        self.bar.set_postfix_str(f"{rate:,.0f} images/s {numbers}".replace(",", " "), refresh=False)
+        self.bar.update(event.step - self.bar.n)
+
+    def _write(self, line):
+        if self.bar is not None and not self.bar.disable:
+            self.bar.write(line, file=self.stream)
+        else:
+            self._say(line)
+
+    def _say(self, line):
+        print(line, file=self.stream, flush=True)
+
+
+def describe_evaluation(event: Evaluated) -> str:
+    """One line: `epoch 3  train loss 0.0154  test loss 0.0312  test accuracy 99.05 % of 10 000`.
+
+    >>> describe_evaluation(Evaluated(4, 2, {"train/loss": 0.5, "test/accuracy": 0.9, "test/count": 10}, None))
+    'epoch 2  train loss 0.5000  test accuracy 90.00 % of 10'
+    """
+    parts = [f"epoch {event.epoch}"]
+    for name in ("train/loss", "train/accuracy", "test/loss", "test/accuracy"):
+        if name in event.metrics:
+            value = event.metrics[name]
+            shown = f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4f}"
+            parts.append(f"{name.replace('/', ' ')} {shown}")
+    line = "  ".join(parts)
+    count = event.metrics.get("test/count")
+    return f"{line} of {count:,}".replace(",", " ") if count else line

@@ -1,0 +1,116 @@
+"""A training inside a run folder: `fit`, with everything that outlives it written down as it goes."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from jaxnn.runs import checkpoints
+from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
+from jaxnn.runs.progress_bar import ProgressBar
+from jaxnn.runs.signals import graceful_stop
+from jaxnn.training import Evaluated, Stopped, TrainState, fit, init_state
+
+
+class Outcome(NamedTuple):
+    """The last state, the evaluations of the whole run (resumed parts included), and the signal that ended it."""
+
+    state: TrainState
+    history: list[dict[str, float]]
+    exit_status: int
+
+
+class Task(NamedTuple):
+    """What is trained on what: the pieces that `fit` takes and that evaluation and pictures need again."""
+
+    model: Any
+    train: dict
+    test: dict
+    optimizer: Any
+    loss: Any
+    preprocess: Any
+    classes: tuple[str, ...]
+    seed: int
+
+
+def train_in_folder(
+    folder: str | Path,
+    task: Task,
+    *,
+    epochs: int,
+    batch_size: int,
+    keep: int = 3,
+    tensorboard: bool = True,
+    resume: bool = False,
+    hooks=(),
+) -> Outcome:
+    """Trains `task` in `folder`: a checkpoint and a line of metrics at every evaluation.
+
+    SIGINT and SIGTERM end it after the step, with a checkpoint of exactly that step. Resuming goes on from the last
+    checkpoint, to the parameters of an uninterrupted run, bit for bit.
+
+    Raises:
+      OSError: a checkpoint cannot be written; the earlier ones are whole.
+      DivergenceError: the loss is no longer finite; the checkpoints are.
+    """
+    folder = Path(folder)
+    state = restore_state(folder, task)[0] if resume else None
+    step = 0 if state is None else int(state.step)
+    checkpoints.rewind(folder / "checkpoints", step)
+    recorder = Recorder(folder, from_step=step, keep=keep, tensorboard=tensorboard)
+    bar = ProgressBar()
+    with graceful_stop() as stop:
+        try:
+            fitted = fit(
+                task.model,
+                task.train,
+                validation=task.test,
+                optimizer=task.optimizer,
+                loss=task.loss,
+                preprocess=task.preprocess,
+                epochs=epochs,
+                batch_size=batch_size,
+                key=task.seed,
+                state=state,
+                hooks=[bar, recorder, lambda event: stop.requested is not None, *hooks],
+            )
+        finally:
+            bar.close()
+            recorder.close()
+    return Outcome(fitted.state, read_metrics(folder / "metrics.jsonl"), stop.exit_status if fitted.stopped else 0)
+
+
+def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainState, dict]:
+    """The state of a checkpoint ("last", "best" or a step) and its metadata."""
+    x = task.preprocess(task.train["image"][:1])
+    template = jax.eval_shape(lambda: init_state(task.model, task.optimizer, x, key=task.seed))
+    return checkpoints.restore(Path(folder) / "checkpoints", template, which=which)
+
+
+class Recorder:
+    """A hook that writes metrics, TensorBoard events and checkpoints, in this order."""
+
+    def __init__(self, folder: Path, *, from_step: int, keep: int, tensorboard: bool):
+        self.folder, self.keep, self.clock = folder, keep, time.perf_counter()
+        self.metrics = MetricsFile(folder / "metrics.jsonl", from_step)
+        self.tensorboard = TensorBoard(folder / "tensorboard", from_step) if tensorboard else None
+
+    def __call__(self, event) -> None:
+        """Records what is worth keeping of an event."""
+        if isinstance(event, Evaluated):
+            metrics = event.metrics | {"epoch": event.epoch, "seconds": time.perf_counter() - self.clock}
+            self.metrics.write(event.step, metrics)
+            if self.tensorboard is not None:
+                self.tensorboard.write(event.step, {k: v for k, v in event.metrics.items() if math.isfinite(v)})
+        if isinstance(event, Evaluated | Stopped):
+            metrics = event.metrics if isinstance(event, Evaluated) else {}
+            checkpoints.save(
+                self.folder / "checkpoints", event.state, step=event.step, metrics=metrics, keep=self.keep
+            )
+
+    def close(self) -> None:
+        """Waits until TensorBoard's events are on disk."""
+        if self.tensorboard is not None:
+            self.tensorboard.close()

@@ -1,0 +1,49 @@
+"""Programs compiled ahead of their first call, beside one another, and once for equal functions and shapes.
+
+Functions here are values (frozen dataclasses with `__call__`): two that are equal share what was compiled. Tracing
+happens in the caller's thread, where JAX keeps its settings; compilation, which takes most of the time, in workers.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, lru_cache
+
+import jax
+
+
+def prepare(function, *args, donate: tuple[int, ...] = ()) -> Future:
+    """Starts to compile `function` for arguments like `args` (arrays or `ShapeDtypeStruct`s), unless it has been."""
+    return _compile(*_signature(function, donate, args))
+
+
+def call(function, *args, donate: tuple[int, ...] = ()):
+    """`function(*args)`, compiled; arguments `donate` are given up with their memory."""
+    return prepare(function, *args, donate=donate).result()(*args)
+
+
+def program(function, *args, donate: tuple[int, ...] = ()):
+    """The jaxpr of what `prepare` would compile; traced once for both."""
+    return _trace(*_signature(function, donate, args)).jaxpr.jaxpr
+
+
+@lru_cache(maxsize=64)
+def _compile(*signature) -> Future:
+    return _workers().submit(_trace(*signature).lower().compile)
+
+
+@lru_cache(maxsize=64)
+def _trace(function, donate, tree, avals, settings):
+    args = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(shape, dtype, weak_type=w) for shape, dtype, w in avals])
+    return jax.jit(function, donate_argnums=donate).trace(*args)
+
+
+def _signature(function, donate, args):
+    leaves, tree = jax.tree.flatten(args)
+    avals = tuple((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)) for leaf in leaves)
+    config = jax.config
+    settings = (config.jax_default_device, config.jax_default_matmul_precision, config.jax_debug_nans)
+    return function, donate, tree, avals, settings
+
+
+@cache
+def _workers():
+    return ThreadPoolExecutor(max_workers=4, thread_name_prefix="jaxnn-compile")
