@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     )
 
 _SUBMODULES = frozenset(
-    "activations data diagnostics initializers layers losses metrics models optimizers preprocessing runs schedules"
-    " training".split()
+    ["activations", "data", "diagnostics", "initializers", "layers", "losses", "metrics", "models", "optimizers", "preprocessing", "runs", "schedules", "training"]
 )
 
 

@@ -21,14 +21,18 @@ def assemble(config: Training) -> Task:
     dataset = load_data(config)
     examples = len(dataset.train["label"])
     if config.batch_size > examples:
-        raise ValueError(f"--batch-size must be at most the number of training examples, {examples}; received {config.batch_size}.")
+        raise ValueError(
+            f"--batch-size must be at most the number of training examples, {examples}; received {config.batch_size}."
+        )
     return Task(
         model=build_model(config, classes=len(dataset.classes)),
         train=dataset.train,
         test=dataset.test,
         optimizer=build_optimizer(config, steps=config.epochs * -(-examples // config.batch_size)),
         loss=losses.cross_entropy_with_rejection if config.model == "lenet1998" else _cross_entropy(config),
-        preprocess=PaddedRange(2, -0.1, 1.175) if config.model == "lenet1998" else Standardize(dataset.mean, dataset.std),
+        preprocess=PaddedRange(2, -0.1, 1.175)
+        if config.model == "lenet1998"
+        else Standardize(dataset.mean, dataset.std),
         classes=dataset.classes,
         seed=config.seed,
     )

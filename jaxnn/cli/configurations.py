@@ -33,13 +33,13 @@ class Training:
     """Where the data set's files lie; by default its package or ~/.cache/jaxnn."""
     out: str | None = None
     """Run folder, a new one; by default runs/MODEL-001, -002, ..."""
-    epochs: int = 3
+    epochs: int = 4
     """Passes over the training data."""
     batch_size: int = 128
     """Examples in a step."""
     optimizer: str = "adam"
     """adam or sgd."""
-    learning_rate: float = 6e-3
+    learning_rate: float = 1e-2
     """Step size; the largest that the schedule reaches."""
     schedule: str = "one_cycle"
     """Of the learning rate: constant, linear, cosine or one_cycle."""
@@ -51,8 +51,8 @@ class Training:
     """Whether sgd looks ahead along its velocity."""
     b1: float = 0.9
     """Adam's decay of the first moment."""
-    b2: float = 0.999
-    """Adam's decay of the second moment."""
+    b2: float = 0.99
+    """Adam's decay of the second moment; short trainings want less than the usual 0.999."""
     eps: float = 1e-8
     """Adam's term beside the root."""
     label_smoothing: float = 0.0
@@ -99,7 +99,13 @@ def check(config: Training) -> Training:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise _out_of_range(name, "an integer of at least 1", value)
-    for name, low, high in (("warmup", 0, 1), ("momentum", 0, 1), ("b1", 0, 1), ("b2", 0, 1), ("label_smoothing", 0, 1)):
+    for name, low, high in (
+        ("warmup", 0, 1),
+        ("momentum", 0, 1),
+        ("b1", 0, 1),
+        ("b2", 0, 1),
+        ("label_smoothing", 0, 1),
+    ):
         if not low <= getattr(config, name) < high:
             raise _out_of_range(name, f"at least {low} and less than {high}", getattr(config, name))
     for name in ("learning_rate", "eps"):
@@ -124,7 +130,9 @@ def from_record(record: dict, *, where: str) -> Training:
     expected = {field.name: getattr(Training(), field.name) for field in dataclasses.fields(Training)}
     if record.keys() != expected.keys():
         missing, foreign = sorted(expected.keys() - record.keys()), sorted(record.keys() - expected.keys())
-        raise ValueError(f"{where}: the configuration lacks {missing} and has {foreign} beyond what is known. {_EDITED}")
+        raise ValueError(
+            f"{where}: the configuration lacks {missing} and has {foreign} beyond what is known. {_EDITED}"
+        )
     values = record | {"hidden": tuple(record["hidden"]) if isinstance(record["hidden"], list) else None}
     for name, default in expected.items():
         optional = default is None and values[name] is None

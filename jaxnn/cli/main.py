@@ -1,6 +1,7 @@
 """The command `jaxnn`: finds the subcommand, and turns what goes wrong into one sentence and an exit status."""
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
@@ -78,12 +79,14 @@ def _usage() -> str:
 
 def _check_flags(config_class, args, command):
     """Names the nearest flag where a flag is unknown."""
-    fields = [field.replace("_", "-") for field in config_class.__dataclass_fields__]
-    known = {f"--{name}" for name in fields} | {f"--no-{name}" for name in fields} | {"--help"}
+    import tyro
+
+    is_positional = lambda field: tyro.conf.Positional in getattr(field.type, "__metadata__", ())  # noqa: E731
+    names = [f.name.replace("_", "-") for f in dataclasses.fields(config_class) if not is_positional(f)]
     for arg in args:
         flag = arg.split("=")[0].replace("_", "-")
-        if re.match(r"--[a-z]", flag) and flag not in known:
-            raise unknown(f"flag of `jaxnn {command}`:", flag, sorted(known - {f"--no-{name}" for name in fields}))
+        if re.match(r"--[a-z]", flag) and flag.removeprefix("--").removeprefix("no-") not in (*names, "help"):
+            raise unknown(f"flag of `jaxnn {command}`", flag, [f"--{name}" for name in names])
 
 
 def _first_sentence(box: str) -> str:

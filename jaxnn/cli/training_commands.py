@@ -1,6 +1,5 @@
 """`jaxnn train` and `jaxnn resume`."""
 
-import dataclasses
 import sys
 import time
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ def train_command(args) -> int:
     config = check(parse(Training, args, command="train", default=default))
     if config.model != default.model:  # the model stood behind a flag's value
         config = check(parse(Training, args, command="train", default=recipe(config.model)))
-    return _train(config, resume=False)
+    return _train(config, None, resume=False)
 
 
 def resume_command(args) -> int:
@@ -37,24 +36,22 @@ def resume_command(args) -> int:
 
     folder = Path(parse(Resumption, args, command="resume").run)
     config = from_record(read_config(folder)["config"], where=str(folder / "config.json"))
-    config = dataclasses.replace(config, out=str(folder))
     if not checkpoints.steps(folder / "checkpoints"):
         _say(f"{folder} has no checkpoint yet; training from the start")
-        return _train(config, resume=None)
-    return _train(config, resume=True)
+        return _train(config, folder, resume=False)
+    return _train(config, folder, resume=True)
 
 
-def _train(config: Training, *, resume: bool | None) -> int:
-    """`resume`: False makes the folder, True goes on from its last checkpoint, None starts over in it."""
+def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
+    """Trains in `folder`, or in a new one, which is made only when everything else is known to be in order."""
     started = time.perf_counter()
     from jaxnn.cli.assembly import assemble
     from jaxnn.runs import create, default_path
     from jaxnn.runs.training_run import train_in_folder
 
     task = assemble(config)
-    folder = Path(config.out) if config.out else default_path(config.model)
-    if resume is False:
-        create(folder, to_record(config))
+    if folder is None:
+        folder = create(config.out or default_path(config.model), to_record(config))
     _say(f"{config.model} on {config.data}, {len(task.train['label'])} training images; run folder {folder}")
     outcome = train_in_folder(
         folder,
@@ -63,7 +60,7 @@ def _train(config: Training, *, resume: bool | None) -> int:
         batch_size=config.batch_size,
         keep=config.keep,
         tensorboard=config.tensorboard,
-        resume=bool(resume),
+        resume=resume,
     )
     if outcome.exit_status:
         _say(f"stopped at step {int(outcome.state.step)}; go on with: jaxnn resume {folder}")

@@ -44,7 +44,9 @@ def read_picture(
 
 def _check(path, image, shape, resize):
     if image.has_transparency_data:
-        raise ValueError(f"{path} has an alpha channel; expected an opaque image. Flatten it onto its background first.")
+        raise ValueError(
+            f"{path} has an alpha channel; expected an opaque image. Flatten it onto its background first."
+        )
     if image.size != (shape[1], shape[0]) and not resize:
         raise ValueError(
             f"{path} is {image.size[0]} x {image.size[1]} pixels (width x height); expected {shape[1]} x {shape[0]}. "

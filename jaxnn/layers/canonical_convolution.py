@@ -7,7 +7,6 @@ explicit transposes they are fast in both places. With strides s,
     dx = conv(dilate(dy, s), flip(kernel)^T),      dkernel = conv(x^T, dilate(dy, s)^T)^T.
 """
 
-import jax.numpy as jnp
 from jax import lax
 
 _convolve = lambda x, kernel, strides, padding, **dilation: lax.conv_general_dilated(  # noqa: E731

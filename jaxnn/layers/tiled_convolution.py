@@ -110,10 +110,14 @@ def scatter_taps(taps, tiling: Tiling, *, batch: int):
     (kh, kw), (ny, nx), (step_y, step_x) = tiling.taps, tiling.tiles, tiling.step
     taps = taps.reshape(kh, kw, -1, ny, nx, batch)
     rows, columns = ny + (kh - 1) // step_y, nx + (kw - 1) // step_x
+    wide = jnp.zeros((kh, taps.shape[2], ny, columns, step_x, batch), taps.dtype)
+    for j in range(kw):
+        b, q = divmod(j, step_x)
+        wide = wide.at[:, :, :, b : b + nx, q].add(taps[:, j])
     x = jnp.zeros((taps.shape[2], rows, step_y, columns, step_x, batch), taps.dtype)
-    for i, j in itertools.product(range(kh), range(kw)):
-        (a, p), (b, q) = divmod(i, step_y), divmod(j, step_x)
-        x = x.at[:, a : a + ny, p, b : b + nx, q].add(taps[i, j])
+    for i in range(kh):
+        a, p = divmod(i, step_y)
+        x = x.at[:, a : a + ny, p].add(wide[i])
     return x.reshape(-1, rows * step_y, columns * step_x, batch)
 
 

@@ -37,7 +37,9 @@ def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransfo
     [-0.19]
     """  # fmt: skip
     if nesterov and momentum is None:
-        raise ValueError("`nesterov=True` looks ahead along the velocity; received momentum=None. Give a momentum, say 0.9.")
+        raise ValueError(
+            "`nesterov=True` looks ahead along the velocity; received momentum=None. Give a momentum, say 0.9."
+        )
 
     def init(params):
         return SgdState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -25,27 +26,34 @@ def illustrate(folder: Path, task, state, history, *, seconds: float) -> Path:
       history: the run's evaluations, as `read_metrics` gives them.
       seconds: what the command took so far.
     """
-    probabilities = np.asarray(jax.nn.softmax(predict(task.model, state, task.test["image"], preprocess=task.preprocess)))
-    predicted, labels = probabilities.argmax(axis=1), task.test["label"]
-    matrix = np.asarray(confusion_matrix(jnp.asarray(predicted), jnp.asarray(labels), classes=len(task.classes)))
+    logits = jnp.asarray(predict(task.model, state, task.test["image"], preprocess=task.preprocess))
+    probabilities, predicted, matrix = jax.device_get(_judge(logits, task.test["label"], len(task.classes)))
+    mistakes = plot_mistakes(task.test["image"], task.test["label"], predicted, probabilities.max(axis=1), task.classes)
     figures = {
         "curves": ("Loss and accuracy by epoch", plot_curves(history)),
         "confusion": ("Test images by true and predicted class", plot_confusion(matrix, task.classes)),
         "filters": ("Weights of the first layer", _plot_first_layer(state.params, task)),
-        "mistakes": ("The most confidently wrong test images", _plot_worst(probabilities, predicted, task)),
+        "mistakes": ("The most confidently wrong test images", mistakes),
     }
     for name, (_, figure) in figures.items():
         if figure is not None:
             save_figure(figure, folder / f"{name}.png")
     return write_report(
         folder,
-        title=f"{folder.name}: {history[-1]['test/accuracy']:.2%} test accuracy",
+        title=folder.name,
+        command=shlex.join(["jaxnn", *read_config(folder)["command"][1:]]),
         facts=_facts(folder, state, history, seconds),
         history=history,
         pictures={caption: folder / f"{name}.png" for name, (caption, figure) in figures.items() if figure is not None},
         matrix=matrix,
         classes=task.classes,
     )
+
+
+@partial(jax.jit, static_argnums=2)
+def _judge(logits, labels, classes):
+    predicted = jnp.argmax(logits, axis=1)
+    return jax.nn.softmax(logits), predicted, confusion_matrix(predicted, labels, classes=classes)
 
 
 def _plot_first_layer(params, task):
@@ -60,24 +68,12 @@ def _plot_first_layer(params, task):
     return None
 
 
-def _plot_worst(probabilities, predicted, task, *, most: int = 32):
-    confidence = probabilities.max(axis=1)
-    wrong = np.flatnonzero(predicted != task.test["label"])
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
-    if not len(worst):
-        return None
-    images, labels = task.test["image"][worst], task.test["label"][worst]
-    return plot_mistakes(images, labels, predicted[worst], confidence[worst], task.classes)
-
-
 def _facts(folder, state, history, seconds):
     record = read_config(folder)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     return {
-        "command": shlex.join(["jaxnn", *record["command"][1:]]),
         "model": f"{record['config']['model']}, {parameters:,} parameters",
         "data": record["config"]["data"],
-        "test accuracy": f"{history[-1]['test/accuracy']:.2%} of {int(history[-1]['test/count']):,} images",
         "steps": f"{int(state.step):,} of {record['config']['batch_size']} images, {len(history)} epochs",
         "time": f"{seconds:.1f} s in all, {history[-1]['seconds']:.1f} s to the last evaluation",
         "device": f"{record['platform']['device_count']} x {record['platform']['device_kind']}",

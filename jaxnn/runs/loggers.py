@@ -79,7 +79,7 @@ class MetricsFile:
         os.truncate(self._path, kept)
 
 
-def read_metrics(path: str | os.PathLike) -> list[dict[str, float]]:
+def read_metrics(path: str | os.PathLike) -> list[dict[str, float | int]]:
     """Reads a metrics file: one dict per evaluation, "step" (int) and the metrics (floats; null comes back as NaN).
 
     A torn last line, from a kill or from a run that is writing just now, is left out.

@@ -18,7 +18,7 @@ class Outcome(NamedTuple):
     """The last state, the evaluations of the whole run (resumed parts included), and the signal that ended it."""
 
     state: TrainState
-    history: list[dict[str, float]]
+    history: list[dict[str, float | int]]
     exit_status: int
 
 
@@ -56,6 +56,7 @@ def train_in_folder(
       DivergenceError: the loss is no longer finite; the checkpoints are.
     """
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     state = restore_state(folder, task)[0] if resume else None
     step = 0 if state is None else int(state.step)
     checkpoints.rewind(folder / "checkpoints", step)
@@ -84,8 +85,9 @@ def train_in_folder(
 
 def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainState, dict]:
     """The state of a checkpoint ("last", "best" or a step) and its metadata."""
-    x = task.preprocess(task.train["image"][:1])
-    template = jax.eval_shape(lambda: init_state(task.model, task.optimizer, x, key=task.seed))
+    x = task.train["image"][:1]
+    init = lambda: init_state(task.model, task.optimizer, x, key=task.seed, preprocess=task.preprocess)  # noqa: E731
+    template = jax.eval_shape(init)
     return checkpoints.restore(Path(folder) / "checkpoints", template, which=which)
 
 
@@ -106,9 +108,7 @@ class Recorder:
                 self.tensorboard.write(event.step, {k: v for k, v in event.metrics.items() if math.isfinite(v)})
         if isinstance(event, Evaluated | Stopped):
             metrics = event.metrics if isinstance(event, Evaluated) else {}
-            checkpoints.save(
-                self.folder / "checkpoints", event.state, step=event.step, metrics=metrics, keep=self.keep
-            )
+            checkpoints.save(self.folder / "checkpoints", event.state, step=event.step, metrics=metrics, keep=self.keep)
 
     def close(self) -> None:
         """Waits until TensorBoard's events are on disk."""

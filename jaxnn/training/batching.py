@@ -1,6 +1,6 @@
 """Batches of one fixed shape: an order of examples, cut into rows, padded with -1 where it does not come out even."""
 
-from functools import partial
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +9,15 @@ import numpy as np
 from jaxnn.training.train_state import stream_key
 
 
-@partial(jax.jit, static_argnames=("examples", "batch_size"))
-def shuffled_order(key, epoch, *, examples: int, batch_size: int):
-    """The order of one epoch, (steps, batch) int32: a permutation that depends on key and epoch alone."""
-    return _rows(jax.random.permutation(stream_key(key, "order", epoch), examples), batch_size)
+@dataclass(frozen=True)
+class Shuffle:
+    """`shuffle(key, epoch)`: the order of an epoch, (steps, batch) int32, a permutation drawn from key and epoch alone."""
+
+    examples: int
+    batch_size: int
+
+    def __call__(self, key, epoch):
+        return _rows(jax.random.permutation(stream_key(key, "order", epoch), self.examples), self.batch_size)
 
 
 def plain_order(*, examples: int, batch_size: int):

@@ -27,7 +27,7 @@ def evaluate(
     preprocess=as_float,
     fields: tuple[str, str] = ("image", "label"),
     batch_size: int = 500,
-) -> dict[str, float]:
+) -> dict[str, float | int]:
     """The mean of every metric over all examples; the last batch is padded and masked, and the count asserted.
 
     Args:

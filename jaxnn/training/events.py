@@ -26,7 +26,7 @@ class Progress(NamedTuple):
 
     step: int
     epoch: int
-    metrics: dict[str, float]
+    metrics: dict[str, float | int]
     examples: int
     seconds: float
 
@@ -39,7 +39,7 @@ class Evaluated(NamedTuple):
 
     step: int
     epoch: int
-    metrics: dict[str, float]
+    metrics: dict[str, float | int]
     state: TrainState
 
 

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,7 +12,8 @@ import numpy as np
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
-from jaxnn.training.batching import check_batch_size, count_examples, shuffled_order
+from jaxnn.training.batching import Shuffle, check_batch_size, count_examples
+from jaxnn.training.compilation import call, prepare
 from jaxnn.training.engine import choose_fusion, compile_steps, run_steps
 from jaxnn.training.evaluation import compile_evaluation, evaluate, on_device
 from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
@@ -20,6 +22,7 @@ from jaxnn.training.train_state import TrainState, init_state
 from jaxnn.training.train_step import TrainStep
 
 _REMEDY = "Lower the learning rate, clip the gradient, or look at the data for values that are not finite."
+RUNS_ONCE = {"xla_backend_optimization_level": "0"}  # five times faster to compile; nobody waits for it to run
 SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so that bars move and signals are heard
 
 
@@ -27,7 +30,7 @@ class Fitted(NamedTuple):
     """The last state, and the metrics of every evaluation, oldest first; `stopped` tells whether a hook asked for it."""
 
     state: TrainState
-    history: list[dict[str, float]]
+    history: list[dict[str, float | int]]
     stopped: bool
 
 
@@ -81,7 +84,8 @@ def fit(
     data = on_device(train)
     test = None if validation is None else on_device(validation)
     run = _Run(step, data, test, examples, batch_size, epochs, list(hooks), fused)
-    return run(state, lambda: init_state(model, optimizer, preprocess(data[fields[0]][:1]), key=key))
+    example = np.asarray(train[fields[0]][:1])
+    return run(state, partial(init_state, model, optimizer, example, key=key, preprocess=preprocess))
 
 
 class _Run:
@@ -89,11 +93,14 @@ class _Run:
 
     def __init__(self, step, data, test, examples, batch_size, epochs, hooks, fused):
         self.step, self.data, self.test, self.hooks = step, data, test, hooks
-        self.examples, self.batch_size, self.epochs, self.fused = examples, batch_size, epochs, fused
+        self.batch_size, self.epochs, self.fused = batch_size, epochs, fused
+        self.shuffle = Shuffle(examples, batch_size)
         self.steps_per_epoch, self.steps_per_call = -(-examples // batch_size), 8
 
     def __call__(self, state, init) -> Fitted:
         done, history = 0 if state is None else int(state.step), []
+        if done >= self.epochs * self.steps_per_epoch:
+            return Fitted(state, history, False)
         self._tell(Started(done, self.epochs * self.steps_per_epoch, self.steps_per_epoch, self.batch_size))
         state = self._compile(state, init)
         for epoch in range(done // self.steps_per_epoch, self.epochs):
@@ -112,12 +119,13 @@ class _Run:
         start = time.perf_counter()
         like = jax.eval_shape(init) if state is None else state
         order = jax.ShapeDtypeStruct((self.steps_per_epoch, self.batch_size), np.int32)
+        pending = [prepare(self.shuffle, like.key, np.int32(0))]
         if self.fused is None:
             self.fused = choose_fusion(self.step, like, self.data, order)
-        pending = [compile_steps(self.step, like, self.data, order, fused=self.fused)]
+        pending.append(compile_steps(self.step, like, self.data, order, fused=self.fused))
         if self.test is not None:
             pending.append(compile_evaluation(self.step.model, like, self.test, **self._measures))
-        state = init() if state is None else state
+        state = jax.jit(init, compiler_options=RUNS_ONCE)() if state is None else state
         for future in pending:
             future.result()
         self._tell(Compiled(time.perf_counter() - start, self.fused))
@@ -167,7 +175,7 @@ class _Run:
         return stop, now
 
     def _order(self, key, epoch):
-        return shuffled_order(key, np.int32(epoch), examples=self.examples, batch_size=self.batch_size)
+        return call(self.shuffle, key, np.int32(epoch))
 
     def _tell(self, event) -> bool:
         return any([hook(event) for hook in self.hooks])

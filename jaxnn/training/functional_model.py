@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax
-
 
 @dataclass(frozen=True)
 class FunctionalModel:

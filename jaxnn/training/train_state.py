@@ -1,10 +1,12 @@
 """Everything that a run is at one moment, and the keys that are drawn from it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxnn.preprocessing import as_float
 from jaxnn.training.functional_model import FunctionalModel
 
 STREAMS = {"init": 0, "order": 1, "dropout": 2, "augmentation": 3}
@@ -24,24 +26,21 @@ class TrainState(NamedTuple):
     key: jax.Array
 
 
-def init_state(model, optimizer, x, *, key) -> TrainState:
-    """The state before the first step, for inputs like `x` (a batch of one will do).
+def init_state(model, optimizer, x, *, key, preprocess: Callable = as_float) -> TrainState:
+    """The state before the first step, for inputs like `x`.
 
     Args:
       model: a linen module or a pair (init, apply).
       optimizer: a pair (init, update), ours or Optax's.
-      x: an example input with its batch axis, preprocessed as in training.
+      x: an example input with its batch axis, as it stands in the data.
       key: a typed key or an integer seed.
+      preprocess: what training does to inputs.
+
+    A pure function: under `jax.jit` it is one program, in which the forward pass that finds the shapes is dead code.
     """
     key = as_key(key)
-
-    @jax.jit  # one program, in which the forward pass of `init` is dead code
-    def init(key):
-        params, model_state = FunctionalModel(model).init(stream_key(key, "init", 0), x)
-        return params, model_state, optimizer.init(params)
-
-    params, model_state, opt_state = init(key)
-    return TrainState(jnp.zeros((), jnp.int32), params, model_state, opt_state, key)
+    params, model_state = FunctionalModel(model).init(stream_key(key, "init", 0), preprocess(x))
+    return TrainState(jnp.zeros((), jnp.int32), params, model_state, optimizer.init(params), key)
 
 
 def stream_key(key, stream: str, step):

@@ -48,9 +48,7 @@ class TrainStep:
     def _objective(self, params, state, batch):
         inputs, targets = (batch[name] for name in self.fields)
         key = stream_key(state.key, "dropout", state.step)
-        outputs, model_state = self.model.apply(
-            params, state.model_state, self.preprocess(inputs), train=True, key=key
-        )
+        outputs, model_state = self.model.apply(params, state.model_state, self.preprocess(inputs), train=True, key=key)
         metrics = measure(outputs, targets, batch["mask"], (("loss", self.loss), *self.metrics))
         loss = metrics["loss"].sum / jnp.maximum(metrics["loss"].count, 1)
         return loss, (metrics, model_state)

@@ -1,0 +1,79 @@
+"""A killed run resumes to the parameters of an uninterrupted one, bit for bit, from a checkpoint at any step."""
+
+import numpy as np
+import pytest
+
+from jaxnn import data, losses, models, optimizers, preprocessing, schedules
+from jaxnn.runs import checkpoints
+from jaxnn.runs.training_run import Task, restore_state, train_in_folder
+from jaxnn.training import Evaluated, Progress
+
+
+@pytest.fixture(scope="module")
+def task():
+    mnist = data.subset(data.load("mnist"), train=1000, test=100)
+    optimizer = optimizers.adjustable(optimizers.adam)(learning_rate=schedules.one_cycle(2e-3, steps=48))
+    return Task(
+        model=models.LeNet5(),
+        train=mnist.train,
+        test=mnist.test,
+        optimizer=optimizer,
+        loss=losses.cross_entropy,
+        preprocess=preprocessing.Standardize(mnist.mean, mnist.std),
+        classes=mnist.classes,
+        seed=3,
+    )
+
+
+def arrays(folder, step):
+    return (folder / f"checkpoints/{step:08d}.safetensors").read_bytes()
+
+
+def test_resume_from_an_epoch_is_bit_identical(task, tmp_path):
+    options = {"batch_size": 64, "tensorboard": False}
+    whole = train_in_folder(tmp_path / "whole", task, epochs=3, **options)
+
+    class Killed(Exception):
+        pass
+
+    def kill(event):
+        if isinstance(event, Progress) and event.step > 20:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_in_folder(tmp_path / "cut", task, epochs=3, hooks=[kill], **options)
+    assert checkpoints.steps(tmp_path / "cut/checkpoints") == [16]
+    resumed = train_in_folder(tmp_path / "cut", task, epochs=3, resume=True, **options)
+    assert arrays(tmp_path / "cut", 48) == arrays(tmp_path / "whole", 48)
+    drop = {"seconds"}
+    for ours, theirs in zip(resumed.history, whole.history, strict=True):
+        assert {k: v for k, v in ours.items() if k not in drop} == pytest.approx(
+            {k: v for k, v in theirs.items() if k not in drop}, rel=1e-5
+        )
+
+
+def test_stopping_in_the_middle_of_an_epoch_saves_that_step(task, tmp_path):
+    options = {"batch_size": 64, "tensorboard": False}
+    train_in_folder(tmp_path / "whole", task, epochs=2, **options)
+    stop = lambda event: isinstance(event, Progress) and event.step >= 8  # noqa: E731
+    train_in_folder(tmp_path / "cut", task, epochs=2, hooks=[stop], **options)
+    (step,) = checkpoints.steps(tmp_path / "cut/checkpoints")
+    assert 8 <= step <= 16
+    state, metadata = restore_state(tmp_path / "cut", task)
+    assert int(state.step) == metadata["step"] == step
+    train_in_folder(tmp_path / "cut", task, epochs=2, resume=True, **options)
+    assert arrays(tmp_path / "cut", 32) == arrays(tmp_path / "whole", 32)
+
+
+def test_going_on_writes_tensorboard_events_and_forgets_the_abandoned_future(task, tmp_path):
+    train_in_folder(tmp_path / "run", task, epochs=2, batch_size=500)
+    state, _ = restore_state(tmp_path / "run", task, 2)
+    assert np.isfinite(state.params["params"]["conv1"]["kernel"] if "params" in state.params else 0.0).all()
+    assert list((tmp_path / "run/tensorboard").glob("events.*"))
+
+
+def test_hooks_see_states_that_can_be_copied(task, tmp_path):
+    seen = []
+    keep = lambda event: seen.append(np.array(event.state.step)) if isinstance(event, Evaluated) else None  # noqa: E731
+    train_in_folder(tmp_path / "run", task, epochs=2, batch_size=500, tensorboard=False, hooks=[keep])
+    assert [int(step) for step in seen] == [2, 4]

@@ -1,0 +1,29 @@
+"""The README keeps its promises: two commands for a newcomer, links that lead somewhere, commands that exist."""
+
+import re
+from pathlib import Path
+
+from jaxnn.cli.main import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_quick_start_is_one_block_of_exactly_two_commands():
+    section = README.split("## Quick start")[1].split("\n## ")[0]
+    (block,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    first, second = block.strip().split("\n")
+    assert "pip install" in first
+    assert first.endswith("jaxnn train lenet5")
+    assert "[test]" in second
+    assert second.endswith("pytest")
+
+
+def test_every_command_is_shown_and_every_command_shown_exists():
+    shown = set(re.findall(r"^jaxnn (\w+)", README, re.MULTILINE))
+    assert shown == COMMANDS.keys()
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert target.startswith("http") or (ROOT / target).exists(), target
