@@ -9,35 +9,30 @@ Subpackages are imported on first use, so that `import jaxnn` touches no device 
 """
 
 import importlib
-from typing import TYPE_CHECKING
 
 from jaxnn.version import __version__ as __version__
 
-if TYPE_CHECKING:
-    from jaxnn import (
-        data,
-        diagnostics,
-        initializers,
-        layers,
-        losses,
-        metrics,
-        models,
-        optimizers,
-        preprocessing,
-        runs,
-        schedules,
-        training,
-    )
-
-_SUBMODULES = frozenset(
-    ["activations", "data", "diagnostics", "initializers", "layers", "losses", "metrics", "models", "optimizers", "preprocessing", "runs", "schedules", "training"]
+_SUBMODULES = (
+    "activations",
+    "data",
+    "diagnostics",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "optimizers",
+    "preprocessing",
+    "runs",
+    "schedules",
+    "training",
 )
 
 
 def __getattr__(name: str):
     if name in _SUBMODULES:
         return importlib.import_module(f"jaxnn.{name}")
-    raise AttributeError(f"module 'jaxnn' has no attribute {name!r}; it has {', '.join(sorted(_SUBMODULES))}")
+    raise AttributeError(f"module 'jaxnn' has no attribute {name!r}; it has {', '.join(_SUBMODULES)}")
 
 
 def __dir__() -> list[str]:

@@ -37,8 +37,9 @@ class PaddedRange:
 
     LeCun et al. make 28 x 28 images 32 x 32, background -0.1 and foreground 1.175: mean about 0, variance about 1.
 
-    >>> PaddedRange(1, -0.1, 1.175)(jnp.full((1, 1, 1, 1), 255, jnp.uint8))[0, :, :, 0].round(3)[1].tolist()
-    [-0.10000000149011612, 1.175000011920929, -0.10000000149011612]
+    >>> image = PaddedRange(1, -0.1, 1.175)(jnp.full((1, 1, 1, 1), 255, jnp.uint8))[0, :, :, 0]
+    >>> [round(float(pixel), 3) for pixel in image[1]]
+    [-0.1, 1.175, -0.1]
     """
 
     pixels: int

@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command and returns its exit status: 0 done, 1 diverged, 2 bad input, 130 and 143 stopped by a signal."""
+    """Runs one command; returns 0 when done, 1 if it diverged, 2 on bad input, 130 or 143 if a signal stopped it."""
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(args)

@@ -14,9 +14,9 @@ def differentiable(forward, backward):
 
     Forward-mode differentiation (`jax.jvp`) of the result raises; reverse over reverse works.
 
-    >>> import jax
-    >>> square = differentiable(lambda w, x: (w * x * x, (w, x)), lambda res, dy: (res[1] ** 2 * dy, 2 * res[0] * res[1] * dy))
-    >>> [float(g) for g in jax.grad(square, (0, 1))(3.0, 2.0)]
+    >>> forward = lambda w, x: (w * x * x, (w, x))
+    >>> backward = lambda residuals, dy: (residuals[1] ** 2 * dy, 2 * residuals[0] * residuals[1] * dy)
+    >>> [float(g) for g in jax.grad(differentiable(forward, backward), (0, 1))(3.0, 2.0)]
     [4.0, 12.0]
     """
 

@@ -19,8 +19,8 @@ import jax
 import jax.numpy as jnp
 from jax.experimental.layout import Layout, with_layout_constraint
 
-SECONDS_PER_MULTIPLY_ADD = 1e-11  # two AVX-512 cores in a matrix product; only the ratio of the two matters
-SECONDS_PER_BYTE = 1e-10  # the copy of the taps, written and read
+SECONDS_PER_MULTIPLY_ADD = 2e-11  # of the forward product, its share of the backward ones included
+SECONDS_PER_BYTE = 1e-10  # of the taps, gathered and scattered; two AVX-512 cores, only the ratio matters
 
 
 class Tiling(NamedTuple):

@@ -32,7 +32,7 @@ def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
 
     >>> optimizer = adam(0.1)
     >>> updates, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
-    >>> updates.round(4).tolist()  # the first step has the size of lr, whatever the gradient's
+    >>> [round(float(u), 4) for u in updates]  # the first step has the size of lr, whatever the gradient's
     [-0.1, 0.1]
     """
 

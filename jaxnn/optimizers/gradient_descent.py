@@ -33,8 +33,8 @@ def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransfo
     >>> state = optimizer.init(jnp.zeros(1))
     >>> for _ in range(2):
     ...     updates, state = optimizer.update(jnp.ones(1), state)
-    >>> updates.round(4).tolist()
-    [-0.19]
+    >>> updates.round(4)
+    Array([-0.19], dtype=float32)
     """  # fmt: skip
     if nesterov and momentum is None:
         raise ValueError(

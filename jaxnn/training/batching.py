@@ -11,7 +11,7 @@ from jaxnn.training.train_state import stream_key
 
 @dataclass(frozen=True)
 class Shuffle:
-    """`shuffle(key, epoch)`: the order of an epoch, (steps, batch) int32, a permutation drawn from key and epoch alone."""
+    """`shuffle(key, epoch)`: the order of an epoch, (steps, batch) int32, a permutation drawn from these two alone."""
 
     examples: int
     batch_size: int

@@ -27,7 +27,7 @@ SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so 
 
 
 class Fitted(NamedTuple):
-    """The last state, and the metrics of every evaluation, oldest first; `stopped` tells whether a hook asked for it."""
+    """The last state and the metrics of every evaluation, oldest first; `stopped`: because a hook asked for it."""
 
     state: TrainState
     history: list[dict[str, float | int]]
@@ -178,7 +178,8 @@ class _Run:
         return call(self.shuffle, key, np.int32(epoch))
 
     def _tell(self, event) -> bool:
-        return any([hook(event) for hook in self.hooks])
+        answers = [hook(event) for hook in self.hooks]  # every hook is told
+        return any(answers)
 
 
 def _means(totals) -> dict[str, float]:

@@ -16,7 +16,7 @@ class FunctionalModel:
     model state.
 
     >>> model = FunctionalModel((lambda key, x: 2.0, lambda params, x: params * x))
-    >>> params, model_state = model.init(jax.random.key(0), 1.0)
+    >>> params, model_state = model.init(None, 1.0)
     >>> model.apply(params, model_state, 3.0, train=False, key=None)
     (6.0, {})
     """

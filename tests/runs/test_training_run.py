@@ -33,14 +33,14 @@ def test_resume_from_an_epoch_is_bit_identical(task, tmp_path):
     options = {"batch_size": 64, "tensorboard": False}
     whole = train_in_folder(tmp_path / "whole", task, epochs=3, **options)
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(event):
         if isinstance(event, Progress) and event.step > 20:
-            raise Killed
+            raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train_in_folder(tmp_path / "cut", task, epochs=3, hooks=[kill], **options)
     assert checkpoints.steps(tmp_path / "cut/checkpoints") == [16]
     resumed = train_in_folder(tmp_path / "cut", task, epochs=3, resume=True, **options)

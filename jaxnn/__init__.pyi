@@ -1,0 +1,14 @@
+from jaxnn import activations as activations
+from jaxnn import data as data
+from jaxnn import diagnostics as diagnostics
+from jaxnn import initializers as initializers
+from jaxnn import layers as layers
+from jaxnn import losses as losses
+from jaxnn import metrics as metrics
+from jaxnn import models as models
+from jaxnn import optimizers as optimizers
+from jaxnn import preprocessing as preprocessing
+from jaxnn import runs as runs
+from jaxnn import schedules as schedules
+from jaxnn import training as training
+from jaxnn.version import __version__ as __version__
