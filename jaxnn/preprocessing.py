@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import jax.numpy as jnp
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,9 @@ class Standardize:
     std: tuple[float, ...]
 
     def __call__(self, images):
-        scale = 255.0 if images.dtype == jnp.uint8 else 1.0
-        mean, std = (jnp.asarray(value, jnp.float32)[None, None, None] for value in (self.mean, self.std))
-        return (images.astype(jnp.float32) / scale - mean) / std
+        mean, std = np.asarray(self.mean), np.asarray(self.std) * (255 if images.dtype == jnp.uint8 else 1)
+        scale, shift = (1 / std).astype(np.float32), (-mean / np.asarray(self.std)).astype(np.float32)
+        return images.astype(jnp.float32) * scale[None, None, None] + shift[None, None, None]
 
 
 def as_float(x):

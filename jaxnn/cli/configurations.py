@@ -33,13 +33,13 @@ class Training:
     """Where the data set's files lie; by default its package or ~/.cache/jaxnn."""
     out: str | None = None
     """Run folder, a new one; by default runs/MODEL-001, -002, ..."""
-    epochs: int = 4
+    epochs: int = 3
     """Passes over the training data."""
     batch_size: int = 128
     """Examples in a step."""
     optimizer: str = "adam"
     """adam or sgd."""
-    learning_rate: float = 1e-2
+    learning_rate: float = 8e-3
     """Step size; the largest that the schedule reaches."""
     schedule: str = "one_cycle"
     """Of the learning rate: constant, linear, cosine or one_cycle."""

@@ -9,6 +9,7 @@ from functools import reduce
 import jax.numpy as jnp
 
 from jaxnn.layers.hand_written import differentiable
+from jaxnn.layers.memory_layout import batch_minor
 
 
 def max_pool(x, window: tuple[int, int] = (2, 2)):
@@ -48,7 +49,7 @@ def _forward(_, x, *, window):
 
 def _backward(residuals, dy, *, window):
     planes, y = residuals
-    dy = dy.transpose(3, 1, 2, 0)
+    dy = batch_minor(dy).transpose(3, 1, 2, 0)
     taken, dplanes = jnp.zeros(y.shape, bool), []
     for plane in planes:
         is_first = (plane == y) & ~taken

@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.experimental.layout import Layout, with_layout_constraint
+
+from jaxnn.layers.memory_layout import batch_minor
 
 SECONDS_PER_MULTIPLY_ADD = 2e-11  # of the forward product, its share of the backward ones included
 SECONDS_PER_BYTE = 1e-10  # of the taps, gathered and scattered; two AVX-512 cores, only the ratio matters
@@ -70,9 +71,9 @@ def forward(kernel, x, *, strides):
     """`y[n, i, j] = sum_{a, b} x[n, i sy + a, j sx + b] kernel[a, b]`; `x` has no row or column too many."""
     out_size = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:3], kernel.shape, strides, strict=False)]
     tiling = choose_tiling(kernel.shape, strides, out_size)
-    taps = gather_taps(_batch_minor(x).transpose(3, 1, 2, 0), tiling)
+    taps = gather_taps(batch_minor(x).transpose(3, 1, 2, 0), tiling)
     y = spread_kernel(kernel, strides=strides, tile=tiling.tile) @ taps
-    return _batch_minor(_from_tiles(y, tiling, batch=x.shape[0])), (kernel, taps)
+    return _from_tiles(y, tiling, batch=x.shape[0]), (kernel, taps)
 
 
 def backward(residuals, dy, *, strides):
@@ -84,7 +85,7 @@ def backward(residuals, dy, *, strides):
     (dkernel,) = spread_transpose(dy @ taps.T)
     dx = scatter_taps(spread.T @ dy, tiling, batch=batch)
     height, width = (step * (n - 1) + t for step, n, t in zip(tiling.step, tiling.tiles, tiling.taps, strict=True))
-    return dkernel, _batch_minor(dx[:, :height, :width].transpose(3, 1, 2, 0))
+    return dkernel, batch_minor(dx[:, :height, :width].transpose(3, 1, 2, 0))
 
 
 def spread_kernel(kernel, *, strides, tile):
@@ -119,11 +120,6 @@ def scatter_taps(taps, tiling: Tiling, *, batch: int):
         a, p = divmod(i, step_y)
         x = x.at[:, a : a + ny, p].add(wide[i])
     return x.reshape(-1, rows * step_y, columns * step_x, batch)
-
-
-def _batch_minor(x):
-    """The same NHWC array, kept in memory with the batch as the fastest-varying axis."""
-    return with_layout_constraint(x, Layout((3, 1, 2, 0)))
 
 
 def _from_tiles(y, tiling, *, batch):

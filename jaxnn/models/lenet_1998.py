@@ -108,4 +108,4 @@ def prototypes() -> np.ndarray:
     return np.array(pictures, np.float32).reshape(10, 84)
 
 
-uniform = fan_in_uniform()
+uniform = fan_in_uniform(2.4, exponent=1.0)

@@ -41,13 +41,12 @@ def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
 
     def update(grads, state, params=None, **extra):
         t = jnp.asarray(state.step + 1, float)  # float64 where x64 is enabled
-        lr, correction1, correction2 = value_at(learning_rate, state.step), 1 - b1**t, 1 - b2**t
+        step_size, correction = value_at(learning_rate, state.step) / (1 - b1**t), 1 / (1 - b2**t)
         m = jax.tree.map(lambda m, g: _cast(b1, g) * m + _cast(1 - b1, g) * g, state.m, grads)
         v = jax.tree.map(lambda v, g: _cast(b2, g) * v + _cast(1 - b2, g) * g * g, state.v, grads)
 
-        def step(m, v):
-            m_hat, v_hat = m / _cast(correction1, m), v / _cast(correction2, v)
-            return _cast(-lr, m) * m_hat / (jnp.sqrt(v_hat) + _cast(eps, m))
+        def step(m, v):  # both corrections are scalars: multiplied, not divided by, for every parameter
+            return _cast(-step_size, m) * m / (jnp.sqrt(_cast(correction, v) * v) + _cast(eps, v))
 
         return jax.tree.map(step, m, v), AdamState(state.step + 1, m, v)
 

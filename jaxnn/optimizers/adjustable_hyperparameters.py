@@ -38,7 +38,8 @@ def adjustable(factory: Callable[..., GradientTransformation]):
         update = _shared_update(factory, tuple(sorted(static.items())))
 
         def init(params):
-            return AdjustableState(traced, factory(**static, **traced).init(params))
+            own = jax.tree.map(jnp.copy, traced)  # the state may be donated, and another be made
+            return AdjustableState(own, factory(**static, **traced).init(params))
 
         return GradientTransformation(init, update)
 

@@ -104,13 +104,13 @@ class _Run:
         self._tell(Started(done, self.epochs * self.steps_per_epoch, self.steps_per_epoch, self.batch_size))
         state = self._compile(state, init)
         for epoch in range(done // self.steps_per_epoch, self.epochs):
-            state, means, stopped = self._epoch(state, epoch)
-            if stopped:
+            state, means, stop = self._epoch(state, epoch)
+            if stop and int(state.step) < (epoch + 1) * self.steps_per_epoch:
                 self._tell(Stopped(int(state.step), epoch, state))
                 return Fitted(state, history, True)
             metrics = self._evaluate(state, means)
             history.append(metrics)
-            if self._tell(Evaluated((epoch + 1) * self.steps_per_epoch, epoch + 1, metrics, state)):
+            if self._tell(Evaluated((epoch + 1) * self.steps_per_epoch, epoch + 1, metrics, state)) or stop:
                 return Fitted(state, history, epoch + 1 < self.epochs)
         return Fitted(state, history, False)
 
