@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, value_at, zeros_like
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at, zeros_like
 
 
 class AdamState(NamedTuple):
@@ -30,11 +30,18 @@ def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
       b1, b2: decays of the moments in [0, 1); numbers or traced.
       eps: keeps the division finite.
 
+    Raises:
+      ValueError: a number out of its range.
+
     >>> optimizer = adam(0.1)
     >>> updates, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 4) for u in updates]  # the first step has the size of lr, whatever the gradient's
     [-0.1, 0.1]
     """
+
+    check_range("learning_rate", learning_rate, 0)
+    for name, decay in (("b1", b1), ("b2", b2)):
+        check_range(name, decay, 0, 1)
 
     def init(params):
         return AdamState(jnp.zeros((), jnp.int32), zeros_like(params), zeros_like(params))

@@ -33,6 +33,7 @@ def adjustable(factory: Callable[..., GradientTransformation]):
     """
 
     def make(**hyperparameters) -> GradientTransformation:
+        factory(**hyperparameters)  # refuses what is out of range while the numbers can still be seen
         static = {k: v for k, v in hyperparameters.items() if v is None or isinstance(v, bool | str)}
         traced = {k: jax.tree.map(_as_float32, v) for k, v in hyperparameters.items() if k not in static}
         update = _shared_update(factory, tuple(sorted(static.items())))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, scaled, value_at, zeros_like
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, scaled, value_at, zeros_like
 
 
 class SgdState(NamedTuple):
@@ -29,6 +29,9 @@ def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransfo
       momentum: mu in [0, 1), number or traced; None keeps no velocity at all.
       nesterov: look ahead (Sutskever et al. 2013, sec. 2); needs momentum.
 
+    Raises:
+      ValueError: a number out of its range, or `nesterov` without momentum.
+
     >>> optimizer = sgd(0.1, momentum=0.9)
     >>> state = optimizer.init(jnp.zeros(1))
     >>> for _ in range(2):
@@ -36,6 +39,8 @@ def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransfo
     >>> updates.round(4)
     Array([-0.19], dtype=float32)
     """  # fmt: skip
+    check_range("learning_rate", learning_rate, 0)
+    check_range("momentum", momentum, 0, 1)
     if nesterov and momentum is None:
         raise ValueError(
             "`nesterov=True` looks ahead along the velocity; received momentum=None. Give a momentum, say 0.9."

@@ -1,5 +1,7 @@
 """The pair that every optimizer is, and what all of them share."""
 
+import math
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,6 +28,20 @@ def apply_updates(params, updates):
 def value_at(hyperparameter, step):
     """A hyperparameter is a number or a schedule `step -> number`."""
     return hyperparameter(step) if callable(hyperparameter) else hyperparameter
+
+
+def check_range(name: str, value, low: float, high: float = math.inf) -> None:
+    """Raises ValueError unless `low < value < high` or `low = 0 = value < high = 1`; arrays and schedules pass.
+
+    What is traced has no value yet, so only Python's and NumPy's own numbers are looked at.
+
+    >>> check_range("learning_rate", float("nan"), 0)
+    Traceback (most recent call last):
+    ValueError: `learning_rate` must be a number between 0 and inf; received nan.
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if is_number and not (low < value < high or (value == low == 0 and high == 1)):
+        raise ValueError(f"`{name}` must be a number between {low} and {high}; received {value}.")
 
 
 def zeros_like(params):
