@@ -41,7 +41,7 @@ def test_plain_lines_where_there_is_no_terminal():
 def test_a_bar_in_a_terminal():
     shown = show(Terminal(), EVENTS)
     assert "20/20" in shown
-    assert "64 000 images/s loss 0.2500" in shown
+    assert "20/20, 64 000 images/s, loss 0.2500" in shown
     assert "left]" in shown
     assert "epoch 2  train loss" in shown
 

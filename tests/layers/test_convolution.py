@@ -1,0 +1,255 @@
+"""The hand-written gradients against `jax.vjp` of the plain lax form and against central differences."""
+
+import itertools
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+from tolerances import assert_close, directional_error
+
+from jaxnn.layers import LOWERINGS, choose_lowering, convolve, tiled_convolution
+
+HAND_WRITTEN = pytest.mark.parametrize("lowering", ["tiled", "canonical"])
+plain = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+@st.composite
+def convolutions(draw):
+    """(x shape, kernel shape, strides, padding): any kernel that fits, strides beyond it, non-square, batch 1 to 20."""
+    kernel = [draw(st.integers(1, 5)) for _ in range(2)]
+    strides = tuple(draw(st.integers(1, 4)) for _ in range(2))
+    explicit = st.tuples(*(st.tuples(st.integers(0, 3), st.integers(0, 3)) for _ in range(2)))
+    padding = draw(st.one_of(st.sampled_from(["SAME", "VALID", "SAME_LOWER"]), explicit))
+    size = [draw(st.integers(k, k + 7)) for k in kernel]
+    batch, features_in, features_out = draw(st.integers(1, 20)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return (batch, *size, features_in), (*kernel, features_in, features_out), strides, padding
+
+
+def random_arrays(*shapes, seed=0):
+    rng = np.random.default_rng(seed)
+    return [jnp.asarray(rng.normal(size=shape)) for shape in shapes]
+
+
+def check_against_lax(lowering, case):
+    x_shape, kernel_shape, strides, padding = case
+    with jax.enable_x64(True):
+        x, kernel = random_arrays(x_shape, kernel_shape)
+
+        @jax.jit
+        def both(x, kernel):
+            y, pull = jax.vjp(lambda *args: convolve(*args, strides, padding, lowering=lowering), x, kernel)
+            expected, expected_pull = jax.vjp(lambda *args: plain(*args, strides, padding), x, kernel)
+            dy = jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
+            return (y, *pull(dy)), (expected, *expected_pull(dy))
+
+        assert_close(*both(x, kernel), rtol=1e-10)
+
+
+@HAND_WRITTEN
+@settings(max_examples=12)
+@given(case=convolutions())
+def test_gradients_are_those_of_lax(lowering, case):
+    check_against_lax(lowering, case)
+
+
+@pytest.mark.slow
+@HAND_WRITTEN
+@settings(max_examples=150)
+@given(case=convolutions())
+def test_gradients_are_those_of_lax_for_many_shapes(lowering, case):
+    check_against_lax(lowering, case)
+
+
+@HAND_WRITTEN
+@settings(max_examples=5)
+@given(case=convolutions())
+def test_gradients_are_those_of_central_differences(lowering, case):
+    x_shape, kernel_shape, strides, padding = case
+    with jax.enable_x64(True):
+        function = lambda x, kernel: convolve(x, kernel, strides, padding, lowering=lowering)  # noqa: E731
+        assert directional_error(function, random_arrays(x_shape, kernel_shape)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("tile", "kernel_size", "strides"),
+    [
+        *((tile, (3, 2), (1, 1)) for tile in itertools.product((1, 2, 4), repeat=2)),
+        *((tile, (2, 3), (2, 3)) for tile in ((1, 4), (2, 1), (4, 2))),
+        *((tile, (2, 1), (3, 2)) for tile in ((1, 2), (4, 1), (2, 4))),  # strides beyond the kernel
+    ],
+    ids=str,
+)
+def test_every_tile_gives_the_same(tile, kernel_size, strides, x64, monkeypatch):
+    monkeypatch.setattr(tiled_convolution, "choose_tile", lambda *_: tile)
+    size = [k + 7 * s for k, s in zip(kernel_size, strides, strict=True)]  # 8 x 8 outputs: 1, 2 and 4 divide
+    x, kernel = random_arrays((3, *size, 2), (*kernel_size, 2, 3))
+
+    @jax.jit
+    def both(x, kernel):
+        y, pull = jax.vjp(lambda *args: convolve(*args, strides, "VALID", lowering="tiled"), x, kernel)
+        expected, expected_pull = jax.vjp(lambda *args: plain(*args, strides, "VALID"), x, kernel)
+        return (y, *pull(jnp.sin(y))), (expected, *expected_pull(jnp.sin(y)))
+
+    assert_close(*both(x, kernel), rtol=1e-10)
+
+
+@given(
+    kernel=st.tuples(*(st.integers(1, 7),) * 2, *(st.integers(1, 300),) * 2),
+    strides=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    out_size=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+)
+@settings(max_examples=200)
+def test_tiles_divide_the_output(kernel, strides, out_size):
+    tiling = tiled_convolution.choose_tiling(kernel, strides, out_size)
+    assert all(t in (1, 2, 4) and t * n == size for t, n, size in zip(tiling.tile, tiling.tiles, out_size, strict=True))
+
+
+def test_choose_tile_really_chooses():
+    """All sides occur for one shape or another, so that no branch of the cost is dead."""
+    chosen = {
+        tiled_convolution.choose_tile((k, k, i, o), (1, 1), (28, 28))
+        for k in (1, 3, 5)
+        for i in (1, 64)
+        for o in (1, 8, 512)
+    }
+    assert {side for tile in chosen for side in tile} == {1, 2, 4}
+
+
+def test_scatter_is_the_transpose_of_gather(x64):
+    tiling = tiled_convolution.Tiling(tile=(2, 1), tiles=(3, 4), taps=(4, 3), step=(2, 2))
+    height, width = (step * (n - 1) + t for step, n, t in zip(tiling.step, tiling.tiles, tiling.taps, strict=True))
+    x, taps = random_arrays((2, height, width, 5), (4 * 3 * 2, 3 * 4 * 5))
+    back = tiled_convolution.scatter_taps(taps, tiling, batch=5)
+    np.testing.assert_array_equal(back[:, height:], 0)
+    np.testing.assert_array_equal(back[:, :, width:], 0)
+    inner = jnp.vdot(tiled_convolution.gather_taps(x, tiling), taps)
+    assert_close(jnp.vdot(x, back[:, :height, :width]), inner)
+
+
+@pytest.mark.parametrize("lowering", LOWERINGS)
+@pytest.mark.parametrize("batch", [1, 17])
+def test_descends_inside_a_loop(lowering, batch, x64):
+    """Five steps of gradient descent in `lax.fori_loop`, compared with the plain form outside of one."""
+    x, kernel, target = random_arrays((batch, 6, 5, 2), (3, 3, 2, 3), (batch, 6, 5, 3))
+    loss = lambda kernel, f: jnp.mean((f(x, kernel, (1, 1), "SAME") - target) ** 2)  # noqa: E731
+    ours = partial(convolve, lowering=lowering)
+    step = lambda _, kernel: kernel - 0.1 * jax.grad(loss)(kernel, ours)  # noqa: E731
+    expected, plain_gradient = kernel, jax.jit(jax.grad(lambda kernel: loss(kernel, plain)))
+    for _ in range(5):
+        expected = expected - 0.1 * plain_gradient(expected)
+    assert_close(jax.jit(lambda kernel: lax.fori_loop(0, 5, step, kernel))(kernel), expected, rtol=1e-10)
+
+
+@HAND_WRITTEN
+@pytest.mark.parametrize("axes", [(0, 0), (0, None), (None, 0)], ids=str)
+def test_gradient_under_vmap(lowering, axes, x64):
+    x, kernel = random_arrays((3, 16, 5, 6, 2), (3, 2, 3, 2, 4))
+    x, kernel = (value if axis == 0 else value[0] for value, axis in zip((x, kernel), axes, strict=True))
+    loss = lambda x, kernel, f: jnp.sum(jnp.sin(f(x, kernel, (2, 1), "SAME")))  # noqa: E731
+    mapped = lambda f: jax.jit(jax.vmap(jax.grad(partial(loss, f=f), (0, 1)), axes))(x, kernel)  # noqa: E731
+    assert_close(mapped(partial(convolve, lowering=lowering)), mapped(plain), rtol=1e-10)
+
+
+@HAND_WRITTEN
+def test_reverse_over_reverse(lowering, x64):
+    """A Hessian-vector product through the hand-written gradients."""
+    x, kernel, vx, vk = random_arrays((2, 5, 6, 2), (3, 2, 2, 3), (2, 5, 6, 2), (3, 2, 2, 3))
+
+    def product(f):
+        loss = lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel, (2, 1), "SAME")))  # noqa: E731
+        along = lambda *args: sum(jnp.vdot(g, v) for g, v in zip(jax.grad(loss, (0, 1))(*args), (vx, vk), strict=True))  # noqa: E731
+        return jax.jit(jax.grad(along, (0, 1)))(x, kernel)
+
+    assert_close(product(partial(convolve, lowering=lowering)), product(plain), rtol=1e-10)
+
+
+@HAND_WRITTEN
+def test_forward_mode_is_refused_and_xla_takes_it(lowering):
+    x, kernel = jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1))
+    with pytest.raises(TypeError, match="custom_vjp"):
+        jax.jvp(lambda x: convolve(x, kernel, lowering=lowering), (x,), (x,))
+    assert jax.jvp(lambda x: convolve(x, kernel, lowering="xla"), (x,), (x,))[1].shape == (1, 4, 4, 1)
+
+
+OTHER_FORMS = {
+    "grouped": ((2, 6, 6, 4), {}, {"feature_group_count": 2}),
+    "depthwise": ((2, 6, 6, 4), {}, {"feature_group_count": 4, "features": 8}),
+    "dilated kernel": ((2, 8, 8, 3), {}, {"kernel_dilation": 2}),
+    "dilated input": ((2, 6, 6, 3), {}, {"input_dilation": 2, "padding": 1}),
+    "circular": ((2, 6, 6, 3), {}, {"padding": "CIRCULAR"}),
+    "1-D": ((2, 9, 3), {"kernel_size": (3,)}, {}),
+    "3-D": ((2, 5, 6, 4, 2), {"kernel_size": (2, 2, 2)}, {}),
+    "precise": ((2, 6, 6, 3), {}, {"precision": lax.Precision.HIGHEST}),
+    "strided": ((2, 9, 7, 3), {}, {"strides": (2, 3)}),
+    "large batch": ((20, 9, 7, 3), {}, {"strides": 2}),
+    "no batch": ((6, 6, 3), {}, {}),
+}
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+def test_is_a_drop_in_for_lax_in_flax(form):
+    shape, changes, options = OTHER_FORMS[form]
+    options = {"features": 4, "kernel_size": (3, 3), **changes, **options}
+    theirs, ours = nn.Conv(**options), nn.Conv(**options, conv_general_dilated=convolve)
+    (x,) = random_arrays(shape)
+    variables = theirs.init(jax.random.key(0), x)
+    value_and_gradient = lambda net: jax.jit(jax.value_and_grad(lambda v: jnp.sum(jnp.sin(net.apply(v, x)))))(variables)  # noqa: E731
+    assert_close(value_and_gradient(ours), value_and_gradient(theirs))
+
+
+@pytest.mark.parametrize("numbers", [("NCHW", "OIHW", "NCHW"), None, ("NHWC", "HWIO", "NCHW")], ids=str)
+def test_other_layouts_go_to_lax(numbers):
+    x, kernel = random_arrays((2, 3, 6, 5), (4, 3, 2, 3) if numbers is None or numbers[0] == "NCHW" else (2, 3, 5, 4))
+    ours = convolve(x, kernel, (1, 1), "SAME", dimension_numbers=numbers)
+    assert_close(ours, lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=numbers))
+
+
+def test_an_empty_result_is_empty():
+    x, kernel = jnp.ones((20, 2, 2, 1)), jnp.ones((3, 3, 1, 4))
+    assert convolve(x, kernel, padding="VALID").shape == plain(x, kernel, (1, 1), "VALID").shape == (20, 0, 0, 4)
+
+
+SAME = ((1, 1), (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "platform", "expected"),
+    [
+        ((16, 8, 8, 3), "cpu", "tiled"),
+        ((15, 8, 8, 3), "cpu", "canonical"),
+        ((1024, 224, 224, 64), "cpu", "canonical"),  # its taps would not fit
+        ((16, 8, 8, 3), "gpu", "xla"),
+        ((16, 8, 8, 3), "tpu", "xla"),
+    ],
+)
+def test_choose_lowering(x_shape, platform, expected):
+    kernel = (3, 3, x_shape[-1], 8)
+    assert choose_lowering(x_shape, kernel, (1, 1), SAME, platform=platform) == expected
+
+
+def test_choose_lowering_counts_bytes():
+    x, kernel = (64, 112, 112, 32), (3, 3, 32, 8)  # 0.9 GiB of taps in float32
+    assert choose_lowering(x, kernel, (1, 1), SAME, platform="cpu") == "tiled"
+    assert choose_lowering(x, kernel, (1, 1), SAME, platform="cpu", itemsize=8) == "canonical"
+
+
+def test_unknown_and_unfit_lowerings_are_refused():
+    x, kernel = jnp.ones((2, 4, 4, 2)), jnp.ones((3, 3, 1, 2))
+    with pytest.raises(ValueError, match="unknown lowering 'tile'; did you mean 'tiled'"):
+        convolve(x, kernel, lowering="tile")
+    with pytest.raises(ValueError, match=r"'tiled' takes 2-D NHWC .* Leave `lowering` out"):
+        convolve(x, kernel, feature_group_count=2, lowering="tiled")
+
+
+def test_the_default_is_the_choice():
+    """On the CPU of the tests: a matrix product for a large batch, a convolution for a small one."""
+    primitives = lambda batch: str(jax.make_jaxpr(convolve)(jnp.ones((batch, 8, 8, 1)), jnp.ones((3, 3, 1, 2))))  # noqa: E731
+    assert "dot_general" in primitives(16)
+    assert "conv_general_dilated" not in primitives(16)
+    assert "conv_general_dilated" in primitives(15)

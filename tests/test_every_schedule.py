@@ -1,0 +1,53 @@
+"""Properties of every schedule in the catalog."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from catalog import SCHEDULES, over
+from tolerances import assert_close
+
+from jaxnn import schedules
+
+
+def steps_of(row):
+    return jnp.arange(row.steps + row.steps // 4)
+
+
+@over(SCHEDULES)
+def test_agrees_with_optax_to_the_last_step_and_beyond(row):
+    steps = steps_of(row)
+    assert_close(jax.vmap(row.ours)(steps), jnp.stack([jnp.asarray(row.oracle(step), jnp.float32) for step in steps]))
+
+
+@over(SCHEDULES)
+def test_takes_integers_and_traced_steps_alike(row):
+    traced = jax.jit(row.ours)(jnp.int32(7))
+    assert traced.dtype == jnp.float32
+    assert_close(traced, row.ours(7))
+
+
+@over(SCHEDULES)
+def test_is_a_pytree_of_its_numbers(row):
+    """So a new peak is a new argument, not a new program; `vmap` and `grad` reach it."""
+    traces = []
+    value = jax.jit(lambda schedule, step: (traces.append(1), schedule(step))[1])
+    as_arrays = jax.tree.map(jnp.float32, row.ours)
+    doubled = jax.tree.map(lambda x: 2 * x, as_arrays)
+    assert_close(value(as_arrays, 5), row.ours(5))
+    assert_close(value(doubled, 5), doubled(5))
+    assert len(traces) == 1
+    many = jax.tree.map(lambda *leaves: jnp.stack(leaves), as_arrays, doubled)
+    assert_close(jax.vmap(lambda schedule: schedule(5))(many), jnp.stack([row.ours(5), doubled(5)]))
+    gradient = jax.grad(lambda schedule: schedule(5.0))(as_arrays)
+    assert all(np.isfinite(leaf) for leaf in jax.tree.leaves(gradient))
+    assert any(float(leaf) != 0 for leaf in jax.tree.leaves(gradient))
+
+
+@over(SCHEDULES)
+def test_stays_where_it_ends(row):
+    assert_close(row.ours(row.steps), row.ours(10 * row.steps))
+
+
+def test_one_cycle_peaks_where_it_says_and_without_warmup_starts_there():
+    np.testing.assert_allclose(schedules.one_cycle(2.0, steps=50, warmup=0.2)(10), 2.0, rtol=1e-6)
+    np.testing.assert_allclose(schedules.one_cycle(2.0, steps=50, warmup=0.0)(0), 2.0, rtol=1e-6)
