@@ -49,13 +49,13 @@ class ProgressBar:
             file=self.stream,
             disable=not shows_bar,
             dynamic_ncols=True,
-            bar_format="{desc} {percentage:3.0f}% |{bar}| step {n_fmt}/{total_fmt} {postfix} [{remaining} left]",
+            bar_format="{desc}{percentage:3.0f} % |{bar}| step {n_fmt}/{total_fmt}{postfix} [{remaining} left]",
         )
 
     def _move(self, event):
-        rate, numbers = event.examples / event.seconds, f"loss {event.metrics['loss']:.4f}"
+        rate = f"{event.examples / event.seconds:,.0f}".replace(",", " ")
         self.bar.set_description(f"epoch {event.epoch + 1}", refresh=False)
-        self.bar.set_postfix_str(f"{rate:,.0f} images/s {numbers}".replace(",", " "), refresh=False)
+        self.bar.set_postfix_str(f"{rate} images/s, loss {event.metrics['loss']:.4f}", refresh=False)
         self.bar.update(event.step - self.bar.n)
 
     def _write(self, line):

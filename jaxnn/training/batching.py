@@ -17,7 +17,27 @@ class Shuffle:
     batch_size: int
 
     def __call__(self, key, epoch):
-        return _rows(jax.random.permutation(stream_key(key, "order", epoch), self.examples), self.batch_size)
+        return _rows(permutation(stream_key(key, "order", epoch), self.examples), self.batch_size)
+
+
+def permutation(key, n: int):
+    """A random permutation of 0, ..., n - 1: the indices sorted by 32 random bits each, int32.
+
+    As radix sort does it, a few bits at a time from the lowest on, each word holding random bits above an index. A sort
+    of single words is five times faster on CPU than one that carries the indices along, as `jax.random.permutation` has.
+
+    >>> sorted(permutation(jax.random.key(0), 5).tolist())
+    [0, 1, 2, 3, 4]
+    """
+    index_bits = max(1, (n - 1).bit_length())
+    if index_bits > 24:
+        return jax.random.permutation(key, n)
+    order = index = jnp.arange(n, dtype=jnp.uint32)
+    for digit in range(-(-32 // (32 - index_bits))):
+        bits = jax.random.bits(jax.random.fold_in(key, digit), (n,), jnp.uint32)
+        places = jnp.sort((bits << index_bits) | index) & ((1 << index_bits) - 1)
+        order = order[places]
+    return order.astype(jnp.int32)
 
 
 def plain_order(*, examples: int, batch_size: int):

@@ -1,0 +1,40 @@
+"""Orders of examples: permutations that are uniform, differ by epoch and can be drawn again."""
+
+import itertools
+
+import jax
+import numpy as np
+import pytest
+
+from jaxnn.training.batching import Shuffle, permutation, plain_order, take_batch
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 100, 65_536, 65_537, 300_000])
+def test_every_index_occurs_once(n):
+    np.testing.assert_array_equal(np.sort(permutation(jax.random.key(1), n)), np.arange(n))
+
+
+def test_all_permutations_are_equally_likely():
+    draws = 24_000
+    orders = np.asarray(jax.vmap(lambda key: permutation(key, 4))(jax.random.split(jax.random.key(2), draws)))
+    place = {order: i for i, order in enumerate(itertools.permutations(range(4)))}
+    counts = np.bincount([place[tuple(order.tolist())] for order in orders], minlength=24)
+    chi_squared = ((counts - draws / 24) ** 2 / (draws / 24)).sum()
+    assert chi_squared < 49.7  # 23 degrees of freedom, p = 0.001
+
+
+def test_an_order_depends_on_key_and_epoch_alone():
+    shuffle = Shuffle(examples=10, batch_size=4)
+    order = np.asarray(shuffle(jax.random.key(0), 3))
+    assert order.shape == (3, 4)
+    np.testing.assert_array_equal(np.sort(order.ravel()), [-1, -1, *range(10)])
+    np.testing.assert_array_equal(order, shuffle(jax.random.key(0), 3))
+    assert (order != shuffle(jax.random.key(0), 4)).any()
+    assert (order != shuffle(jax.random.key(1), 3)).any()
+
+
+def test_padding_is_masked():
+    order = plain_order(examples=3, batch_size=2)
+    batch = take_batch({"label": np.array([5, 6, 7])}, order[1])
+    assert batch["mask"].tolist() == [True, False]
+    assert batch["label"][0] == 7
