@@ -21,9 +21,17 @@ def cross_entropy(
       labels: (batch,) integers, or (batch, classes) probabilities.
       label_smoothing: s in [0, 1].
 
+    Raises:
+      ValueError: labels of another shape.
+
     >>> cross_entropy(jnp.zeros((2, 10)), jnp.array([3, 7])).round(4)
     Array([2.3026, 2.3026], dtype=float32)
     """
+    if labels.ndim != 1 and labels.shape != logits.shape:
+        raise ValueError(
+            f"`labels` must have shape {logits.shape[:1]}, or that of the logits, {logits.shape}; received "
+            f"{labels.shape}. Are they integers with an axis too many? Then pass labels[:, 0]."
+        )
     targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype) if labels.ndim == 1 else labels
     log_probabilities = jax.nn.log_softmax(logits)
     smoothed = (1 - label_smoothing) * targets + label_smoothing / logits.shape[-1]

@@ -51,7 +51,8 @@ def top_k(k: int) -> Callable[[Array, Array], Array]:
 
     def top_k_accuracy(logits: Float[Array, "batch classes"], labels: Int[Array, " batch"]) -> Float[Array, " batch"]:
         of_label = jnp.take_along_axis(logits, labels[:, None], axis=-1)
-        return (jnp.sum(logits > of_label, axis=-1) < k).astype(jnp.float32)
+        larger = ~(logits <= of_label)  # a NaN is larger, and nothing is right beside it
+        return (jnp.sum(larger, axis=-1) < k).astype(jnp.float32)
 
     return top_k_accuracy
 

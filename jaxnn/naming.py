@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """Build (not raise) the error for a `name` that is none of the `known` ones.
 
     Args:

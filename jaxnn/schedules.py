@@ -61,7 +61,9 @@ def _constant(value, step):
 
 
 def _progress(step, steps):
-    return jnp.clip(jnp.asarray(step, jnp.float32) / steps, 0.0, 1.0)
+    """From 0 to 1 in `steps`; 1 at once where there are none."""
+    fraction = jnp.asarray(step, jnp.float32) / jnp.where(steps > 0, steps, 1)
+    return jnp.where(steps > 0, jnp.clip(fraction, 0.0, 1.0), 1.0)
 
 
 def _linear(start, end, steps, step):

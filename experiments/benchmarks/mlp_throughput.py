@@ -4,8 +4,8 @@
 
 784-128-10 (101 770 parameters), batch 64, Adam, real MNIST: whole epochs, shuffling included, after one that is not
 timed. The arithmetic of a step is tiny, so this measures what surrounds it: on a virtual machine also how quickly its
-second core wakes up, which halves the speed of whole seconds now and then, so the epochs are many. Expected on two cores: jaxnn 3 times
-PyTorch eager, 1.9 times a host loop of Flax and Optax.
+second core wakes up, which halves the speed of whole seconds now and then, so the epochs are many. Expected on two
+cores: jaxnn 3 times PyTorch eager, 1.9 times a host loop of Flax and Optax.
 """
 
 from dataclasses import dataclass

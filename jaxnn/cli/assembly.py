@@ -11,14 +11,12 @@ from jaxnn.preprocessing import PaddedRange, Standardize
 from jaxnn.runs.training_run import Task
 
 
-def assemble(config: Training) -> Task:
-    """Loads the data and builds model, optimizer, loss and preprocessing.
+def assemble(config: Training, dataset: data.Dataset) -> Task:
+    """Builds model, optimizer, loss and preprocessing for the data.
 
     Raises:
-      ValueError: unknown or damaged data, subsets or batches larger than the data.
-      FileNotFoundError: the data's files are missing.
+      ValueError: a batch larger than the data.
     """
-    dataset = load_data(config)
     examples = len(dataset.train["label"])
     if config.batch_size > examples:
         raise ValueError(
@@ -36,14 +34,6 @@ def assemble(config: Training) -> Task:
         classes=dataset.classes,
         seed=config.seed,
     )
-
-
-def load_data(config: Training) -> data.Dataset:
-    """The data set, cut to the examples asked for."""
-    dataset = data.load(config.data, folder=config.data_folder)
-    if config.train_examples is None and config.test_examples is None:
-        return dataset
-    return data.subset(dataset, train=config.train_examples, test=config.test_examples)
 
 
 def build_model(config: Training, *, classes: int):

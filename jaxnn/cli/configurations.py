@@ -33,13 +33,13 @@ class Training:
     """Where the data set's files lie; by default its package or ~/.cache/jaxnn."""
     out: str | None = None
     """Run folder, a new one; by default runs/MODEL-001, -002, ..."""
-    epochs: int = 3
+    epochs: int = 2
     """Passes over the training data."""
-    batch_size: int = 128
+    batch_size: int = 64
     """Examples in a step."""
     optimizer: str = "adam"
     """adam or sgd."""
-    learning_rate: float = 8e-3
+    learning_rate: float = 6e-3
     """Step size; the largest that the schedule reaches."""
     schedule: str = "one_cycle"
     """Of the learning rate: constant, linear, cosine or one_cycle."""
@@ -76,7 +76,7 @@ class Training:
 _MLP = Training("mlp", epochs=10, batch_size=64, learning_rate=2e-3)
 RECIPES = {
     "lenet5": Training("lenet5"),
-    "lenet1998": Training("lenet1998", epochs=5, learning_rate=2e-3),
+    "lenet1998": Training("lenet1998", epochs=5, batch_size=128, learning_rate=2e-3),
     "mlp": _MLP,
     "softmax_regression": dataclasses.replace(_MLP, model="softmax_regression", epochs=5),
 }
@@ -118,6 +118,19 @@ def check(config: Training) -> Training:
     if config.nesterov and config.momentum == 0:
         raise ValueError("--nesterov looks ahead along the velocity; received --momentum 0. Give a momentum, say 0.9.")
     return config
+
+
+def load_data(config: Training):
+    """The `jaxnn.data.Dataset`, cut to the examples asked for.
+
+    Raises:
+      ValueError: unknown or damaged data, subsets larger than the data.
+      FileNotFoundError: the data's files are missing.
+    """
+    from jaxnn import data
+
+    dataset = data.load(config.data, folder=config.data_folder)
+    return data.subset(dataset, train=config.train_examples, test=config.test_examples)
 
 
 def to_record(config: Training) -> dict:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import from_record
+from jaxnn.cli.configurations import from_record, load_data
 from jaxnn.cli.main import parse
 
 
@@ -109,6 +109,6 @@ def _restore(run, step, *, data_folder=None):
     from jaxnn.cli.assembly import assemble
     from jaxnn.runs.training_run import restore_state
 
-    task = assemble(config)
+    task = assemble(config, load_data(config))
     state, metadata = restore_state(folder, task, step if step in ("last", "best") else int(step))
     return task, state, metadata

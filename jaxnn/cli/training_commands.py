@@ -2,13 +2,14 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import RECIPES, Training, check, from_record, recipe, to_record
+from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, recipe, to_record
 from jaxnn.cli.main import parse
 
 
@@ -45,11 +46,13 @@ def resume_command(args) -> int:
 def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
     """Trains in `folder`, or in a new one, which is made only when everything else is known to be in order."""
     started = time.perf_counter()
-    from jaxnn.cli.assembly import assemble
-    from jaxnn.runs import create, default_path
-    from jaxnn.runs.training_run import train_in_folder
+    with ThreadPoolExecutor(1) as pool:  # the data is unpacked while JAX is imported
+        loading = pool.submit(load_data, config)
+        from jaxnn.cli.assembly import assemble
+        from jaxnn.runs import create, default_path
+        from jaxnn.runs.training_run import train_in_folder
 
-    task = assemble(config)
+        task = assemble(config, loading.result())
     if folder is None:
         folder = create(config.out or default_path(config.model), to_record(config))
     _say(f"{config.model} on {config.data}, {len(task.train['label'])} training images; run folder {folder}")

@@ -303,7 +303,7 @@ def save_figure(figure, path: str | os.PathLike) -> Path:
     b'\\x89PNG'
     """
     path, png = Path(path), BytesIO()
-    figure.savefig(png, format="png", dpi=144, facecolor="white")
+    figure.savefig(png, format="png", dpi=144, facecolor="white", pil_kwargs={"compress_level": 3})
     temporary = path.with_name(path.name + ".jaxnn-tmp")
     try:
         temporary.write_bytes(png.getvalue())

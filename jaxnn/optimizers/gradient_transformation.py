@@ -31,17 +31,18 @@ def value_at(hyperparameter, step):
 
 
 def check_range(name: str, value, low: float, high: float = math.inf) -> None:
-    """Raises ValueError unless `low < value < high` or `low = 0 = value < high = 1`; arrays and schedules pass.
+    """Raises ValueError unless `low < value < high`, or 0 where the range is [0, 1); arrays and schedules pass.
 
     What is traced has no value yet, so only Python's and NumPy's own numbers are looked at.
 
     >>> check_range("learning_rate", float("nan"), 0)
     Traceback (most recent call last):
-    ValueError: `learning_rate` must be a number between 0 and inf; received nan.
+    ValueError: `learning_rate` must be greater than 0 and less than inf; received nan.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if is_number and not (low < value < high or (value == low == 0 and high == 1)):
-        raise ValueError(f"`{name}` must be a number between {low} and {high}; received {value}.")
+        above = "at least 0" if (low, high) == (0, 1) else f"greater than {low}"
+        raise ValueError(f"`{name}` must be {above} and less than {high}; received {value}.")
 
 
 def zeros_like(params):

@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jaxnn.runs import atomic_files, named_arrays
 from jaxnn.runs.loggers import finite_numbers
@@ -107,9 +107,7 @@ def describe(folder: str | os.PathLike, step: int) -> dict[str, Any]:
     return metadata
 
 
-def restore(
-    folder: str | os.PathLike, template: Any, *, which: Literal["last", "best"] | int = "last"
-) -> tuple[Any, dict[str, Any]]:
+def restore(folder: str | os.PathLike, template: Any, *, which: str | int = "last") -> tuple[Any, dict[str, Any]]:
     """Reads a checkpoint into the shape of `template`, every leaf equal bit for bit to the one saved.
 
     Args:
@@ -266,7 +264,7 @@ def _is_whole(folder: Path, step: int) -> bool:
     return True
 
 
-def _digest(metadata: dict[str, Any]) -> str:
+def _digest(metadata: Any) -> str:
     """The sha256 of the metadata in canonical JSON, its own field left out."""
     rest = {field: value for field, value in metadata.items() if field != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,4 +1,8 @@
-"""Batches of one fixed shape: an order of examples, cut into rows, padded with -1 where it does not come out even."""
+"""Batches of one fixed shape: an order of examples, cut into rows and filled up where it does not come out even.
+
+A filler is a real example, so that batch statistics see real data, but it counts for nothing: example e stands as
+`-1 - e`, and the mask is False there.
+"""
 
 from dataclasses import dataclass
 
@@ -24,7 +28,7 @@ def permutation(key, n: int):
     """A random permutation of 0, ..., n - 1: the indices sorted by 32 random bits each, int32.
 
     As radix sort does it, a few bits at a time from the lowest on, each word holding random bits above an index. A sort
-    of single words is five times faster on CPU than one that carries the indices along, as `jax.random.permutation` has.
+    of single words is five times faster on CPU than one that carries indices along, as in `jax.random.permutation`.
 
     >>> sorted(permutation(jax.random.key(0), 5).tolist())
     [0, 1, 2, 3, 4]
@@ -41,26 +45,30 @@ def permutation(key, n: int):
 
 
 def plain_order(*, examples: int, batch_size: int):
-    """The examples as they come, (steps, batch) int32.
+    """The examples as they come, (steps, batch) int32, a NumPy array.
 
-    >>> plain_order(examples=5, batch_size=2).tolist()
+    >>> plain_order(examples=5, batch_size=2).tolist()  # the last row is filled up with example 0
     [[0, 1], [2, 3], [4, -1]]
     """
-    return _rows(jnp.arange(examples), batch_size)
+    return _rows(np.arange(examples), batch_size)
 
 
 def take_batch(data, indices):
-    """The rows `indices` of every array, and the mask that is False where the index is the padding -1."""
-    rows = jnp.maximum(indices, 0)
+    """The rows `indices` of every array, and the mask that is False at the fillers."""
+    rows = jnp.where(indices < 0, -1 - indices, indices)
     return {name: array[rows] for name, array in data.items()} | {"mask": indices >= 0}
 
 
-def count_examples(data) -> int:
+def count_examples(data, fields: tuple[str, ...] = ()) -> int:
     """The common length of the arrays of a split.
 
     Raises:
-      ValueError: no arrays, none with a first axis, or of different lengths.
+      ValueError: no arrays, none with a first axis, or of different lengths; or none of a name in `fields`.
     """
+    if not set(fields) <= set(data):
+        raise ValueError(
+            f"`data` must have the fields {list(fields)}; received {sorted(data)}. Pass `fields=` to rename."
+        )
     lengths = {name: len(array) for name, array in data.items() if np.ndim(array)}
     if len(lengths) < len(data) or len(set(lengths.values())) != 1 or not max(lengths.values()):
         shapes = {name: np.shape(array) for name, array in data.items()}
@@ -77,5 +85,6 @@ def check_batch_size(batch_size: int, examples: int) -> None:
 
 
 def _rows(order, batch_size):
-    missing = -len(order) % batch_size
-    return jnp.pad(order.astype(jnp.int32), (0, missing), constant_values=-1).reshape(-1, batch_size)
+    order, numpy = order.astype(np.int32), np if isinstance(order, np.ndarray) else jnp
+    fillers = -1 - order[: -len(order) % batch_size]
+    return numpy.concatenate([order, fillers]).reshape(-1, batch_size)

@@ -39,7 +39,7 @@ def evaluate(
     Returns:
       name -> mean, and "count" -> the number of examples that were counted.
     """
-    examples = count_examples(data)
+    examples = count_examples(data, fields)
     program, args = _evaluation(model, state, on_device(data), metrics, preprocess, fields, batch_size)
     totals = jax.device_get(call(program, *args))
     counts = {int(total.count) for total in totals.values()}

@@ -13,7 +13,7 @@ from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import Shuffle, check_batch_size, count_examples
-from jaxnn.training.compilation import call, prepare
+from jaxnn.training.compilation import call, prepare, result_like
 from jaxnn.training.engine import choose_fusion, compile_steps, run_steps
 from jaxnn.training.evaluation import compile_evaluation, evaluate, on_device
 from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
@@ -22,7 +22,6 @@ from jaxnn.training.train_state import TrainState, init_state
 from jaxnn.training.train_step import TrainStep
 
 _REMEDY = "Lower the learning rate, clip the gradient, or look at the data for values that are not finite."
-RUNS_ONCE = {"xla_backend_optimization_level": "0"}  # five times faster to compile; nobody waits for it to run
 SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so that bars move and signals are heard
 
 
@@ -74,7 +73,9 @@ def fit(
       ValueError: arrays of different lengths, a batch size out of range, epochs < 1.
       DivergenceError: the loss is not finite.
     """
-    examples = count_examples(train)
+    examples = count_examples(train, fields)
+    if validation is not None:
+        count_examples(validation, fields)
     check_batch_size(batch_size, examples)
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1; received {epochs}.")
@@ -117,7 +118,8 @@ class _Run:
     def _compile(self, state, init):
         """Compiles step and evaluation while the state is made; returns the state."""
         start = time.perf_counter()
-        like = jax.eval_shape(init) if state is None else state
+        making = None if state is not None else prepare(init, runs_once=True)
+        like = state if making is None else result_like(init)
         order = jax.ShapeDtypeStruct((self.steps_per_epoch, self.batch_size), np.int32)
         pending = [prepare(self.shuffle, like.key, np.int32(0))]
         if self.fused is None:
@@ -125,7 +127,7 @@ class _Run:
         pending.append(compile_steps(self.step, like, self.data, order, fused=self.fused))
         if self.test is not None:
             pending.append(compile_evaluation(self.step.model, like, self.test, **self._measures))
-        state = jax.jit(init, compiler_options=RUNS_ONCE)() if state is None else state
+        state = state if making is None else making.result()()
         for future in pending:
             future.result()
         self._tell(Compiled(time.perf_counter() - start, self.fused))

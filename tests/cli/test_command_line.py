@@ -18,7 +18,18 @@ from jaxnn.cli.configurations import RECIPES, Training, check, from_record, to_r
 from jaxnn.cli.main import COMMANDS, main
 from jaxnn.models import MODELS
 
-SMALL = ["--train-examples", "640", "--test-examples", "200", "--epochs", "2", "--no-tensorboard", "--no-pictures"]
+SMALL = [
+    "--batch-size",
+    "128",
+    "--train-examples",
+    "640",
+    "--test-examples",
+    "200",
+    "--epochs",
+    "2",
+    "--no-tensorboard",
+    "--no-pictures",
+]
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +273,7 @@ def test_summary_and_list(capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_resuming_ends_where_an_uninterrupted_run_ends(number, status, tmp_path):
-    args = [sys.executable, "-m", "jaxnn", "train", "lenet5", "--no-pictures", "--epochs", "2"]
+    args = [sys.executable, "-m", "jaxnn", "train", "lenet5", "--no-pictures", "--epochs", "2", "--batch-size", "128"]
     subprocess.run([*args, "--out", tmp_path / "whole"], check=True, capture_output=True)
     child = subprocess.Popen([*args, "--out", tmp_path / "cut"], stderr=subprocess.PIPE, text=True)
     for line in child.stderr:

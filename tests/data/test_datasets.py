@@ -336,7 +336,7 @@ def test_the_table_is_whole(name):
 
 
 @pytest.mark.parametrize("file", sorted(Path(jaxnn.data.__file__).parent.glob("*.py")), ids=lambda file: file.name)
-def test_data_imports_the_standard_library_numpy_and_tqdm_only(file):
+def test_data_imports_the_standard_library_numpy_pillow_and_tqdm_only(file):
     tree = ast.walk(ast.parse(file.read_text()))
     imported = {
         name
@@ -346,7 +346,7 @@ def test_data_imports_the_standard_library_numpy_and_tqdm_only(file):
     }
     ours = {name for name in imported if name.startswith("jaxnn")}
     assert all(name == "jaxnn.naming" or name.startswith("jaxnn.data.") for name in ours)
-    assert {name.split(".")[0] for name in imported - ours} <= {*sys.stdlib_module_names, "numpy", "tqdm"}
+    assert {name.split(".")[0] for name in imported - ours} <= {*sys.stdlib_module_names, "numpy", "PIL", "tqdm"}
 
 
 def test_importing_and_loading_never_imports_jax():

@@ -252,7 +252,7 @@ def test_nothing_to_restore(tmp_path):
     put(tmp_path, 938)
     with pytest.raises(FileNotFoundError, match=r"no checkpoint of step 500. Those it holds: \[469, 938\]"):
         restore(tmp_path, template(), which=500)
-    for which in ("first", 938.0, True, None):
+    for which in ("first", True):
         with pytest.raises(ValueError, match='`which` must be "last", "best" or a step'):
             restore(tmp_path, template(), which=which)
     assert restore(tmp_path, template(), which=469)[0].step == 469
