@@ -27,7 +27,7 @@ from throughput import save_mnist
 from jaxnn.cli.configurations import recipe
 
 JAXNN = "`jaxnn train lenet5`"
-BARE = "the same, `--no-pictures`"
+BARE = "the same, `--no-pictures`"  # what the peers do: import, read, compile, train, evaluate
 PYTORCH = Program("PyTorch eager", "pytorch_one_cycle.py", requires="torch")
 KERAS = Program("Keras on JAX", "keras_one_cycle.py", requires="keras")
 HEADER = ("program", "accuracy, median", "accuracy, worst", "wall time, median", "peak memory", "jaxnn's wall time")
@@ -118,7 +118,8 @@ def summarize(measured: dict[str, list[Run]]) -> Report:
     targets = [
         Target("jaxnn, median test accuracy in %", 99.0, statistics.median(accuracies)),
         Target("jaxnn, worst test accuracy in %", 98.9, min(accuracies)),
-        Target("wall time, times PyTorch", 0.8, wall_ratio(measured, PYTORCH.name), at_least=False),
+        Target("wall time to 99 %, times PyTorch", 0.8, wall_ratio(measured, PYTORCH.name, of=BARE), at_least=False),
+        Target("with pictures and report", 0.8, wall_ratio(measured, PYTORCH.name), at_least=False),
     ]
     listed = ", ".join(f"{accuracy:.2f}" for accuracy in accuracies)
     return Report(HEADER, rows, targets, [f"jaxnn, test accuracy in % seed by seed: {listed}."])
@@ -134,11 +135,11 @@ def row(name: str, measured: dict[str, list[Run]]) -> tuple[str, ...]:
     return name, f"{middle:.2%}", f"{min(accuracy):.2%}", f"{statistics.median(seconds):.1f} s", memory, against
 
 
-def wall_ratio(measured: dict[str, list[Run]], name: str) -> float | None:
+def wall_ratio(measured: dict[str, list[Run]], name: str, *, of: str = JAXNN) -> float | None:
     """jaxnn's wall time over the program's, the median over seeds."""
     if name not in measured:
         return None
-    pairs = zip(measured[JAXNN], measured[name], strict=True)
+    pairs = zip(measured[of], measured[name], strict=True)
     return statistics.median(ours.seconds / theirs.seconds for ours, theirs in pairs)
 
 

@@ -4,18 +4,30 @@ Functions here are values (frozen dataclasses with `__call__`): two that are equ
 happens in the caller's thread, where JAX keeps its settings; compilation, which takes most of the time, in workers.
 """
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache, lru_cache
 
 import jax
 
+MOST_PROGRAMS = 64  # the oldest is forgotten then
+_COMPILED: dict[tuple, Future] = {}
 
-def prepare(function, *args, donate: tuple[int, ...] = (), runs_once: bool = False) -> Future:
+
+def prepare(
+    function, *args, donate: tuple[int, ...] = (), runs_once: bool = False, after: Future | None = None
+) -> Future:
     """Starts to compile `function` for arguments like `args` (arrays or `ShapeDtypeStruct`s), unless it has been.
 
-    What runs only once is compiled without optimization, five times faster.
+    What runs only once is compiled without optimization, five times faster. What is not needed first can wait `after`
+    another compilation, so that it does not slow that one down.
     """
-    return _compile(runs_once, *_signature(function, donate, args))
+    signature = _signature(function, donate, args)
+    if signature not in _COMPILED:
+        options = {"xla_backend_optimization_level": "0"} if runs_once else None
+        _COMPILED[signature] = _workers().submit(_compile, _trace(*signature).lower(), options, after)
+        while len(_COMPILED) > MOST_PROGRAMS:
+            _COMPILED.pop(next(iter(_COMPILED)))
+    return _COMPILED[signature]
 
 
 def call(function, *args, donate: tuple[int, ...] = ()):
@@ -33,13 +45,13 @@ def program(function, *args, donate: tuple[int, ...] = ()):
     return _trace(*_signature(function, donate, args)).jaxpr.jaxpr
 
 
-@lru_cache(maxsize=64)
-def _compile(runs_once, *signature) -> Future:
-    options = {"xla_backend_optimization_level": "0"} if runs_once else None
-    return _workers().submit(_trace(*signature).lower().compile, compiler_options=options)
+def _compile(lowered, options, after):
+    if after is not None:
+        wait([after])
+    return lowered.compile(compiler_options=options)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MOST_PROGRAMS)
 def _trace(function, donate, tree, avals, settings):
     args = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(shape, dtype, weak_type=w) for shape, dtype, w in avals])
     return jax.jit(function, donate_argnums=donate).trace(*args)

@@ -48,10 +48,10 @@ def evaluate(
     return {name: float(total.sum / total.count) for name, total in totals.items()} | {"count": examples}
 
 
-def compile_evaluation(model, state, data, *, metrics, preprocess, fields, batch_size: int = 500):
-    """Starts to compile what `evaluate` will call with arguments like these; a future."""
+def compile_evaluation(model, state, data, *, metrics, preprocess, fields, batch_size: int = 500, after=None):
+    """Starts to compile, after another compilation, what `evaluate` will call with arguments like these; a future."""
     program, args = _evaluation(model, state, data, metrics, preprocess, fields, batch_size)
-    return prepare(program, *args)
+    return prepare(program, *args, after=after)
 
 
 def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = 500) -> np.ndarray:

@@ -116,7 +116,7 @@ class _Run:
         return Fitted(state, history, False)
 
     def _compile(self, state, init):
-        """Compiles step and evaluation while the state is made; returns the state."""
+        """Compiles the step while the state is made, and the evaluation behind them; returns the state."""
         start = time.perf_counter()
         making = None if state is not None else prepare(init, runs_once=True)
         like = state if making is None else result_like(init)
@@ -125,8 +125,8 @@ class _Run:
         if self.fused is None:
             self.fused = choose_fusion(self.step, like, self.data, order)
         pending.append(compile_steps(self.step, like, self.data, order, fused=self.fused))
-        if self.test is not None:
-            pending.append(compile_evaluation(self.step.model, like, self.test, **self._measures))
+        if self.test is not None:  # not needed before the first epoch is over
+            compile_evaluation(self.step.model, like, self.test, **self._measures, after=pending[-1])
         state = state if making is None else making.result()()
         for future in pending:
             future.result()

@@ -16,7 +16,7 @@ from jaxnn.training.engine import compile_steps, run_steps
 
 X = np.random.default_rng(0).normal(size=(12, 6, 6, 2)).astype(np.float32)
 DATA = {"image": jnp.asarray(X), "label": jnp.arange(12) % 3}
-ORDER = plain_order(examples=12, batch_size=4)
+ORDER = jnp.asarray(plain_order(examples=12, batch_size=4))
 
 
 class Net(nn.Module):

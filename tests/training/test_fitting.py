@@ -447,7 +447,8 @@ def test_divergence_is_an_error_that_says_where(fused):
         ({"batch_size": 0}, "`batch_size` must be between 1 and the number of examples, 50; received 0"),
         ({"batch_size": 51}, "`batch_size` must be between 1 and the number of examples, 50; received 51"),
         ({"epochs": 0}, "`epochs` must be at least 1; received 0"),
-        ({"train": {}}, "`data` must hold arrays of one common, positive length"),
+        ({"train": {}}, r"`data` must have the fields .* received \[\]"),
+        ({"train": {"image": np.zeros((20, 4))}}, r"must have the fields .*label.* received .*image"),
         (
             {"train": {"image": np.zeros((3, 4)), "label": np.zeros(2, int)}},
             r"received shapes {'image': \(3, 4\), 'label': \(2,\)}",
