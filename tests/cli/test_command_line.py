@@ -292,21 +292,35 @@ def test_a_signal_saves_and_resuming_ends_where_an_uninterrupted_run_ends(number
     assert (tmp_path / "cut" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
 
 
+FULL_DISK = """
+import resource, signal, sys
+from jaxnn.cli.main import main
+from jaxnn.runs import checkpoints
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+save = checkpoints.save
+
+def save_once(*args, **kwargs):
+    save(*args, **kwargs)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, resource.RLIM_INFINITY))
+
+checkpoints.save = save_once
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
-    limit = "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE, SIZE))\n"
-    code = "import sys; from jaxnn.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    args = ["train", "lenet5", *SMALL, "--out", str(tmp_path / "run")]
-    full = subprocess.run(
-        [sys.executable, "-c", limit.replace("SIZE", "300000") + code, *args], capture_output=True, text=True
-    )
+    folder = tmp_path / "run"
+    command = [sys.executable, "-c", FULL_DISK, "train", "lenet5", *SMALL, "--out", str(folder)]
+    full = subprocess.run(command, capture_output=True, text=True)
     assert full.returncode == 2, full.stderr
-    assert "could not write the checkpoint" in full.stderr
+    assert "could not write the checkpoint of step 10" in full.stderr
+    assert "Step 5 is whole" in full.stderr
     assert "Traceback" not in full.stderr
-    assert not list((tmp_path / "run/checkpoints").glob("*.json"))
-    resumed = subprocess.run([sys.executable, "-c", code, "resume", str(tmp_path / "run")], capture_output=True)
-    assert resumed.returncode == 0
+    assert main(["evaluate", str(folder)]) == 0
+    assert main(["resume", str(folder)]) == 0
+    assert (folder / "checkpoints/00000010.json").exists()
 
 
 @pytest.mark.slow
