@@ -75,7 +75,7 @@ def _evaluation(model, state, data, metrics, preprocess, fields, batch_size):
     batch_size = min(batch_size, examples)
     check_batch_size(batch_size, examples)
     order = plain_order(examples=examples, batch_size=batch_size)
-    step = EvaluationStep(FunctionalModel(model), tuple(dict(metrics).items()), preprocess, tuple(fields))
+    step = EvaluationStep(model, tuple(dict(metrics).items()), preprocess, tuple(fields))
     return _Evaluation(step), (state.params, state.model_state, data, order)
 
 

@@ -17,7 +17,6 @@ from jaxnn.training.compilation import call, prepare, result_like
 from jaxnn.training.engine import choose_fusion, compile_steps, run_steps
 from jaxnn.training.evaluation import compile_evaluation, evaluate, on_device
 from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
-from jaxnn.training.functional_model import FunctionalModel
 from jaxnn.training.train_state import TrainState, init_state
 from jaxnn.training.train_step import TrainStep
 
@@ -79,9 +78,7 @@ def fit(
     check_batch_size(batch_size, examples)
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1; received {epochs}.")
-    step = TrainStep(
-        FunctionalModel(model), loss, optimizer.update, tuple(dict(metrics).items()), preprocess, tuple(fields)
-    )
+    step = TrainStep(model, loss, optimizer.update, tuple(dict(metrics).items()), preprocess, tuple(fields))
     data = on_device(train)
     test = None if validation is None else on_device(validation)
     run = _Run(step, data, test, examples, batch_size, epochs, list(hooks), fused)

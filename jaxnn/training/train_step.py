@@ -29,12 +29,15 @@ class TrainStep:
       fields: the batch's names for inputs and targets.
     """
 
-    model: FunctionalModel
+    model: Any
     loss: Callable[..., jax.Array]
     update: Callable[..., tuple[Any, Any]]
     metrics: tuple[tuple[str, Callable[..., jax.Array]], ...] = ()
     preprocess: Callable[[jax.Array], jax.Array] = as_float
     fields: tuple[str, str] = ("image", "label")
+
+    def __post_init__(self):
+        object.__setattr__(self, "model", FunctionalModel(self.model))
 
     def __call__(self, state: TrainState, batch):
         """One update; the metrics are (sum, count) pairs of the forward pass before it."""
@@ -58,10 +61,13 @@ class TrainStep:
 class EvaluationStep:
     """`step(params, model_state, batch) -> metrics`: the same measures without an update; fields as `TrainStep`."""
 
-    model: FunctionalModel
+    model: Any
     metrics: tuple[tuple[str, Callable[..., jax.Array]], ...]
     preprocess: Callable[[jax.Array], jax.Array] = as_float
     fields: tuple[str, str] = ("image", "label")
+
+    def __post_init__(self):
+        object.__setattr__(self, "model", FunctionalModel(self.model))
 
     def __call__(self, params, model_state, batch):
         """The (sum, count) pairs of one batch."""
