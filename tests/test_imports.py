@@ -15,7 +15,7 @@ ROOT = Path(jaxnn.__file__).parent
 
 UPPER = {"models", "populations", "parallel", "diagnostics", "compression", "runs"}
 FLOORS = [  # a room may know those on its own floor, save for the upper rooms, and those below
-    {"data", "naming", "version"},
+    {"data", "losses", "metrics", "naming", "signatures", "version"},
     {"optimizers", "layers", "training"},
     UPPER,
     {"cli", "verification", "__main__", "__init__"},
@@ -118,6 +118,9 @@ def test_data_and_the_help_text_never_import_jax():
 @pytest.mark.parametrize("module", sources())
 def test_only_models_import_flax_and_nobody_optax(module):
     roots = {name.split(".")[0] for name in imports(module)}
+    assert not roots & {"torch", "keras", "haiku", "equinox"}, f"{module} imports {roots}"
+    if room(module) == "verification":
+        return  # holds us beside both
     assert "flax" not in roots or room(module) == "models", f"{module} imports flax"
     assert not roots & {"optax", "torch", "keras", "haiku", "equinox"}, f"{module} imports {roots}"
 

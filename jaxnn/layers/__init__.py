@@ -5,9 +5,12 @@ Contract: `forward(params, x, **static) -> (y, residuals)` and `backward(residua
 Images are NHWC, kernels HWIO.
 """
 
+from jaxnn.layers.affine import Dense as Dense
+from jaxnn.layers.affine import dense as dense
 from jaxnn.layers.convolution import LOWERINGS as LOWERINGS
 from jaxnn.layers.convolution import choose_lowering as choose_lowering
 from jaxnn.layers.convolution import convolve as convolve
+from jaxnn.layers.hand_written import Layer as Layer
 from jaxnn.layers.hand_written import differentiable as differentiable
 from jaxnn.layers.pooling import average_pool as average_pool
 from jaxnn.layers.pooling import max_pool as max_pool

@@ -1,8 +1,40 @@
-"""From a pair (forward, backward) to a function that JAX differentiates by the hand-written backward pass."""
+"""Layers in both directions: pairs (forward, backward), and what JAX and a network need of them.
 
+forward(params, x, **static) -> (y, residuals)          residuals: a pytree of arrays, what backward needs
+backward(residuals, dy, **static) -> (dparams, dx)      dparams like params, dx like x
+"""
+
+from collections.abc import Callable
 from functools import partial, wraps
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+
+from jaxnn.signatures import accepted
+
+
+class Layer(NamedTuple):
+    """A layer with its sizes chosen: pure functions that `chain` and `graph` compose into networks, themselves layers.
+
+    `forward` may also take the keywords `train` (bool), `key` (of dropout) and `state` (running statistics).
+    """
+
+    init: Callable[..., Any]
+    """`(key, x_shape, dtype) -> params`; `x_shape` with its batch axis"""
+    forward: Callable[..., tuple[Any, Any]]
+    """`(params, x) -> (y, residuals)`"""
+    backward: Callable[..., tuple[Any, Any]]
+    """`(residuals, dy) -> (dparams, dx)`"""
+    init_state: Callable[..., Any] = lambda x_shape, dtype: ()
+    """`(x_shape, dtype) -> state`: what a layer keeps that has no gradient"""
+    advance: Callable[[Any, Any], Any] = lambda state, residuals: state
+    """`(state, residuals) -> state` after a training step"""
+
+
+def without_parameters(key, x_shape, dtype=jnp.float32) -> tuple[()]:
+    """The `init` of a layer that has none."""
+    return ()
 
 
 def differentiable(forward, backward):
@@ -10,7 +42,8 @@ def differentiable(forward, backward):
 
     Args:
       forward: `(params, x, **static) -> (y, residuals)`, residuals a pytree of arrays.
-      backward: `(residuals, dy, **static) -> (dparams, dx)`.
+      backward: `(residuals, dy, **static) -> (dparams, dx)`; None stands for the gradient of what has none, such as
+        integers and keys.
 
     Forward-mode differentiation (`jax.jvp`) of the result raises; reverse over reverse works.
 
@@ -27,3 +60,8 @@ def differentiable(forward, backward):
         return f(params, x)
 
     return layer
+
+
+def run(layer: Layer, params, x, *, state=(), train: bool = False, key=None):
+    """`(y, residuals)` of a layer, which is given those of the keywords that it takes."""
+    return layer.forward(params, x, **accepted(layer.forward, state=state, train=train, key=key))

@@ -1,0 +1,124 @@
+"""What a twin is: ours, an oracle written by someone else, and arguments for both.
+
+One row a variant: "max_pool, overlapping" is a case of the piece "max_pool". The tests run their properties over the
+same rows that `jaxnn verify` runs on a user's device.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnn import optimizers
+from jaxnn.layers import Layer
+
+
+def exact(x):
+    """An argument as the NumPy oracles take it: float64, integers left alone."""
+    x = np.asarray(x)
+    return x if x.dtype.kind in "iub" else x.astype(np.float64)
+
+
+class FunctionRow(NamedTuple):
+    """`ours(*arguments)` is an array, and so is what the oracle returns; most have a batch axis first."""
+
+    name: str
+    """the piece; a comma begins the variant"""
+    public: Callable
+    """what the package exports: has the docstring and counts in `tests/test_catalog.py`"""
+    ours: Callable
+    oracle: Callable
+    against: str
+    """who wrote the oracle: `jax.nn.relu`, `optax.hinge_loss`, `scipy.special.expit`, `NumPy` for a plain formula"""
+    arguments: Callable
+    """`(rng, batch) -> tuple of NumPy arrays`; floats are cast to the dtype under test"""
+    batched: tuple[bool, ...]
+    """which arguments have a batch axis, by which examples are independent; () where they are not (batch norm)"""
+    keeps_dtype: bool = True
+    """the result has the dtype of the floats; else float32"""
+    smooth: bool = True
+    """differentiable at the arguments: `jax.grad` must agree with central differences"""
+    twin_gradient: bool = False
+    """the oracle is a JAX function too: the gradients of both, by `jax.vjp`, must agree"""
+    extremes: bool = False
+    """value and gradient must be finite or infinite, never NaN, at inputs of +-1e4 and +-inf (activations)"""
+    rejects: tuple[tuple, str] | None = None
+    """arguments of a bad shape, and a pattern of what the message says"""
+
+
+class LayerRow(NamedTuple):
+    """A layer as networks compose it: its backward pass against `jax.vjp` of its own forward pass."""
+
+    name: str
+    public: Callable
+    """the constructor, such as `layers.Dense`"""
+    layer: Layer
+    x_shape: tuple[int, ...]
+    """without the batch axis"""
+    integers: int | None = None
+    """inputs are integers below this (an embedding's); else standard normal floats"""
+    smooth: bool = True
+    """differentiable where the inputs lie, so that central differences agree"""
+
+
+class InitializerRow(NamedTuple):
+    """An initializer with a twin that draws the same numbers, or with the moments that its paper gives."""
+
+    name: str
+    public: Callable
+    ours: Callable
+    oracle: Callable | None
+    """`(shape) -> initializer` that draws the same numbers from the same key, where there is one"""
+    against: str
+    std: Callable[[tuple[int, ...]], float] | None = None
+    """`(shape) -> standard deviation` of an entry, of mean 0; None where the draw is not random"""
+    two_dimensional: bool = False
+    """draws matrices only"""
+
+
+class ScheduleRow(NamedTuple):
+    """Twins from step 0 to beyond the last."""
+
+    name: str
+    public: Callable
+    ours: Callable
+    oracle: Callable
+    against: str
+    steps: int
+
+
+class OptimizerRow(NamedTuple):
+    """`factory(**numbers, **options)` and `oracle(**numbers, **options)` walk the same path."""
+
+    name: str
+    factory: Callable
+    oracle: Callable
+    against: str
+    numbers: dict[str, Any]
+    options: dict[str, Any] = {}  # noqa: RUF012
+
+    def ours(self, **changes):
+        return self.factory(**{**self.numbers, **changes}, **self.options)
+
+    def theirs(self, **changes):
+        return self.oracle(**{**self.numbers, **changes}, **self.options)
+
+    def adjustable(self, **changes):
+        return optimizers.adjustable(self.factory)(**{**self.numbers, **changes}, **self.options)
+
+
+class ModelRow(NamedTuple):
+    """`oracle(params, x)` is the forward pass written with plain lax, Flax or NumPy."""
+
+    name: str
+    module: Any
+    shape: tuple[int, ...]
+    parameters: int
+    layers: dict[str, int]
+    """the published table: layer -> parameters"""
+    oracle: Callable
+    against: str
+    bad_shape: tuple[int, ...]
+    message: str
+    half_logits: str = "bfloat16"
+    """the dtype of the logits of a bfloat16 model on bfloat16 images"""
