@@ -14,6 +14,7 @@ from jaxnn.version import __version__ as __version__
 
 _SUBMODULES = (
     "activations",
+    "basis_functions",
     "data",
     "diagnostics",
     "initializers",
@@ -22,10 +23,13 @@ _SUBMODULES = (
     "metrics",
     "models",
     "optimizers",
+    "parameter_paths",
     "preprocessing",
+    "regularizers",
     "runs",
     "schedules",
     "training",
+    "verification",
 )
 
 

@@ -1,4 +1,5 @@
 from jaxnn import activations as activations
+from jaxnn import basis_functions as basis_functions
 from jaxnn import data as data
 from jaxnn import diagnostics as diagnostics
 from jaxnn import initializers as initializers
@@ -7,8 +8,11 @@ from jaxnn import losses as losses
 from jaxnn import metrics as metrics
 from jaxnn import models as models
 from jaxnn import optimizers as optimizers
+from jaxnn import parameter_paths as parameter_paths
 from jaxnn import preprocessing as preprocessing
+from jaxnn import regularizers as regularizers
 from jaxnn import runs as runs
 from jaxnn import schedules as schedules
 from jaxnn import training as training
+from jaxnn import verification as verification
 from jaxnn.version import __version__ as __version__

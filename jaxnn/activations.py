@@ -1,6 +1,62 @@
-"""Activations: `f(x) -> y`, elementwise; each states its derivative."""
+"""Activations: `f(x) -> y`, elementwise unless the name says otherwise; each states its derivative.
+
+None gives NaN, in value or gradient, at any number or infinity (save a slope of exactly 0, times -inf); a NaN stays a
+NaN, so that it is seen. An activation is zero-centred if its outputs have mean 0 for inputs that lie symmetric about 0;
+where they are all positive, the gradients of the weights into one unit of the next layer all have one sign.
+"""
+
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+
+def identity(x):
+    """`x`: the activation of a linear unit, for regression and for logits.
+
+    Derivative: 1; never saturates; zero-centred.
+
+    >>> identity(2.5)
+    2.5
+    """
+    return x
+
+
+def threshold(x):
+    """The Heaviside step: 1 where `x >= 0`, so at 0 too, else 0.
+
+    Derivative: 0 everywhere, by our choice also at the jump, so nothing is learned through it by gradient descent;
+    saturated at 0 and 1; not zero-centred (McCulloch and Pitts 1943).
+
+    >>> threshold(jnp.array([-0.5, 0.0, 0.5])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    return jnp.where(x < 0, 0.0, jnp.where(x >= 0, 1.0, x))  # NaN is neither
+
+
+def sigmoid(x):
+    """The logistic function `s(x) = 1 / (1 + exp(-x))`.
+
+    Derivative: `s (1 - s)`, at most 1/4, at 0; saturates at 0 and 1; not zero-centred (Verhulst 1838; as an activation,
+    Rumelhart, Hinton and Williams 1986).
+
+    >>> sigmoid(jnp.array([-1e4, 0.0, 1e4])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return lax.logistic(x)
+
+
+def tanh(x):
+    """The hyperbolic tangent `(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = 2 sigmoid(2x) - 1`.
+
+    Derivative: `1 - tanh(x)^2`, at most 1, at 0; saturates at -1 and 1; zero-centred (LeCun et al. 1998, Efficient
+    BackProp, section 4.4).
+
+    >>> tanh(jnp.array([-1e4, 0.0, 1e4])).tolist()
+    [-1.0, 0.0, 1.0]
+    """
+    return jnp.tanh(x)
 
 
 def scaled_tanh(x):
@@ -12,3 +68,250 @@ def scaled_tanh(x):
     [0.0, 1.0]
     """
     return 1.7159 * jnp.tanh(2 / 3 * x)
+
+
+def relu(x):
+    """The rectifier `max(x, 0)`.
+
+    Derivative: 1 for x > 0, else 0, at the kink too; 0 for all negative inputs, where a unit may stay for good;
+    unbounded above; not zero-centred (Nair and Hinton 2010; Glorot et al. 2011).
+
+    >>> relu(jnp.array([-2.0, 0.0, 2.0])).tolist()
+    [0.0, 0.0, 2.0]
+    """
+    return jnp.where(x <= 0, 0.0, x)
+
+
+def leaky_relu(x, *, negative_slope=0.01):
+    """`x` for x > 0, else `a x` with a small slope a, by which a unit that has died can learn again.
+
+    Derivative: 1 for x > 0, else a, at the kink too (JAX: 1 there; PyTorch as here); unbounded on both sides; more
+    nearly zero-centred than ReLU (Maas et al. 2013).
+
+    >>> leaky_relu(jnp.array([-2.0, 2.0]), negative_slope=0.25).tolist()
+    [-0.5, 2.0]
+    """
+    return relu(x) + negative_slope * jnp.where(x > 0, 0.0, x)
+
+
+def prelu(x, slope):
+    """Leaky ReLU with a learned slope `a`, one for all or one for each feature of the last axis.
+
+    Derivative: 1 for x > 0, else a, at the kink too; with respect to a: `min(x, 0)`, summed over what shares it. Weight
+    decay pulls a towards ReLU; the paper applies none to it, and begins at 0.25 (He et al. 2015, arXiv 1502.01852).
+
+    Raises:
+      ValueError: `slope` is neither a number nor of shape (features,).
+
+    >>> prelu(jnp.array([[-2.0, -2.0], [2.0, 2.0]]), jnp.array([0.25, 0.5])).tolist()
+    [[-0.5, -1.0], [2.0, 2.0]]
+    """
+    if jnp.ndim(slope) and jnp.shape(slope) != x.shape[-1:]:
+        raise ValueError(
+            f"`slope` must be a number or of shape {x.shape[-1:]}, one for each feature of the last axis; received "
+            f"shape {jnp.shape(slope)}."
+        )
+    return leaky_relu(x, negative_slope=jnp.broadcast_to(slope, x.shape))
+
+
+def elu(x, *, alpha=1.0):
+    """The exponential linear unit: `x` for x > 0, else `a (exp(x) - 1)`.
+
+    Derivative: 1 for x > 0, else `a exp(x)`, at 0 therefore a: no kink if a = 1; saturates at -a; its mean activation
+    is nearer zero than ReLU's (Clevert et al. 2016, arXiv 1511.07289).
+
+    >>> elu(jnp.array([-1e4, 0.0, 2.0])).tolist()
+    [-1.0, 0.0, 2.0]
+    """
+    return relu(x) + alpha * jnp.expm1(jnp.where(x > 0, 0.0, x))
+
+
+def selu(x):
+    """The scaled ELU `1.0507 elu(x, alpha=1.6733)`, which holds activations at mean 0, variance 1 through many layers.
+
+    Those are a fixed point of a layer whose weights have mean 0 and variance 1 / fan-in. Derivative: l = 1.0507... for
+    x > 0, else `l a exp(x)`, at the kink therefore 1.7581; saturates at -1.7581 (Klambauer et al. 2017, arXiv
+    1706.02515).
+
+    >>> [round(y, 4) for y in selu(jnp.array([-1e4, 0.0, 1.0])).tolist()]
+    [-1.7581, 0.0, 1.0507]
+    """
+    return 1.0507009873554805 * elu(x, alpha=1.6732632423543772)
+
+
+def gelu(x, *, approximate: bool = False):
+    """The Gaussian error linear unit `x P(Z <= x)`, Z standard normal; smooth, with a minimum of -0.17 at -0.75.
+
+    Derivative: `P(Z <= x) + x p(x)` with the density p; 0 and 1 far out, so not zero-centred, and dead far below. With
+    `approximate`, the paper's `x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2`, off by less than 5e-4, as in GPT-2
+    (Hendrycks and Gimpel 2016, arXiv 1606.08415).
+
+    >>> [round(y, 4) for y in gelu(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
+    [0.0, 0.0, 0.8413]
+    """
+    return _gated(x, _tanh_gate if approximate else _normal_gate)
+
+
+def silu(x):
+    """`x sigmoid(x)`, also called swish; smooth, with a minimum of -0.28 at -1.28.
+
+    Derivative: `s + x s (1 - s)` with `s = sigmoid(x)`; 0 and 1 far out, so not zero-centred (Elfwing et al. 2018,
+    arXiv 1702.03118; Ramachandran et al. 2017, arXiv 1710.05941).
+
+    >>> [round(y, 4) for y in silu(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
+    [0.0, 0.0, 0.7311]
+    """
+    return _gated(x, sigmoid)
+
+
+def softplus(x):
+    """`log(1 + exp(x))`, a smooth ReLU; it makes of any number a positive one, such as a scale.
+
+    Derivative: `sigmoid(x)`; 0 far below, unbounded above; not zero-centred, 0.69 at 0 (Dugas et al. 2001).
+
+    >>> [round(y, 4) for y in softplus(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
+    [0.0, 0.6931, 1.3133]
+    """
+    return jnp.logaddexp(x, 0.0)
+
+
+def softmax(x, *, axis=-1):
+    """Probabilities `p_k = exp(x_k) / sum_j exp(x_j)` along an axis, for inputs of any size.
+
+    Derivative: `dp_k/dx_j = p_k ([j = k] - p_j)`; saturates at 0 and 1; adding a number to all inputs changes nothing.
+    Entries of +inf share the probability, and if all are -inf it is uniform; the gradient is 0 in both cases, in the
+    limit of which the function is flat (Bridle 1990).
+
+    >>> softmax(jnp.array([1e4, 1e4, 0.0])).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    e = jnp.exp(_below_zero(x, axis))
+    return e / jnp.sum(e, axis=axis, keepdims=True)
+
+
+def log_softmax(x, *, axis=-1):
+    """`log p_k = x_k - log sum_j exp(x_j)`, exact where the softmax itself would be rounded to 0 or 1.
+
+    Derivative: `d(log p_k)/dx_j = [j = k] - p_j`; at most 0. Where an infinity is the largest, as `softmax`, and the
+    gradient is 0.
+
+    >>> log_softmax(jnp.array([1e4, 0.0])).tolist()
+    [0.0, -10000.0]
+    """
+    x = _below_zero(x, axis)
+    return x - jnp.log(jnp.sum(jnp.exp(x), axis=axis, keepdims=True))
+
+
+def max_unit(x, *, axis=-1):
+    """The maximum along one axis, which disappears.
+
+    Derivative: 1 for the largest input and 0 for the others; inputs that tie share it equally. Not zero-centred, never
+    saturates.
+
+    >>> max_unit(jnp.array([[1.0, 3.0], [2.0, -1.0]])).tolist()
+    [3.0, 2.0]
+    """
+    return jnp.max(x, axis=axis)
+
+
+def maxout(x, *, pieces: int):
+    """The maximum of every `pieces` consecutive features of the last axis: (..., n pieces) -> (..., n).
+
+    After a dense layer it is a convex, piecewise linear activation that is learned. Derivative: 1 for the largest input
+    of a group, else 0; ties share it equally (Goodfellow et al. 2013, arXiv 1302.4389).
+
+    Raises:
+      ValueError: the features are no multiple of `pieces`.
+
+    >>> maxout(jnp.array([1.0, 3.0, 2.0, -1.0]), pieces=2).tolist()
+    [3.0, 2.0]
+    """
+    *leading, features = jnp.shape(x) or (0,)
+    if pieces < 1 or features == 0 or features % pieces:
+        raise ValueError(
+            f"`pieces` must be at least 1 and divide the features of the last axis of `x`; received {pieces} for "
+            f"shape {jnp.shape(x)}. Let the layer before it have n * pieces features."
+        )
+    return max_unit(x.reshape(*leading, features // pieces, pieces))
+
+
+def radial_basis(x, centres, *, widths):
+    """Gaussian bumps `y_k = exp(-||x - c_k||^2 / (2 s_k^2))`, 1 at the centre c_k and 0 far away from it.
+
+    Derivative: `dy_k/dx = -y_k (x - c_k) / s_k^2 = -dy_k/dc_k`, `dy_k/ds_k = y_k ||x - c_k||^2 / s_k^3`; 0 far away;
+    not zero-centred (Broomhead and Lowe 1988).
+
+    Args:
+      x: (batch, features).
+      centres: (units, features).
+      widths: s, a number or (units,).
+
+    Returns:
+      (batch, units).
+
+    Raises:
+      ValueError: other shapes.
+
+    >>> y = radial_basis(jnp.zeros((1, 2)), jnp.array([[0.0, 0.0], [3.0, 4.0]]), widths=5.0)
+    >>> y.round(3).tolist() == [[1.0, jnp.exp(-0.5).round(3)]]
+    True
+    """
+    fits = x.ndim == centres.ndim == 2 and x.shape[1] == centres.shape[1]
+    if not fits or jnp.shape(widths) not in ((), centres.shape[:1]):
+        raise ValueError(
+            "`x` must have shape (batch, features), `centres` (units, features) and `widths` () or (units,); received "
+            f"{x.shape}, {centres.shape} and {jnp.shape(widths)}."
+        )
+    reach = float(jnp.finfo(x.dtype).max) ** 0.25  # y is 0 beyond it, where squares would overflow and give 0 * inf
+    difference = jnp.clip(x[:, None] - centres[None], -reach, reach)
+    return jnp.exp(-jnp.sum(difference**2, axis=-1) / (2 * jnp.broadcast_to(widths, centres.shape[:1])[None] ** 2))
+
+
+def per_unit(activations: Sequence[Callable]) -> Callable:
+    """The activation of a layer in which every unit has its own: `activations[k]` acts on feature k of the last axis.
+
+    Features with the same function are gathered and computed together, so that each function runs once and sees its own
+    features only: a value or gradient that overflows elsewhere cannot spoil the rest. Derivative: that of
+    `activations[k]`, all elementwise.
+
+    Raises:
+      ValueError: no activations, or (when called) another number of features.
+
+    >>> per_unit([relu, tanh, relu])(jnp.array([[-1.0, 0.0, 2.0]])).tolist()
+    [[0.0, 0.0, 2.0]]
+    """
+    units = len(activations)
+    if not units:
+        raise ValueError("`activations` must hold one function for each feature; received none.")
+    features_of = {f: np.array([k for k in range(units) if activations[k] is f]) for f in dict.fromkeys(activations)}
+    order = np.argsort(np.concatenate(list(features_of.values())))
+
+    def of_every_unit(x):
+        if jnp.shape(x)[-1:] != (units,):
+            raise ValueError(f"`x` must have {units} features on its last axis; received shape {jnp.shape(x)}.")
+        parts = [f(x[..., features]) for f, features in features_of.items()]
+        return jnp.concatenate(parts, axis=-1)[..., order]
+
+    return of_every_unit
+
+
+def _below_zero(x, axis):
+    """`x - max x`, whose exponential cannot overflow; its limit, 0 or -inf, if the maximum is infinite."""
+    largest = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True))
+    limit = jnp.where(x == largest, 0.0, -jnp.inf)
+    return jnp.where(jnp.isinf(largest), limit, x - largest)
+
+
+def _gated(x, gate):
+    """`x gate(x)`, a gate from 0 to 1; the limit at an infinity, where the product and its derivative are 0 * inf."""
+    finite = jnp.where(jnp.isinf(x), 0.0, x)
+    return jnp.where(jnp.isinf(x), relu(x), finite * gate(finite))
+
+
+def _normal_gate(x):
+    return lax.erfc(-(0.5**0.5) * x) / 2  # exact in the left tail, as (1 + erf) / 2 is not
+
+
+def _tanh_gate(x):
+    x = jnp.clip(x, -50, 50)  # the gate is 0 or 1 there, and the cube cannot overflow
+    return sigmoid(2 * (2 / np.pi) ** 0.5 * (x + 0.044715 * x**3))  # (1 + tanh u) / 2, exact in the left tail

@@ -7,6 +7,7 @@ oracle by someone else.
 import pytest
 
 from jaxnn.verification.activation_twins import ACTIVATIONS as ACTIVATIONS
+from jaxnn.verification.basis_twins import BASIS_FUNCTIONS
 from jaxnn.verification.convolution_twins import CONVOLUTION_LAYERS, CONVOLUTIONS
 from jaxnn.verification.initializer_twins import INITIALIZERS as INITIALIZERS
 from jaxnn.verification.layer_twins import LAYER_LAYERS, LAYERS
@@ -15,9 +16,10 @@ from jaxnn.verification.metric_twins import METRICS as METRICS
 from jaxnn.verification.model_twins import MODELS as MODELS
 from jaxnn.verification.optimizer_twins import OPTIMIZERS as OPTIMIZERS
 from jaxnn.verification.preprocessing_twins import PREPROCESSING as PREPROCESSING
+from jaxnn.verification.regularizer_twins import REGULARIZERS
 from jaxnn.verification.schedule_twins import SCHEDULES as SCHEDULES
 
-FUNCTIONS = [*ACTIVATIONS, *LOSSES, *METRICS, *PREPROCESSING, *CONVOLUTIONS, *LAYERS]
+FUNCTIONS = [*ACTIVATIONS, *LOSSES, *METRICS, *PREPROCESSING, *BASIS_FUNCTIONS, *REGULARIZERS, *CONVOLUTIONS, *LAYERS]
 NETWORK_LAYERS = [*CONVOLUTION_LAYERS, *LAYER_LAYERS]
 
 
@@ -34,8 +36,25 @@ NOT_IN_THE_CATALOG = {
     "jaxnn.optimizers.GradientTransformation": "the pair itself",
     "jaxnn.optimizers.adjustable": "a form of every optimizer: every row is also tested in it",
     "jaxnn.optimizers.apply_updates": "a sum: test_every_optimizer.py",
-    "jaxnn.metrics.Mean": "a pair: test_every_function.py",
-    "jaxnn.metrics.masked_mean": "reduces: test_every_function.py",
-    "jaxnn.metrics.confusion_matrix": "not per example: test_every_function.py",
+    "jaxnn.initializers.lsuv": "of a whole network: tests/test_initializers.py",
+    "jaxnn.models.FittedGLM": "a result: tests/models/test_irls.py",
+    "jaxnn.models.TrainedPerceptron": "a result: tests/models/test_perceptron.py",
+    "jaxnn.models.fit_glm": "solves: tests/models/test_irls.py",
+    "jaxnn.models.irls_step": "solves: tests/models/test_irls.py",
+    "jaxnn.models.mistake_bound": "a theorem: tests/models/test_perceptron.py",
+    "jaxnn.models.perceptron_epoch": "learns: tests/models/test_perceptron.py",
+    "jaxnn.models.perceptron_step": "learns: tests/models/test_perceptron.py",
+    "jaxnn.models.predict_glm": "of a fit: tests/models/test_irls.py",
+    "jaxnn.models.train_perceptron": "learns: tests/models/test_perceptron.py",
+    "jaxnn.metrics.BleuCounts": "counts: tests/metrics/test_corpus_bleu.py",
+    "jaxnn.metrics.Interval": "a pair: tests/metrics/test_confidence_intervals.py",
+    "jaxnn.metrics.Mean": "a pair: tests/metrics/test_mergeable_sums.py",
+    "jaxnn.metrics.Moments": "a triple: tests/metrics/test_mergeable_sums.py",
+    "jaxnn.metrics.bleu": "of words: tests/metrics/test_corpus_bleu.py",
+    "jaxnn.metrics.bleu_counts": "of words: tests/metrics/test_corpus_bleu.py",
+    "jaxnn.metrics.confusion_matrix": "not per example: tests/metrics/test_classification.py",
+    "jaxnn.metrics.masked_mean": "reduces: tests/metrics/test_mergeable_sums.py",
+    "jaxnn.metrics.masked_moments": "reduces: tests/metrics/test_mergeable_sums.py",
+    "jaxnn.metrics.merge": "adds: tests/metrics/test_mergeable_sums.py",
 }
-NOT_CONCEPTS = {"naming", "signatures", "version", "__main__"}  # flat modules that hold no mathematics
+NOT_CONCEPTS = {"naming", "parameter_paths", "signatures", "version", "__main__"}  # flat, without mathematics

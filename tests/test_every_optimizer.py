@@ -11,48 +11,13 @@ from catalog import OPTIMIZERS, SCHEDULES, over
 from tolerances import assert_close
 
 from jaxnn.optimizers import apply_updates
+from jaxnn.verification.optimizer_twins import PROBLEMS, STEPS, descend, rosenbrock, small_mlp
 
-STEPS = 100
 ADJUSTABLE = pytest.mark.parametrize("form", ["ours", "adjustable"])
 
 
-def quadratic(params):
-    """Condition number 10^4, rotated; smallest at (1, ..., 1)."""
-    n = 6
-    rotation, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(n, n)))
-    y = jnp.asarray(rotation, params["w"].dtype) @ (params["w"] - 1)
-    return jnp.sum(jnp.asarray(np.logspace(-2, 2, n), y.dtype) * y * y) / 2
-
-
-def rosenbrock(params):
-    return (1 - params["x"]) ** 2 + 100 * (params["y"] - params["x"] ** 2) ** 2
-
-
-def small_mlp(params):
-    rng = np.random.default_rng(1)
-    x, y = (jnp.asarray(rng.normal(size=shape), params["w1"].dtype) for shape in ((20, 5), (20, 2)))
-    hidden = jnp.tanh(x @ params["w1"] + params["b1"][None])
-    return jnp.mean((hidden @ params["w2"] - y) ** 2)
-
-
 def starts(dtype):
-    rng = np.random.default_rng(2)
-    mlp = {"w1": rng.normal(size=(5, 8)), "b1": np.zeros(8), "w2": rng.normal(size=(8, 2))}
-    start = {quadratic: {"w": np.zeros(6)}, rosenbrock: {"x": -0.5, "y": 0.7}, small_mlp: mlp}
-    return {problem: jax.tree.map(lambda x: jnp.asarray(x, dtype), params) for problem, params in start.items()}
-
-
-def descend(optimizer, problem, params, *, opt_state=None, steps=STEPS):
-    """The path (steps, ...) of the parameters in one compiled scan."""
-
-    def step(carry, _):
-        params, state = carry
-        updates, state = optimizer.update(jax.grad(problem)(params), state, params)
-        params = apply_updates(params, updates)
-        return (params, state), params
-
-    opt_state = optimizer.init(params) if opt_state is None else opt_state
-    return jax.lax.scan(step, (params, opt_state), length=steps)[1]
+    return {problem: jax.tree.map(lambda x: jnp.asarray(x, dtype), start) for problem, start in PROBLEMS.items()}
 
 
 def paths(optimizer, dtype="float32"):

@@ -186,5 +186,5 @@ def test_the_package_names_its_rooms():
     for name in jaxnn._SUBMODULES:
         assert getattr(jaxnn, name).__name__ == f"jaxnn.{name}"
         assert name in dir(jaxnn)
-    with pytest.raises(AttributeError, match="has no attribute 'optimisers'; it has activations, data"):
+    with pytest.raises(AttributeError, match="has no attribute 'optimisers'; it has activations, basis_functions"):
         _ = jaxnn.optimisers

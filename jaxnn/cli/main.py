@@ -17,12 +17,16 @@ COMMANDS = {
     "evaluate": ("inference_commands", "Measure a run's checkpoint on the test data."),
     "predict": ("inference_commands", "Classify image files with a run's checkpoint."),
     "summary": ("listing_commands", "Show a model's layers, shapes, parameters and multiply-adds."),
+    "verify": ("verification_command", "Hold every piece beside an independent implementation, on this device."),
     "list": ("listing_commands", "List models, data sets, optimizers and schedules."),
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; returns 0 when done, 1 if it diverged, 2 on bad input, 130 or 143 if a signal stopped it."""
+    """Runs one command; returns 0 when done, 1 if a run diverged or a twin differs, 2 on bad input.
+
+    130 or 143 if a signal stopped it.
+    """
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(args)

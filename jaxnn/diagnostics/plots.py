@@ -6,47 +6,19 @@ user's style, and neither pyplot nor its global state is touched: figures are ma
 
 import itertools
 import math
-import os
-from collections.abc import Callable, Sequence
-from functools import wraps
-from io import BytesIO
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#6E6E6E"
+from jaxnn.diagnostics.figure_style import BLUE, GREY, VERMILION, in_light_style, new_figure
+
 MOST_MARKED = 30  # evaluations that are drawn as points, too
 MOST_COUNTED = 20  # classes whose counts are written into the confusion matrix
 MOST_FILTERS = 64
 MISTAKE_GRID = (4, 8)
 
-_STYLE = {
-    "font.size": 12,
-    "axes.titlesize": 14,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.grid": False,
-    "grid.color": "#E3E3E3",
-    "legend.frameon": False,
-    "lines.linewidth": 2,
-}
 
-
-def _in_light_style(plot: Callable) -> Callable:
-    """Runs `plot` under matplotlib's defaults and the style above, whatever the user has set."""
-
-    @wraps(plot)
-    def styled(*args, **keywords):
-        from matplotlib import style
-
-        with style.context(["default", _STYLE]):
-            return plot(*args, **keywords)
-
-    return styled
-
-
-@_in_light_style
+@in_light_style
 def plot_curves(history: Sequence[dict[str, float]]):
     """Loss and accuracy over the epochs, in training and on the test set; what the history lacks is left out.
 
@@ -65,7 +37,7 @@ def plot_curves(history: Sequence[dict[str, float]]):
             '`history` must have rows with "train/loss" or "test/accuracy" and the like; received '
             f"{len(history)} rows. Was the run evaluated once?"
         )
-    figure = _figure(5.6 * len(metrics), 4.2)
+    figure = new_figure(5.6 * len(metrics), 4.2)
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     for ax, metric in zip(axes, metrics, strict=True):
         _draw_metric(ax, history, metric)
@@ -114,7 +86,7 @@ def _spans_decades(history, metric) -> bool:
     return bool(values.size and values.min() > 0 and values.max() / values.min() > 30)
 
 
-@_in_light_style
+@in_light_style
 def plot_confusion(matrix, classes: Sequence[str]):
     """The confusion matrix: counts in the cells, colour by the share of the true class on a logarithmic scale.
 
@@ -134,7 +106,7 @@ def plot_confusion(matrix, classes: Sequence[str]):
         raise ValueError(f"`matrix` must be square, a row for each of {len(classes)} classes; received {matrix.shape}.")
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(1.4 + 0.56 * len(classes), 10)
-    figure = _figure(side + 2.2, side + 0.6)
+    figure = new_figure(side + 2.2, side + 0.6)
     ax = figure.subplots()
     norm = LogNorm(1e-3, 1, clip=True)
     picture = ax.imshow(np.ma.masked_equal(shares, 0), cmap="Blues", norm=norm)
@@ -181,7 +153,7 @@ def _write_counts(ax, matrix, shares, norm) -> None:
         )
 
 
-@_in_light_style
+@in_light_style
 def plot_filters(kernel, *, image_shape: tuple[int, ...] | None = None):
     """The filters of a first layer as small images; at most the first `MOST_FILTERS`.
 
@@ -199,7 +171,7 @@ def plot_filters(kernel, *, image_shape: tuple[int, ...] | None = None):
     count, filters = min(kernel.shape[3], MOST_FILTERS), np.moveaxis(kernel, 3, 0)
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    figure = _figure(max(4.4, 1.1 * columns + 1.4), 1.25 * rows + 0.6)
+    figure = new_figure(max(4.4, 1.1 * columns + 1.4), 1.25 * rows + 0.6)
     axes = figure.subplots(rows, columns, squeeze=False)
     largest = float(np.abs(filters[:count]).max()) or 1.0
     for i, ax in enumerate(axes.flat):
@@ -231,7 +203,7 @@ def _draw_filter(ax, weights, largest):
     return ax.imshow(0.5 + 0.5 * weights / largest)
 
 
-@_in_light_style
+@in_light_style
 def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str]):
     """The images that were classified wrongly with the most confidence, the worst first, in a grid of at most 4 x 8.
 
@@ -256,7 +228,7 @@ def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str])
     rows = math.ceil(len(worst) / columns)
     above = 0.55 if max(map(len, classes)) <= 3 else 0.8  # inches for what stands over an image
     width, height = max(1.5 * columns, 6), (1.35 + above) * rows + 0.5
-    figure = _figure(width, height, layout=None)  # a regular grid needs no solver
+    figure = new_figure(width, height, layout=None)  # a regular grid needs no solver
     inside = {"left": 0.015, "right": 0.985, "bottom": 0.1 / height, "top": 1 - (0.45 + above) / height}
     figure.subplots_adjust(**inside, wspace=0.15, hspace=above / 1.3)
     for ax, i in itertools.zip_longest(figure.subplots(rows, columns, squeeze=False).flat, worst):
@@ -299,37 +271,8 @@ def _verdict(label: str, predicted: str, confidence: float) -> str:
     return f"true {_literal(label)},\nsaid {_literal(predicted)}{space}({confidence:.2f})"
 
 
-def save_figure(figure, path: str | os.PathLike) -> Path:
-    """Writes a figure as PNG under a temporary name, then renames: whoever reads `path` sees a whole picture.
-
-    >>> import tempfile
-    >>> save_figure(plot_curves([{"test/accuracy": 0.5}]), Path(tempfile.mkdtemp()) / "curves.png").read_bytes()[:4]
-    b'\\x89PNG'
-    """
-    path, png = Path(path), BytesIO()
-    figure.savefig(png, format="png", dpi=144, facecolor="white", pil_kwargs={"compress_level": 3})
-    temporary = path.with_name(path.name + ".jaxnn-tmp")
-    try:
-        temporary.write_bytes(png.getvalue())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def _figure(width: float, height: float, layout: str | None = "constrained"):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout=layout)
-    if layout is not None:
-        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _blank(message: str):
-    figure = _figure(4.5, 1.5)
+    figure = new_figure(4.5, 1.5)
     figure.text(0.5, 0.5, message, ha="center", va="center")
     return figure
 

@@ -1,11 +1,21 @@
 """Models: Flax linen modules, one paper a file. The code speaks.
 
 Contract: `init(key, x)` and `apply(variables, x, train=..., rngs=..., mutable=...)`; images NHWC in, logits out.
+Before the networks: the perceptron with its own rule, and generalized linear models, solved rather than trained.
 """
 
+from jaxnn.models.generalized_linear_models import FittedGLM as FittedGLM
+from jaxnn.models.generalized_linear_models import fit_glm as fit_glm
+from jaxnn.models.generalized_linear_models import irls_step as irls_step
+from jaxnn.models.generalized_linear_models import predict_glm as predict_glm
 from jaxnn.models.lenet import LeNet5 as LeNet5
 from jaxnn.models.lenet_1998 import LeNet1998 as LeNet1998
 from jaxnn.models.mlp import MLP as MLP
+from jaxnn.models.perceptron import TrainedPerceptron as TrainedPerceptron
+from jaxnn.models.perceptron import mistake_bound as mistake_bound
+from jaxnn.models.perceptron import perceptron_epoch as perceptron_epoch
+from jaxnn.models.perceptron import perceptron_step as perceptron_step
+from jaxnn.models.perceptron import train_perceptron as train_perceptron
 from jaxnn.models.softmax_regression import SoftmaxRegression as SoftmaxRegression
 
 MODELS = {

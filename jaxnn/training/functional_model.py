@@ -1,10 +1,11 @@
 """A model as the step sees it: two pure functions, whatever they were made of."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+
+from jaxnn.signatures import accepted
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class FunctionalModel:
         return outputs, dict(changed)
 
     def _keywords(self, **offered):
-        return {name: value for name, value in offered.items() if name in self._accepted}
+        return accepted(self._call, **offered)
 
     @cached_property
-    def _accepted(self) -> frozenset[str]:
-        call: Callable = self.model[1] if isinstance(self.model, tuple) else type(self.model).__call__
-        return frozenset(inspect.signature(call).parameters)
+    def _call(self) -> Callable:
+        """What shows in its signature which keywords the model takes."""
+        if isinstance(self.model, tuple):
+            return self.model[1]
+        return type(self.model).__call__ if callable(self.model) else self.model.apply
 
     def __post_init__(self):
         if isinstance(self.model, FunctionalModel):

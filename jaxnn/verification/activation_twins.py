@@ -1,19 +1,124 @@
 """Twins of the activations."""
 
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.scipy.stats import norm
 
 from jaxnn import activations
 from jaxnn.verification.arguments import normal
 from jaxnn.verification.rows import FunctionRow, exact
 
+_images = normal(3, 5)
+_shared_slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), np.asarray(rng.uniform(0.1, 0.5)))  # noqa: E731
+_slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), rng.uniform(0.1, 0.5, size=5))  # noqa: E731
+
+
+def _row(name, oracle, against, *, arguments=_images, **row):
+    """The row of an activation whose oracle is a JAX function; `ours` is `jaxnn.activations.<name>` unless given."""
+    public = getattr(activations, name.partition(",")[0])
+    keywords = {"ours": public, "batched": (True,), "twin_gradient": True, "extremes": True, **row}
+    return FunctionRow(name, public, oracle=oracle, against=against, arguments=arguments, **keywords)
+
+
+def _flax_prelu(x, slope):
+    return nn.PReLU(param_dtype=x.dtype).apply({"params": {"negative_slope": slope}}, x)
+
+
+def _leaky_in_each_channel(x, slope):
+    return jax.vmap(jax.nn.leaky_relu, in_axes=(-1, 0), out_axes=-1)(x, slope)
+
+
+def _largest_of_slices(x, pieces):
+    return jnp.max(jnp.stack([x[..., k::pieces] for k in range(pieces)]), axis=0)
+
+
+def _bumps(rng, batch):
+    return rng.normal(size=(batch, 4)), rng.normal(size=(3, 4)), rng.uniform(0.8, 2.0, size=3)
+
+
+def _ratio_of_densities(x, centres, widths):
+    """Each bump as a product of normal densities, divided by its own maximum."""
+    log_density = norm.logpdf(x[:, None], centres[None], widths[None, :, None])
+    return jnp.exp((log_density - norm.logpdf(0 * x[:, None], 0, widths[None, :, None])).sum(axis=-1))
+
+
+_own = (activations.relu, activations.tanh, activations.relu, activations.silu, activations.tanh)
+_theirs = (jax.nn.relu, jnp.tanh, jax.nn.relu, jax.nn.silu, jnp.tanh)
+
 ACTIVATIONS = [
-    FunctionRow(
-        "scaled_tanh",
-        activations.scaled_tanh,
-        activations.scaled_tanh,
-        lambda x: 1.7159 * np.tanh(exact(x) * 2 / 3),
-        "NumPy",
-        normal(3, 5),
-        (True,),
+    _row("identity", jax.nn.identity, "jax.nn.identity"),
+    _row("threshold", lambda x: np.heaviside(exact(x), 1.0), "numpy.heaviside", twin_gradient=False),
+    _row("sigmoid", jax.nn.sigmoid, "jax.nn.sigmoid"),
+    _row("tanh", lambda x: 2 * jax.nn.sigmoid(2 * x) - 1, "jax.nn.sigmoid"),
+    _row("scaled_tanh", lambda x: 1.7159 * np.tanh(exact(x) * 2 / 3), "NumPy", twin_gradient=False),
+    _row("relu", jax.nn.relu, "jax.nn.relu"),
+    _row("leaky_relu", jax.nn.leaky_relu, "jax.nn.leaky_relu"),
+    _row(
+        "leaky_relu, slope 0.2",
+        partial(jax.nn.leaky_relu, negative_slope=0.2),
+        "jax.nn.leaky_relu",
+        ours=partial(activations.leaky_relu, negative_slope=0.2),
+    ),
+    _row("prelu", _flax_prelu, "flax.linen.PReLU", arguments=_shared_slope_arguments, batched=(True, False)),
+    _row(
+        "prelu, per channel",
+        _leaky_in_each_channel,
+        "jax.nn.leaky_relu",
+        arguments=_slope_arguments,
+        batched=(True, False),
+        rejects=((np.zeros((2, 5)), np.zeros(4)), r"`slope` must be a number or of shape \(5,\)"),
+    ),
+    _row("elu", jax.nn.elu, "jax.nn.elu"),
+    _row("elu, alpha 0.5", partial(jax.nn.elu, alpha=0.5), "jax.nn.elu", ours=partial(activations.elu, alpha=0.5)),
+    _row("selu", jax.nn.selu, "jax.nn.selu"),
+    _row("gelu", partial(jax.nn.gelu, approximate=False), "jax.nn.gelu"),
+    _row("gelu, tanh", jax.nn.gelu, "jax.nn.gelu", ours=partial(activations.gelu, approximate=True)),
+    _row("silu", jax.nn.silu, "jax.nn.silu"),
+    _row("softplus", jax.nn.softplus, "jax.nn.softplus"),
+    _row("softmax", jax.nn.softmax, "jax.nn.softmax"),
+    _row(
+        "softmax, axis 1", partial(jax.nn.softmax, axis=1), "jax.nn.softmax", ours=partial(activations.softmax, axis=1)
+    ),
+    _row("log_softmax", jax.nn.log_softmax, "jax.nn.log_softmax"),
+    _row(
+        "log_softmax, axis 1",
+        partial(jax.nn.log_softmax, axis=1),
+        "jax.nn.log_softmax",
+        ours=partial(activations.log_softmax, axis=1),
+    ),
+    _row("max_unit", lambda x: jnp.sort(x, axis=-1)[..., -1], "jax.numpy.sort"),
+    _row(
+        "max_unit, axis 1",
+        lambda x: jnp.sort(x, axis=1)[:, -1],
+        "jax.numpy.sort",
+        ours=partial(activations.max_unit, axis=1),
+    ),
+    _row(
+        "maxout",
+        partial(_largest_of_slices, pieces=3),
+        "jax.numpy",
+        ours=partial(activations.maxout, pieces=3),
+        arguments=normal(2, 6),
+        rejects=((np.zeros((2, 5)),), "`pieces` must be at least 1 and divide"),
+    ),
+    _row(
+        "radial_basis",
+        _ratio_of_densities,
+        "jax.scipy.stats.norm",
+        ours=lambda x, centres, widths: activations.radial_basis(x, centres, widths=widths),
+        arguments=_bumps,
+        batched=(True, False, False),
+        rejects=((np.zeros((2, 4)), np.zeros((3, 5)), np.ones(3)), "`x` must have shape"),
+    ),
+    _row(
+        "per_unit",
+        lambda x: jnp.stack([f(x[..., k]) for k, f in enumerate(_theirs)], axis=-1),
+        "jax.nn",
+        ours=activations.per_unit(_own),
+        rejects=((np.zeros((2, 4)),), "`x` must have 5 features on its last axis"),
     ),
 ]

@@ -9,7 +9,7 @@ TOLERANCE = {"bfloat16": 2e-2, "float16": 2e-3, "float32": 1e-5, "float64": 1e-1
 
 
 def relative_difference(ours, theirs) -> float:
-    """The largest difference of two trees, leaf by leaf, relative to the largest magnitude in their leaf; NaN if any is.
+    """The largest difference of two trees, leaf by leaf, relative to the largest magnitude in the leaf; NaN if any is.
 
     Raises:
       ValueError: trees of other structure or leaves of other shapes.
@@ -21,7 +21,7 @@ def relative_difference(ours, theirs) -> float:
     if [np.shape(leaf) for leaf in left] != [np.shape(leaf) for leaf in right]:
         shapes = [[np.shape(leaf) for leaf in leaves] for leaves in (left, right)]
         raise ValueError(f"both must have the same shapes; received {shapes[0]} and {shapes[1]}")
-    return max((_of_leaf(a, b) for a, b in zip(left, right, strict=True)), default=0.0)
+    return float(np.max([_of_leaf(a, b) for a, b in zip(left, right, strict=True)], initial=0.0))  # NaN stays NaN
 
 
 def float_part(function, arguments):

@@ -17,6 +17,8 @@ from jaxnn import data
 from jaxnn.cli.configurations import RECIPES, Training, check, from_record, to_record
 from jaxnn.cli.main import COMMANDS, main
 from jaxnn.models import MODELS
+from jaxnn.verification import activation_twins
+from jaxnn.verification.table import TABLE
 
 SMALL = [
     "--batch-size",
@@ -321,6 +323,43 @@ def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
     assert main(["evaluate", str(folder)]) == 0
     assert main(["resume", str(folder)]) == 0
     assert (folder / "checkpoints/00000010.json").exists()
+
+
+def test_verify_prints_a_line_a_quantity_and_a_summary(capsys):
+    assert main(["verify", "--only", "cross_entropy"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"cross_entropy +gradient +optax\S+ +\d+ +\S+ +ok\n", printed)
+    assert re.search(r"\n1 pieces?, \d+ cases: all within tolerance. float32 on ", printed)
+
+
+def test_verify_as_json(capsys):
+    assert main(["verify", "--only", "schedules", "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert table["passed"]
+    assert {row["piece"] for row in table["rows"]} > {"constant", "linear", "cosine"}
+    assert all(row["difference"] <= row["tolerance"] for row in table["rows"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"]])
+def test_verify_exits_with_1_where_a_twin_differs(arguments, capsys, monkeypatch):
+    row = activation_twins.ACTIVATIONS[0]
+    monkeypatch.setitem(TABLE, "activations", [row._replace(oracle=lambda x: np.full(x.shape, np.nan))])
+    assert main(["verify", "--only", "activations", *arguments]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED" in printed or not json.loads(printed)["passed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dtype", "float23"], "unknown dtype 'float23'; did you mean 'float32'?"),
+        (["--only", "adma"], "unknown piece 'adma'; did you mean 'adam'?"),
+        (["--josn"], "unknown flag of `jaxnn verify` '--josn'; did you mean '--json'?"),
+    ],
+)
+def test_verify_refuses_in_one_sentence(arguments, message, capsys):
+    assert main(["verify", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"jaxnn: {message}")
 
 
 @pytest.mark.slow

@@ -1,0 +1,147 @@
+"""Cross-entropies: how many nats a prediction needs to say what is true."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer, Num
+
+from jaxnn.activations import log_softmax, softplus
+from jaxnn.losses.per_example import check_labels, check_range, check_same_shape, is_label, nan_unless, sum_features
+
+
+def cross_entropy(
+    logits: Float[Array, "batch classes"],
+    labels: Integer[Array | np.ndarray, " batch"] | Float[Array | np.ndarray, "batch classes"],
+    *,
+    label_smoothing: float | Num[Array, ""] = 0.0,
+    class_weights: Float[Array | np.ndarray, " classes"] | None = None,
+) -> Float[Array, " batch"]:
+    """Categorical cross-entropy `-sum_k t_k log softmax(z)_k` in nats, stable for any logits.
+
+    Gradient: `d/dz_k = softmax(z)_k - t_k`. With smoothing s over K classes, `t` becomes `(1 - s) t + s / K` (Szegedy
+    et al. 2015, arXiv 1512.00567). With class weights `t_k` then becomes `w_k t_k`: an example of class k weighs w_k.
+    They are not renormalized: the mean over a batch divides by its size, PyTorch's by the weights of its labels.
+
+    Args:
+      logits: (batch, classes); beside integer labels and s = 0, -inf rules a class out.
+      labels: (batch,) integers, or (batch, classes) probabilities. An integer that is no class gives NaN.
+      label_smoothing: s in [0, 1]; may be traced.
+      class_weights: w, (classes,).
+
+    Raises:
+      ValueError: other shapes; s outside [0, 1]; integers in a NumPy array that are no class.
+
+    >>> cross_entropy(jnp.zeros((2, 10)), jnp.array([3, 7])).round(4)
+    Array([2.3026, 2.3026], dtype=float32)
+    """
+    _check_targets(logits, labels, label_smoothing, class_weights)
+    hard = labels.ndim == 1
+    targets = is_label(labels, logits).astype(logits.dtype) if hard else labels
+    t = (1 - label_smoothing) * targets + label_smoothing / logits.shape[-1]
+    if class_weights is not None:
+        t = jnp.asarray(class_weights, logits.dtype)[None] * t
+    log_p = log_softmax(logits)
+    information = jnp.where(t == 0, 0, t * log_p) if hard else t * log_p  # 0 log 0 = 0
+    loss = -jnp.sum(information, axis=-1)
+    return nan_unless(targets.any(axis=-1), loss) if hard else loss
+
+
+def cross_entropy_with_rejection(
+    logits: Float[Array, "batch classes"],
+    labels: Integer[Array | np.ndarray, " batch"],
+    *,
+    rejection_logit: float = -1.0,
+) -> Float[Array, " batch"]:
+    """LeNet-5's maximum a posteriori criterion: `-z_t + log(exp(r) + sum_k exp(z_k))`.
+
+    With `z_k = -distance to class k's prototype`, it pulls the right prototype nearer and pushes the others away, until
+    they are farther than a constant "rubbish" class of logit r (LeCun et al. 1998, eq. 9, where `r = -j`).
+
+    Raises:
+      ValueError: labels of another shape; labels in a NumPy array that are no class (elsewhere they give NaN).
+
+    >>> cross_entropy_with_rejection(jnp.array([[0.0, -50.0]]), jnp.array([0]), rejection_logit=-50.0).tolist()
+    [0.0]
+    """
+    check_labels(labels, logits)
+    hit = is_label(labels, logits)
+    target_logit = jnp.sum(jnp.where(hit, logits, 0), axis=-1)
+    with_rejection = jnp.concatenate([logits, jnp.full_like(logits[:, :1], rejection_logit)], axis=1)
+    return nan_unless(hit.any(axis=-1), jax.nn.logsumexp(with_rejection, axis=1) - target_logit)
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "batch ..."],
+    labels: Num[Array | np.ndarray, "batch ..."] | Bool[Array | np.ndarray, "batch ..."],
+    *,
+    label_smoothing: float | Num[Array, ""] = 0.0,
+    positive_weight: float | Num[Array, "..."] = 1.0,
+) -> Float[Array, " batch"]:
+    """Logistic loss `-sum_k [w t_k log s(z_k) + (1 - t_k) log(1 - s(z_k))]`, s the sigmoid, summed over the labels.
+
+    Gradient: `d/dz = s(z) - t` for w = 1. One logit decides between two classes; several, each on its own, are
+    multi-label classification. With smoothing a, `t` becomes `(1 - a) t + a / 2`.
+
+    Args:
+      logits: (batch,) or (batch, ...).
+      labels: t in [0, 1] or booleans, of the logits' shape; another number gives NaN.
+      label_smoothing: a in [0, 1]; may be traced.
+      positive_weight: w, the weight of t = 1, a number or one for each label of the last axis: above 1 for recall,
+        below for precision.
+
+    Raises:
+      ValueError: other shapes; NumPy labels outside [0, 1].
+
+    >>> binary_cross_entropy(jnp.array([0.0, 1e4]), jnp.array([1, 1])).round(4)
+    Array([0.6931, 0.    ], dtype=float32)
+    """
+    check_same_shape(logits=logits, labels=labels)
+    if jnp.shape(positive_weight) not in ((), logits.shape[1:][-1:]):
+        raise ValueError(
+            f"`positive_weight` must be a number or have shape {logits.shape[1:][-1:]}, one for each label; received "
+            f"{jnp.shape(positive_weight)}."
+        )
+    check_range("label_smoothing", label_smoothing, 0, 1)
+    check_range("labels", labels, 0, 1, "Are they -1 and 1? Then pass (labels + 1) / 2.")
+    t = (1 - label_smoothing) * jnp.asarray(labels, logits.dtype) + label_smoothing / 2
+    w = jnp.broadcast_to(jnp.asarray(positive_weight, logits.dtype), logits.shape)
+    loss = sum_features(w * t * softplus(-logits) + (1 - t) * softplus(logits))
+    return nan_unless(sum_features((labels < 0) | (labels > 1)) == 0, loss)
+
+
+def kl_divergence(
+    log_predictions: Float[Array, "batch classes"], targets: Float[Array, "batch classes"]
+) -> Float[Array, " batch"]:
+    """Kullback-Leibler divergence `KL(t || p) = sum_k t_k (log t_k - log p_k)` in nats, with 0 log 0 = 0.
+
+    The cross-entropy less the entropy of the targets, so at least 0, and 0 if p = t. Gradient: `-t_k / p_k` in p_k; in
+    the logits of p, `p_k - t_k`, as the cross-entropy's (Kullback and Leibler 1951).
+
+    Args:
+      log_predictions: log p, (batch, classes), as of `log_softmax`.
+      targets: t, probabilities.
+
+    Raises:
+      ValueError: other shapes.
+
+    >>> kl_divergence(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[1.0, 0.0]])).round(4)
+    Array([0.6931], dtype=float32)
+    """
+    check_same_shape(log_predictions=log_predictions, targets=targets)
+    supported = targets != 0  # both factors are replaced elsewhere: where alone would let 0 * inf into the gradient
+    t = jnp.where(supported, targets, 1)
+    log_p = jnp.where(supported, log_predictions, 0)
+    return jnp.sum(t * (jnp.log(t) - log_p), axis=-1)
+
+
+def _check_targets(logits, labels, label_smoothing, class_weights):
+    if labels.ndim != 1 and labels.shape != logits.shape:
+        raise ValueError(
+            f"`labels` must have shape {logits.shape[:1]}, or that of the logits, {logits.shape}; received "
+            f"{labels.shape}. Are they integers with an axis too many? Then pass labels[:, 0]."
+        )
+    if labels.ndim == 1:
+        check_labels(labels, logits)
+    if class_weights is not None and class_weights.shape != logits.shape[1:]:
+        raise ValueError(f"`class_weights` must have shape {logits.shape[1:]}; received {class_weights.shape}.")
+    check_range("label_smoothing", label_smoothing, 0, 1)

@@ -1,0 +1,60 @@
+"""What many losses share: the sum over all but the batch axis, and what is checked of outputs, targets and labels."""
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def sum_features(values):
+    """(batch, ...) -> (batch,)."""
+    return jnp.sum(values, axis=tuple(range(1, values.ndim)))
+
+
+def check_same_shape(**arrays):
+    """Raises ValueError unless all have one shape, with a batch axis; the keywords are the arguments' names."""
+    (first, shape), *others = ((name, jnp.shape(array)) for name, array in arrays.items())
+    if not shape:
+        raise ValueError(f"`{first}` must have a batch axis; received shape ().")
+    for name, other in others:
+        if other != shape:
+            raise ValueError(
+                f"`{name}` must have the shape of `{first}`, {shape}; received {other}. Is there an axis of length 1 "
+                "too many or too few?"
+            )
+
+
+def check_labels(labels, logits):
+    """Raises ValueError unless `labels` (batch,) are integers and, where they are a NumPy array, name classes."""
+    classes = logits.shape[-1]
+    if labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"`labels` must have shape {logits.shape[:1]} beside outputs of shape {logits.shape}; received "
+            f"{labels.shape}. Are they integers with an axis too many? Then pass labels[:, 0]."
+        )
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ValueError(f"`labels` of shape (batch,) must be integers; received {labels.dtype}.")
+    check_range("labels", labels, 0, classes - 1, f"There are {classes} classes.")
+
+
+def check_range(name: str, values, low, high, remedy: str = ""):
+    """Raises ValueError where NumPy's or Python's numbers lie outside [low, high]; JAX's may be traced, and pass.
+
+    >>> check_range("label_smoothing", 10.0, 0, 1)
+    Traceback (most recent call last):
+    ValueError: `label_smoothing` must lie in [0, 1]; received 10.0.
+    """
+    if not isinstance(values, (np.ndarray, np.generic, float, int)) or not np.size(values):
+        return
+    smallest, largest = np.min(values), np.max(values)
+    if not low <= smallest <= largest <= high:
+        received = f"{smallest} to {largest}" if np.ndim(values) else f"{smallest}"
+        raise ValueError(f"`{name}` must lie in [{low}, {high}]; received {received}. {remedy}".rstrip())
+
+
+def is_label(labels, logits):
+    """(batch, classes): True at the class that the label names, nowhere if it names none (negative ones included)."""
+    return labels[:, None] == jnp.arange(logits.shape[-1])[None]
+
+
+def nan_unless(valid, loss):
+    """The loss where the target is valid, else NaN; no gradient flows there."""
+    return jnp.where(valid, loss, jnp.nan)

@@ -1,0 +1,27 @@
+"""Metrics: `metric(outputs, targets) -> per-example array`, summed over the mask into (sum, count) pairs.
+
+Pairs merge by addition, so an average over batches of any sizes is exact, the padded last one included. So do the
+confusion matrix, the counts of BLEU and the moments: sums first, `merge`, and the score or its interval at the end.
+"""
+
+from jaxnn.metrics.accuracies import accuracy as accuracy
+from jaxnn.metrics.accuracies import top_k as top_k
+from jaxnn.metrics.confidence_intervals import Interval as Interval
+from jaxnn.metrics.confidence_intervals import normal_interval as normal_interval
+from jaxnn.metrics.confidence_intervals import student_interval as student_interval
+from jaxnn.metrics.confidence_intervals import wilson_interval as wilson_interval
+from jaxnn.metrics.confusions import confusion_matrix as confusion_matrix
+from jaxnn.metrics.confusions import f1 as f1
+from jaxnn.metrics.confusions import precision as precision
+from jaxnn.metrics.confusions import recall as recall
+from jaxnn.metrics.corpus_bleu import BleuCounts as BleuCounts
+from jaxnn.metrics.corpus_bleu import bleu as bleu
+from jaxnn.metrics.corpus_bleu import bleu_counts as bleu_counts
+from jaxnn.metrics.mergeable_sums import Mean as Mean
+from jaxnn.metrics.mergeable_sums import Moments as Moments
+from jaxnn.metrics.mergeable_sums import masked_mean as masked_mean
+from jaxnn.metrics.mergeable_sums import masked_moments as masked_moments
+from jaxnn.metrics.mergeable_sums import merge as merge
+from jaxnn.metrics.mergeable_sums import perplexity as perplexity
+from jaxnn.metrics.retrieval_ranks import average_precision as average_precision
+from jaxnn.metrics.retrieval_ranks import recall_at_k as recall_at_k

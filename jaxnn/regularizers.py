@@ -1,0 +1,179 @@
+"""Regularizers: penalties on parameters and activations, `penalty(tree, *, ...) -> scalar`, and a projection.
+
+Which parameters they touch is chosen by path (`jaxnn.parameter_paths.select`): `of` is a glob, a tuple of globs or a
+function; the default leaves biases and scales alone.
+"""
+
+import numbers
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxnn.parameter_paths import WEIGHTS, Pattern, select
+
+
+def l1(params, *, strength, of: Pattern = WEIGHTS):
+    """`lambda sum |w|`: makes weights exactly zero, where `l2` only makes them small (Tibshirani 1996, the lasso).
+
+    Derivative: `lambda sign(w)`, 0 at w = 0 (any value in [-lambda, lambda] is a subgradient there).
+
+    Args:
+      params: a tree of arrays.
+      strength: lambda, at least 0; may be traced.
+      of: which leaves, by path.
+
+    Raises:
+      ValueError: a negative `strength`; `of` fits no path.
+
+    >>> float(l1({"kernel": jnp.array([[3.0], [-4.0]]), "bias": jnp.ones(1)}, strength=0.5))
+    3.5
+    """
+    _check_not_negative("strength", strength)
+    return _total(params, of, _magnitude, strength)
+
+
+def l2(params, *, strength, of: Pattern = WEIGHTS):
+    """`lambda/2 sum w^2`: the negative logarithm of a Gaussian prior of precision lambda, up to a constant.
+
+    Derivative: `lambda w`. With the half (Bishop 2006, eq. 3.27), lambda is the weight decay of plain gradient descent;
+    Keras' L2 has no half and is ours of twice the strength. Under adaptive optimizers a penalty in the loss is not
+    decoupled weight decay (Loshchilov and Hutter 2017, arXiv 1711.05101).
+
+    Args:
+      params: a tree of arrays.
+      strength: lambda, at least 0; may be traced.
+      of: which leaves, by path.
+
+    Raises:
+      ValueError: a negative `strength`; `of` fits no path.
+
+    >>> float(l2({"kernel": jnp.array([[3.0], [-4.0]]), "bias": jnp.ones(1)}, strength=0.1))
+    1.25
+    """
+    _check_not_negative("strength", strength)
+    return _total(params, of, lambda w: jnp.square(w) / 2, strength)
+
+
+def elastic_net(params, *, l1_strength, l2_strength, of: Pattern = WEIGHTS):
+    """`lambda_1 sum |w| + lambda_2/2 sum w^2`: sparse, yet keeps correlated inputs together (Zou and Hastie 2005).
+
+    Derivative: `lambda_1 sign(w) + lambda_2 w`, 0 at w = 0. Zou and Hastie write the square without the half.
+
+    Raises:
+      ValueError: a negative strength; `of` fits no path.
+
+    >>> float(elastic_net({"kernel": jnp.array([[3.0], [-4.0]])}, l1_strength=1.0, l2_strength=2.0))
+    32.0
+    """
+    return l1(params, strength=l1_strength, of=of) + l2(params, strength=l2_strength, of=of)
+
+
+def l1_sparsity(activations: Float[Array, "batch ..."], *, mask: Bool[Array, " batch"] | None = None):
+    """`mean_n sum_j |a_nj|`: few units of a layer active at a time. Multiply it by a strength of your own.
+
+    Derivative: `sign(a_nj) / N`, 0 at 0.
+
+    Args:
+      activations: (batch, ...).
+      mask: the examples that count; all by default.
+
+    >>> float(l1_sparsity(jnp.array([[1.0, -2.0], [0.0, 0.0]])))
+    1.5
+    """
+    kept, count = _kept(activations, mask)
+    return (jnp.sum(_magnitude(kept)) / count).astype(activations.dtype)
+
+
+def kl_sparsity(
+    activations: Float[Array, "batch ..."], *, target: float = 0.05, mask: Bool[Array, " batch"] | None = None
+):
+    """`sum_j KL(rho || rho_j)`, rho_j the mean activation of unit j over the batch: each unit active rarely.
+
+        KL(rho || q) = rho log(rho / q) + (1 - rho) log((1 - rho) / (1 - q))
+
+    Derivative with respect to `a_nj`: `((1 - rho)/(1 - rho_j) - rho/rho_j) / N`; zero where rho_j has reached 0 or 1,
+    which count as eps and 1 - eps of the dtype: there the sigmoid is flat as well.
+
+    Args:
+      activations: (batch, ...) in [0, 1], such as a sigmoid's.
+      target: rho in (0, 1).
+      mask: the examples that count; all by default.
+
+    Raises:
+      ValueError: `target` outside (0, 1).
+
+    Ng, CS294A lecture notes: Sparse autoencoder; after Lee, Ekanadham and Ng 2007.
+
+    >>> round(float(kl_sparsity(jnp.array([[0.0, 0.5], [0.1, 0.5]]))), 4)  # the first unit is on target
+    0.4946
+    """
+    if isinstance(target, numbers.Real) and not 0 < target < 1:
+        raise ValueError(f"`target` must be greater than 0 and less than 1; received {target}. 0.05 is usual.")
+    kept, count = _kept(activations, mask)
+    eps = float(jnp.finfo(activations.dtype).eps)
+    q = jnp.clip(jnp.sum(kept, axis=0) / count, eps, 1 - eps)
+    divergence = target * jnp.log(target / q) + (1 - target) * jnp.log((1 - target) / (1 - q))
+    return jnp.sum(divergence).astype(activations.dtype)
+
+
+def max_norm(params, *, limit, of: Pattern = "*kernel"):
+    """Each unit's incoming weights projected onto the ball `||w|| <= limit`, to be applied after every update.
+
+    A unit's weights are all axes of a kernel but the last. Longer ones are shortened to `limit` and keep their
+    direction; the others are returned as they are, bit by bit.
+
+    Args:
+      params: a tree of arrays.
+      limit: c > 0, the radius; 3 or 4 are usual beside dropout; may be traced.
+      of: which leaves, by path.
+
+    Returns:
+      a tree like `params`.
+
+    Raises:
+      ValueError: a `limit` that is not positive; `of` fits no path.
+
+    Srebro and Shraibman 2005; Srivastava et al. 2014 (JMLR 15, 5.1).
+
+    >>> max_norm({"kernel": jnp.array([[3.0, 0.6], [4.0, 0.8]])}, limit=1.0)["kernel"].round(3).tolist()
+    [[0.6000000238418579, 0.6000000238418579], [0.800000011920929, 0.800000011920929]]
+    """
+    if isinstance(limit, numbers.Real) and not limit > 0:
+        raise ValueError(f"`limit` must be greater than 0; received {limit}. Srivastava et al. take 3 or 4.")
+
+    def project(w):
+        squares = jnp.sum(jnp.square(_wide(w)), axis=tuple(range(w.ndim - 1)), keepdims=True)
+        # the outer choice leaves what is inside as it is: limit / sqrt(limit^2) may round to less than 1
+        factor = jnp.where(squares > limit**2, limit / jnp.sqrt(jnp.maximum(squares, limit**2)), 1)
+        return (w * factor).astype(w.dtype)
+
+    return jax.tree.map(lambda w, chosen: project(w) if chosen else w, params, select(params, of))
+
+
+def _magnitude(w):
+    """`|w|` of derivative 0 at 0, where that of `jnp.abs` is 1 and would push what is zero away from it."""
+    return w * jax.lax.stop_gradient(jnp.sign(w))
+
+
+def _total(params, of, penalty, strength):
+    """The sum over the chosen leaves, taken in float32 at least, in the dtype of the leaves."""
+    chosen = jax.tree.leaves(select(params, of))
+    weights = [w for w, take in zip(jax.tree.leaves(params), chosen, strict=True) if take]
+    return (strength * sum(jnp.sum(penalty(_wide(w))) for w in weights)).astype(jnp.result_type(*weights))
+
+
+def _kept(activations, mask):
+    """(batch, units), 0 where the mask is False, and how many examples it keeps, at least 1."""
+    wide = _wide(activations).reshape(len(activations), -1)
+    mask = jnp.ones(len(wide), bool) if mask is None else mask
+    return jnp.where(mask[:, None], wide, 0), jnp.maximum(jnp.sum(mask), 1)
+
+
+def _wide(x):
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def _check_not_negative(name, value):
+    if isinstance(value, numbers.Real) and not value >= 0:
+        raise ValueError(f"`{name}` must be at least 0; received {value}. A negative penalty rewards large weights.")

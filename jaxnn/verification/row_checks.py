@@ -1,0 +1,126 @@
+"""How a row of each type is checked: generators of cases, which `verify` sums up."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.layers.hand_written import run
+from jaxnn.verification.comparison import TOLERANCE, pullback, relative_difference
+from jaxnn.verification.optimizer_twins import PROBLEMS, descend
+
+BATCH, SEEDS = 17, 4
+SHAPES = ((7, 5), (64, 48), (3, 3, 8, 16))
+DRAWS = 2**16  # entries of which moments are taken
+
+
+class Case(NamedTuple):
+    """One comparison."""
+
+    quantity: str
+    """what was compared: value, gradient, ..."""
+    oracle: str
+    difference: float
+    tolerance: float
+
+
+def function_cases(row, dtype: str) -> Iterator[Case]:
+    """Values, and gradients where the oracle is a JAX function too."""
+    ours, theirs = jax.jit(row.ours), jax.jit(row.oracle) if row.twin_gradient else row.oracle
+    pulls = [jax.jit(partial(_pullback, function)) for function in (row.ours, row.oracle)]
+    for seed in range(SEEDS):
+        arrays = row.arguments(np.random.default_rng(seed), BATCH)
+        arguments = tuple(jnp.asarray(a, dtype if a.dtype.kind == "f" else None) for a in arrays)
+        pair = ours(*arguments), theirs(*arguments)
+        tolerance = TOLERANCE.get(str(pair[0].dtype), TOLERANCE[dtype])  # metrics are float32 whatever goes in
+        yield Case("value", row.against, relative_difference(*pair), tolerance)
+        if row.twin_gradient:
+            difference = relative_difference(*(pull(arguments) for pull in pulls))
+            yield Case("gradient", row.against, difference, TOLERANCE[dtype])
+
+
+def layer_cases(row, dtype: str) -> Iterator[Case]:
+    """The hand-written backward pass beside automatic differentiation of the forward pass."""
+    layer, key = row.layer, jax.random.key(0)
+
+    @partial(jax.jit, static_argnames="train")
+    def both(params, x, state, dy, *, train):
+        forward = lambda params, x: run(layer, params, x, state=state, train=train, key=key)  # noqa: E731
+        dparams, dx = layer.backward(forward(params, x)[1], dy)
+        if dx is None:  # integers have no gradient
+            return dparams, jax.vjp(lambda params: forward(params, x)[0], params)[1](dy)[0]
+        return (dparams, dx), jax.vjp(lambda *both: forward(*both)[0], params, x)[1](dy)
+
+    for seed in range(SEEDS):
+        params, x, state, dy = _layer_arguments(row, dtype, seed)
+        for train in (False, True):
+            difference = relative_difference(*both(params, x, state, dy, train=train))
+            yield Case("backward", "jax.vjp of its forward", difference, TOLERANCE[dtype])
+
+
+def initializer_cases(row, dtype: str) -> Iterator[Case]:
+    """The same draws as the twin's, where it has one; mean and standard deviation of many draws."""
+    key = jax.random.key(0)
+    for shape in SHAPES if row.oracle else ():
+        if len(shape) == 2 or not row.two_dimensional:
+            pair = row.ours(key, shape, dtype), row.oracle(shape)(key, shape, dtype)
+            yield Case("draws", row.against, relative_difference(*pair), TOLERANCE[dtype])
+    if row.std:
+        shape = (64, 48)
+        keys = jax.random.split(key, math.ceil(DRAWS / math.prod(shape)))
+        draws = np.asarray(jax.vmap(lambda key: row.ours(key, shape, jnp.float32))(keys), np.float64)
+        std, error = row.std(shape), 5 / math.sqrt(draws.size)  # five standard errors of the mean
+        yield Case("mean / std", "0", abs(draws.mean()) / std, error)
+        yield Case("std", "its paper's formula", abs(draws.std() / std - 1), 2 * error)
+
+
+def schedule_cases(row, dtype: str) -> Iterator[Case]:
+    """Every step, and a quarter more."""
+    steps = range(row.steps + row.steps // 4)
+    pair = jnp.stack([row.ours(s) for s in steps]), jnp.stack([jnp.asarray(row.oracle(s), jnp.float32) for s in steps])
+    yield Case("values", row.against, relative_difference(*pair), TOLERANCE["float32"])
+
+
+def optimizer_cases(row, dtype: str) -> Iterator[Case]:
+    """The whole paths over a hundred steps of every problem; in bfloat16 such a path would say nothing."""
+    dtype = _at_least_float32(dtype)
+    for problem, start in PROBLEMS.items():
+        params = jax.tree.map(lambda x: jnp.asarray(x, dtype), start)
+        walk = jax.jit(
+            lambda params, problem=problem: [descend(twin, problem, params) for twin in (row.ours(), row.theirs())]
+        )
+        yield Case("path", row.against, relative_difference(*walk(params)), TOLERANCE[dtype])
+
+
+def model_cases(row, dtype: str) -> Iterator[Case]:
+    """Outputs for parameters that are nowhere zero."""
+    dtype, rng = _at_least_float32(dtype), np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(BATCH, *row.shape)), dtype)
+    shapes = jax.eval_shape(row.module.init, jax.random.key(0), x)
+    scale = lambda leaf: max(1, math.prod(leaf.shape[:-1])) ** -0.5  # noqa: E731
+    variables = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) * scale(leaf), dtype), shapes)
+    pair = jax.jit(row.module.apply)(variables, x), row.oracle(variables["params"], x)
+    yield Case("outputs", row.against, relative_difference(*pair), TOLERANCE[dtype])
+
+
+def _pullback(function, arguments):
+    return pullback(function, arguments)
+
+
+def _layer_arguments(row, dtype, seed):
+    rng, key = np.random.default_rng(seed), jax.random.key(seed)
+    shape = (BATCH, *row.x_shape)
+    normal = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)  # noqa: E731
+    x = normal(shape) if row.integers is None else jnp.asarray(rng.integers(row.integers, size=shape))
+    params, state = row.layer.init(key, x), row.layer.init_state(x)
+    params = jax.tree.map(lambda p: p.astype(dtype) + 0.1 * normal(p.shape), params)
+    y, _ = jax.eval_shape(lambda: run(row.layer, params, x, state=state, key=key))
+    return params, x, state, normal(y.shape)
+
+
+def _at_least_float32(dtype: str) -> str:
+    return "float32" if dtype == "bfloat16" else dtype
