@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at, zeros_like
+from jaxnn.optimizers.leafwise_update import leafwise
 
 
 class AdamState(NamedTuple):
@@ -49,16 +50,13 @@ def adam(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
     def update(grads, state, params=None, **extra):
         t = jnp.asarray(state.step + 1, float)  # float64 where x64 is enabled
         step_size, correction = value_at(learning_rate, state.step) / (1 - b1**t), 1 / (1 - b2**t)
-        m = jax.tree.map(lambda m, g: _cast(b1, g) * m + _cast(1 - b1, g) * g, state.m, grads)
-        v = jax.tree.map(lambda v, g: _cast(b2, g) * v + _cast(1 - b2, g) * g * g, state.v, grads)
 
-        def step(m, v):  # both corrections are scalars: multiplied, not divided by, for every parameter
-            return _cast(-step_size, m) * m / (jnp.sqrt(_cast(correction, v) * v) + _cast(eps, v))
+        def equation(g, m, v):  # both corrections are scalars: multiplied, not divided by, for every parameter
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * g * g
+            return -step_size * m / (jnp.sqrt(correction * v) + eps), m, v
 
-        return jax.tree.map(step, m, v), AdamState(state.step + 1, m, v)
+        updates, m, v = leafwise(equation, grads, state.m, state.v)
+        return updates, AdamState(state.step + 1, m, v)
 
     return GradientTransformation(init, update)
-
-
-def _cast(value, like):
-    return jnp.asarray(value, like.dtype)

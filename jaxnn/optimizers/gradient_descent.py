@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, scaled, value_at, zeros_like
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at, zeros_like
+from jaxnn.optimizers.leafwise_update import leafwise
 
 
 class SgdState(NamedTuple):
@@ -50,13 +51,15 @@ def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransfo
         return SgdState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))
 
     def update(grads, state, params=None, **extra):
-        lr = value_at(learning_rate, state.step)
+        lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
+
+        def equation(g, v):
+            v = mu * v + g
+            return -lr * (mu * v + g if nesterov else v), v
+
         if momentum is None:
-            return scaled(-lr, grads), SgdState(state.step + 1, None)
-        mu = value_at(momentum, state.step)
-        follow = lambda direction, g: jnp.asarray(mu, g.dtype) * direction + g  # noqa: E731
-        v = jax.tree.map(follow, state.v, grads)
-        direction = jax.tree.map(follow, v, grads) if nesterov else v
-        return scaled(-lr, direction), SgdState(state.step + 1, v)
+            return leafwise(lambda g: (-lr * g,), grads)[0], SgdState(state.step + 1, None)
+        updates, v = leafwise(equation, grads, state.v)
+        return updates, SgdState(state.step + 1, v)
 
     return GradientTransformation(init, update)

@@ -17,12 +17,13 @@ class GradientTransformation(NamedTuple):
 
 
 def apply_updates(params, updates):
-    """`params + updates`, leaf by leaf, in the dtype of the parameter.
+    """`params + updates`, leaf by leaf, in the dtype of the parameter; what has no gradient (float0) stays.
 
     >>> apply_updates({"w": jnp.ones(2)}, {"w": -0.5 * jnp.ones(2)})["w"].tolist()
     [0.5, 0.5]
     """
-    return jax.tree.map(lambda p, u: (p + u).astype(p.dtype), params, updates)
+    is_frozen = lambda u: jnp.result_type(u) == jax.dtypes.float0  # noqa: E731
+    return jax.tree.map(lambda p, u: p if is_frozen(u) else (p + u).astype(jnp.result_type(p)), params, updates)
 
 
 def value_at(hyperparameter, step):
@@ -48,8 +49,3 @@ def check_range(name: str, value, low: float, high: float = math.inf) -> None:
 def zeros_like(params):
     """A tree of zeros in the shapes and dtypes of the parameters."""
     return jax.tree.map(jnp.zeros_like, params)
-
-
-def scaled(factor, tree):
-    """`factor * leaf` in the dtype of the leaf, whatever the factor's."""
-    return jax.tree.map(lambda leaf: jnp.asarray(factor, leaf.dtype) * leaf, tree)
