@@ -30,6 +30,12 @@ def over(rows):
 
 NOT_IN_THE_CATALOG = {
     "jaxnn.layers.LOWERINGS": "names",
+    "jaxnn.layers.Add": "takes a tuple: tests/layers/test_elementwise.py",
+    "jaxnn.layers.BatchStatistics": "a pair: tests/layers/test_normalization.py",
+    "jaxnn.layers.Concatenate": "takes a tuple: tests/layers/test_elementwise.py",
+    "jaxnn.layers.LayerModel": "an adapter: tests/layers/test_composition.py",
+    "jaxnn.layers.chain": "composes: tests/layers/test_composition.py",
+    "jaxnn.layers.graph": "composes: tests/layers/test_composition.py",
     "jaxnn.layers.Layer": "the contract itself: tests/layers/test_hand_written.py",
     "jaxnn.layers.choose_lowering": "decides, computes nothing: tests/layers/test_convolution.py",
     "jaxnn.layers.differentiable": "makes layers: tests/layers/test_hand_written.py",

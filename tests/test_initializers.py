@@ -146,7 +146,7 @@ def network(dtype=jnp.float32):
         (convolve, {"kernel": jnp.zeros((3, 3, 2, 8), dtype), "bias": jnp.full(8, 0.1, dtype)}),
         no_parameters(jax.nn.relu),
         no_parameters(lambda x: x.reshape(len(x), -1)),
-        (lambda params, x: dense.forward(params, x)[0], dense.init(KEY, (1, 4 * 4 * 8), dtype)),
+        (lambda params, x: dense.forward(params, x)[0], dense.init(KEY, jnp.ones((1, 4 * 4 * 8), dtype))),
     ]
 
 

@@ -1,16 +1,67 @@
 """Layers as pure functions with hand-written backward passes.
 
 Contract: `forward(params, x, **static) -> (y, residuals)` and `backward(residuals, dy, **static) -> (dparams, dx)`;
-`differentiable(forward, backward)` makes of the pair a function that `jax.grad` differentiates by it.
+`differentiable(forward, backward)` makes of the pair a function that `jax.grad` differentiates by it. Lower-case names
+are such functions; capitalized ones make a `Layer`, which `chain` and `graph` compose into networks.
 Images are NHWC, kernels HWIO.
 """
 
 from jaxnn.layers.affine import Dense as Dense
 from jaxnn.layers.affine import dense as dense
+from jaxnn.layers.batch_normalization import BatchNorm as BatchNorm
+from jaxnn.layers.batch_normalization import BatchStatistics as BatchStatistics
+from jaxnn.layers.batch_normalization import batch_norm as batch_norm
+from jaxnn.layers.batch_normalization import batch_norm_inference as batch_norm_inference
+from jaxnn.layers.batch_normalization import moving_average as moving_average
+from jaxnn.layers.classification_head import softmax_cross_entropy as softmax_cross_entropy
+from jaxnn.layers.composition import LayerModel as LayerModel
+from jaxnn.layers.composition import chain as chain
+from jaxnn.layers.composition import graph as graph
 from jaxnn.layers.convolution import LOWERINGS as LOWERINGS
 from jaxnn.layers.convolution import choose_lowering as choose_lowering
 from jaxnn.layers.convolution import convolve as convolve
+from jaxnn.layers.convolution_layers import Convolution as Convolution
+from jaxnn.layers.convolution_layers import LocallyConnected as LocallyConnected
+from jaxnn.layers.convolution_layers import TransposedConvolution as TransposedConvolution
+from jaxnn.layers.elementwise import ELU as ELU
+from jaxnn.layers.elementwise import GELU as GELU
+from jaxnn.layers.elementwise import Elementwise as Elementwise
+from jaxnn.layers.elementwise import ElementwiseOfInput as ElementwiseOfInput
+from jaxnn.layers.elementwise import LeakyReLU as LeakyReLU
+from jaxnn.layers.elementwise import ReLU as ReLU
+from jaxnn.layers.elementwise import ScaledTanh as ScaledTanh
+from jaxnn.layers.elementwise import Sigmoid as Sigmoid
+from jaxnn.layers.elementwise import SiLU as SiLU
+from jaxnn.layers.elementwise import Softplus as Softplus
+from jaxnn.layers.elementwise import Tanh as Tanh
+from jaxnn.layers.embedding import Embedding as Embedding
+from jaxnn.layers.embedding import embed as embed
+from jaxnn.layers.feature_normalization import GroupNorm as GroupNorm
+from jaxnn.layers.feature_normalization import LayerNorm as LayerNorm
+from jaxnn.layers.feature_normalization import RMSNorm as RMSNorm
+from jaxnn.layers.feature_normalization import group_norm as group_norm
+from jaxnn.layers.feature_normalization import layer_norm as layer_norm
+from jaxnn.layers.feature_normalization import rms_norm as rms_norm
+from jaxnn.layers.global_pooling import GlobalAveragePool as GlobalAveragePool
+from jaxnn.layers.global_pooling import GlobalMaxPool as GlobalMaxPool
+from jaxnn.layers.global_pooling import global_average_pool as global_average_pool
+from jaxnn.layers.global_pooling import global_max_pool as global_max_pool
 from jaxnn.layers.hand_written import Layer as Layer
 from jaxnn.layers.hand_written import differentiable as differentiable
+from jaxnn.layers.inverted_dropout import Dropout as Dropout
+from jaxnn.layers.inverted_dropout import dropout as dropout
+from jaxnn.layers.inverted_dropout import unscaled_dropout as unscaled_dropout
+from jaxnn.layers.inverted_dropout import weight_scaled as weight_scaled
+from jaxnn.layers.junctions import Add as Add
+from jaxnn.layers.junctions import Concatenate as Concatenate
+from jaxnn.layers.junctions import Flatten as Flatten
+from jaxnn.layers.local_connection import connect_locally as connect_locally
+from jaxnn.layers.maximum_units import Maxout as Maxout
+from jaxnn.layers.maximum_units import maximum_of_pieces as maximum_of_pieces
+from jaxnn.layers.pooling import AveragePool as AveragePool
+from jaxnn.layers.pooling import MaxPool as MaxPool
 from jaxnn.layers.pooling import average_pool as average_pool
 from jaxnn.layers.pooling import max_pool as max_pool
+from jaxnn.layers.response_normalization import LocalResponseNorm as LocalResponseNorm
+from jaxnn.layers.response_normalization import local_response_norm as local_response_norm
+from jaxnn.layers.transposed_convolution import convolve_transposed as convolve_transposed

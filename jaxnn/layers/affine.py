@@ -37,8 +37,8 @@ def dense(params, x):
     kernel, bias = params["kernel"], params["bias"]
     if x.ndim != 2 or kernel.ndim != 2 or x.shape[1] != kernel.shape[0] or bias.shape != kernel.shape[1:]:
         raise ValueError(
-            f"`x` must have shape (batch, in), `kernel` (in, out) and `bias` (out,); received {x.shape}, {kernel.shape} "
-            f"and {bias.shape}. Put a Flatten before it?"
+            f"`x` must have shape (batch, in), `kernel` (in, out) and `bias` (out,); received {x.shape}, "
+            f"{kernel.shape} and {bias.shape}. Put a Flatten before it?"
         )
     return _dense(params, x)
 
@@ -46,7 +46,7 @@ def dense(params, x):
 def Dense(features: int, *, kernel_init=uniform) -> Layer:
     """`dense` with `features` outputs, as a layer of a network."""
 
-    def init(key, x_shape, dtype=jnp.float32):
-        return {"kernel": kernel_init(key, (x_shape[-1], features), dtype), "bias": jnp.zeros(features, dtype)}
+    def init(key, x):
+        return {"kernel": kernel_init(key, (x.shape[-1], features), x.dtype), "bias": jnp.zeros(features, x.dtype)}
 
     return Layer(init, forward, backward)

@@ -9,7 +9,6 @@ from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from jaxnn.signatures import accepted
 
@@ -21,18 +20,18 @@ class Layer(NamedTuple):
     """
 
     init: Callable[..., Any]
-    """`(key, x_shape, dtype) -> params`; `x_shape` with its batch axis"""
+    """`(key, x) -> params`, in the shapes and the dtype that inputs like `x` need"""
     forward: Callable[..., tuple[Any, Any]]
     """`(params, x) -> (y, residuals)`"""
     backward: Callable[..., tuple[Any, Any]]
     """`(residuals, dy) -> (dparams, dx)`"""
-    init_state: Callable[..., Any] = lambda x_shape, dtype: ()
-    """`(x_shape, dtype) -> state`: what a layer keeps that has no gradient"""
+    init_state: Callable[..., Any] = lambda x: ()
+    """`(x) -> state`: what a layer keeps that has no gradient"""
     advance: Callable[[Any, Any], Any] = lambda state, residuals: state
     """`(state, residuals) -> state` after a training step"""
 
 
-def without_parameters(key, x_shape, dtype=jnp.float32) -> tuple[()]:
+def without_parameters(key, x) -> tuple[()]:
     """The `init` of a layer that has none."""
     return ()
 

@@ -7,18 +7,18 @@ kernel once for each output of the tile, shifted and padded with zeros, gives a 
     Y = K P,        dK = dY P^T,        dP = K^T dY,
 
 three large matrix products, which CPUs do near their peak. A larger tile multiplies more zeros but copies every input
-fewer times (a tap is shared by the tile), so `choose_tile` counts both. Everything is kept with the batch as the
+fewer times (a tap is shared by the tile), so `choose_tile` counts both. Where the kernel's taps stand apart (dilation),
+neighbouring outputs share few of them, and a tile is one output. Everything is kept with the batch as the
 fastest-varying axis: every copy is then a long contiguous run, which is where the speed comes from.
 """
 
 import itertools
-from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from jaxnn.layers.memory_layout import batch_minor
+from jaxnn.layers.window_geometry import extents
 
 SECONDS_PER_MULTIPLY_ADD = 2e-11  # of the forward product, its share of the backward ones included
 SECONDS_PER_BYTE = 1e-10  # of the taps, gathered and scattered; two AVX-512 cores, only the ratio matters
@@ -34,6 +34,8 @@ class Tiling(NamedTuple):
     """inputs that a tile sees"""
     step: tuple[int, int]
     """inputs from a tile to the next"""
+    apart: tuple[int, int] = (1, 1)
+    """inputs from a tap to the next"""
 
 
 def choose_tile(kernel_shape, strides, out_size):
@@ -56,36 +58,48 @@ def choose_tile(kernel_shape, strides, out_size):
     return min(itertools.product(*([t for t in (1, 2, 4) if size % t == 0] for size in out_size)), key=seconds)
 
 
-def choose_tiling(kernel_shape, strides, out_size) -> Tiling:
+def choose_tiling(kernel_shape, strides, out_size, *, dilation=(1, 1)) -> Tiling:
     """The whole geometry that follows from `choose_tile`."""
-    tile = choose_tile(kernel_shape, strides, out_size)
+    tile = choose_tile(kernel_shape, strides, out_size) if max(dilation) == 1 else (1, 1)
     return Tiling(
         tile=tile,
         tiles=(out_size[0] // tile[0], out_size[1] // tile[1]),
         taps=(kernel_shape[0] + (tile[0] - 1) * strides[0], kernel_shape[1] + (tile[1] - 1) * strides[1]),
         step=(tile[0] * strides[0], tile[1] * strides[1]),
+        apart=dilation,
     )
 
 
-def forward(kernel, x, *, strides):
-    """`y[n, i, j] = sum_{a, b} x[n, i sy + a, j sx + b] kernel[a, b]`; `x` has no row or column too many."""
-    out_size = [(n - k) // s + 1 for n, k, s in zip(x.shape[1:3], kernel.shape, strides, strict=False)]
-    tiling = choose_tiling(kernel.shape, strides, out_size)
+def forward(kernel, x, *, strides, dilation=(1, 1)):
+    """`y[n, i, j] = sum_{a, b} x[n, i sy + a dy, j sx + b dx] kernel[a, b]`; `x` has no row or column too many."""
+    sizes = zip(x.shape[1:3], extents(kernel.shape[:2], dilation), strides, strict=True)
+    tiling = choose_tiling(kernel.shape, strides, [(n - k) // s + 1 for n, k, s in sizes], dilation=dilation)
     taps = gather_taps(batch_minor(x).transpose(3, 1, 2, 0), tiling)
     y = spread_kernel(kernel, strides=strides, tile=tiling.tile) @ taps
     return _from_tiles(y, tiling, batch=x.shape[0]), (kernel, taps)
 
 
-def backward(residuals, dy, *, strides):
+def backward(residuals, dy, *, strides, dilation=(1, 1)):
     """Gradients of `sum(y * dy)` with respect to the kernel and to `x`."""
+    dkernel = kernel_gradient(residuals, dy, strides=strides, dilation=dilation)
+    return dkernel, input_gradient(residuals[0], dy, strides=strides, dilation=dilation)
+
+
+def kernel_gradient(residuals, dy, *, strides, dilation=(1, 1)):
+    """`dK = dY P^T`, of which the kernel's gradient adds up the copies."""
     kernel, taps = residuals
-    tiling = choose_tiling(kernel.shape, strides, dy.shape[1:3])
-    spread, spread_transpose = jax.vjp(partial(spread_kernel, strides=strides, tile=tiling.tile), kernel)
-    batch, dy = dy.shape[0], _to_tiles(dy, tiling)
-    (dkernel,) = spread_transpose(dy @ taps.T)
-    dx = scatter_taps(spread.T @ dy, tiling, batch=batch)
-    height, width = (step * (n - 1) + t for step, n, t in zip(tiling.step, tiling.tiles, tiling.taps, strict=True))
-    return dkernel, batch_minor(dx[:, :height, :width].transpose(3, 1, 2, 0))
+    tiling = choose_tiling(kernel.shape, strides, dy.shape[1:3], dilation=dilation)
+    return fold_kernel(_to_tiles(dy, tiling) @ taps.T, kernel.shape, strides=strides, tile=tiling.tile)
+
+
+def input_gradient(kernel, dy, *, strides, dilation=(1, 1)):
+    """`dP = K^T dY`, scattered to the inputs."""
+    tiling = choose_tiling(kernel.shape, strides, dy.shape[1:3], dilation=dilation)
+    dtaps = spread_kernel(kernel, strides=strides, tile=tiling.tile).T @ _to_tiles(dy, tiling)
+    dx = scatter_taps(dtaps, tiling, batch=dy.shape[0])
+    seen = extents(tiling.taps, dilation)
+    height, width = (step * (n - 1) + t for step, n, t in zip(tiling.step, tiling.tiles, seen, strict=True))
+    return batch_minor(dx[:, :height, :width].transpose(3, 1, 2, 0))
 
 
 def spread_kernel(kernel, *, strides, tile):
@@ -98,26 +112,36 @@ def spread_kernel(kernel, *, strides, tile):
     return jnp.stack(shifted).transpose(0, 4, 1, 2, 3).reshape(ty * tx * kernel.shape[3], -1)
 
 
+def fold_kernel(spread, kernel_shape, *, strides, tile):
+    """The transpose of `spread_kernel`: (ty tx out, taps in) -> (kh, kw, in, out), the sum of all copies."""
+    (kh, kw, features_in, features_out), (sy, sx), (ty, tx) = kernel_shape, strides, tile
+    taps = (kh + (ty - 1) * sy, kw + (tx - 1) * sx)
+    spread = spread.reshape(ty, tx, features_out, *taps, features_in)
+    at = itertools.product(range(ty), range(tx))
+    copies = [spread[i, j, :, i * sy : i * sy + kh, j * sx : j * sx + kw] for i, j in at]
+    return sum(copies).transpose(1, 2, 3, 0)
+
+
 def gather_taps(x, tiling: Tiling):
     """`x` (in, height, width, batch) -> (taps in, tiles batch); along the width first: fewer, longer copies."""
-    (kh, kw), (ny, nx), (step_y, step_x) = tiling.taps, tiling.tiles, tiling.step
-    columns = jnp.stack([x[:, :, j : j + step_x * (nx - 1) + 1 : step_x] for j in range(kw)])
-    taps = jnp.stack([columns[:, :, i : i + step_y * (ny - 1) + 1 : step_y] for i in range(kh)])
+    (kh, kw), (ny, nx), (step_y, step_x), (dy, dx) = tiling.taps, tiling.tiles, tiling.step, tiling.apart
+    columns = jnp.stack([x[:, :, j : j + step_x * (nx - 1) + 1 : step_x] for j in range(0, kw * dx, dx)])
+    taps = jnp.stack([columns[:, :, i : i + step_y * (ny - 1) + 1 : step_y] for i in range(0, kh * dy, dy)])
     return taps.reshape(kh * kw * x.shape[0], -1)
 
 
 def scatter_taps(taps, tiling: Tiling, *, batch: int):
     """The transpose of `gather_taps`: every tap is added to the input it came from, up to zeros at the far edges."""
-    (kh, kw), (ny, nx), (step_y, step_x) = tiling.taps, tiling.tiles, tiling.step
+    (kh, kw), (ny, nx), (step_y, step_x), (dy, dx) = tiling.taps, tiling.tiles, tiling.step, tiling.apart
     taps = taps.reshape(kh, kw, -1, ny, nx, batch)
-    rows, columns = ny + (kh - 1) // step_y, nx + (kw - 1) // step_x
+    rows, columns = ny + (kh - 1) * dy // step_y, nx + (kw - 1) * dx // step_x
     wide = jnp.zeros((kh, taps.shape[2], ny, columns, step_x, batch), taps.dtype)
     for j in range(kw):
-        b, q = divmod(j, step_x)
+        b, q = divmod(j * dx, step_x)
         wide = wide.at[:, :, :, b : b + nx, q].add(taps[:, j])
     x = jnp.zeros((taps.shape[2], rows, step_y, columns, step_x, batch), taps.dtype)
     for i in range(kh):
-        a, p = divmod(i, step_y)
+        a, p = divmod(i * dy, step_y)
         x = x.at[:, a : a + ny, p].add(wide[i])
     return x.reshape(-1, rows * step_y, columns * step_x, batch)
 

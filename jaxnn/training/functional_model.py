@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from jaxnn.signatures import accepted
@@ -28,29 +27,24 @@ class FunctionalModel:
         """`(params, model_state)` for inputs like `x`."""
         if isinstance(self.model, tuple):
             return self.model[0](key, x), {}
-        variables = dict(self.model.init({"params": key}, x, **self._keywords(train=False)))
+        keywords = accepted(self._signed(self.model.init), train=False)
+        variables = dict(self.model.init({"params": key}, x, **keywords))
         return variables.pop("params", {}), variables
 
     def apply(self, params, model_state, x, *, train: bool, key) -> tuple[Any, dict]:
         """`(outputs, model_state)`; `key` feeds dropout and the like while training."""
         if isinstance(self.model, tuple):
-            return self.model[1](params, x, **self._keywords(train=train, key=key)), model_state
-        variables, keywords = {"params": params, **model_state}, self._keywords(train=train)
+            return self.model[1](params, x, **accepted(self.model[1], train=train, key=key)), model_state
+        variables, keywords = {"params": params, **model_state}, accepted(self._signed(self.model.apply), train=train)
         if not train:
             return self.model.apply(variables, x, **keywords), model_state
         rngs = {"dropout": key}
         outputs, changed = self.model.apply(variables, x, **keywords, rngs=rngs, mutable=list(model_state))
         return outputs, dict(changed)
 
-    def _keywords(self, **offered):
-        return accepted(self._call, **offered)
-
-    @cached_property
-    def _call(self) -> Callable:
-        """What shows in its signature which keywords the model takes."""
-        if isinstance(self.model, tuple):
-            return self.model[1]
-        return type(self.model).__call__ if callable(self.model) else self.model.apply
+    def _signed(self, method: Callable) -> Callable:
+        """What shows in its signature which keywords the method takes: of a linen module, its `__call__`."""
+        return type(self.model).__call__ if callable(self.model) else method
 
     def __post_init__(self):
         if isinstance(self.model, FunctionalModel):

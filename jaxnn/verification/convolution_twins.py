@@ -2,51 +2,130 @@
 
 from functools import partial
 
+import flax.linen as nn
 import numpy as np
 from jax import lax
 
 from jaxnn import layers
-from jaxnn.verification.rows import FunctionRow
-
-
-def _kernel_and_images(rng, batch):
-    return rng.normal(size=(3, 2, 3, 4)), rng.normal(size=(batch, 9, 8, 3))
-
-
-def _convolution(convolve, **keywords):
-    return lambda kernel, x: convolve(x, kernel, (2, 1), [(1, 2), (0, 1)], **keywords)
-
+from jaxnn.layers.convolution_layers import Convolution, LocallyConnected, TransposedConvolution
+from jaxnn.layers.local_connection import connect_locally
+from jaxnn.layers.transposed_convolution import convolve_transposed
+from jaxnn.verification.rows import FunctionRow, LayerRow
 
 _lax_convolution = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+_odd_padding = [(1, 2), (0, 1)]
 
-_bad_kernel = (np.zeros((3, 3, 5, 4)), np.zeros((2, 9, 8, 3)))
 
-CONVOLUTIONS = [
-    *(
-        FunctionRow(
-            f"convolve, {lowering}",
-            layers.convolve,
-            _convolution(layers.convolve, lowering=lowering),
-            _convolution(_lax_convolution),
-            "jax.lax.conv_general_dilated",
-            _kernel_and_images,
-            (False, True),
-            twin_gradient=True,
-            rejects=(_bad_kernel, r"feature dimension" if lowering == "xla" else r"received \(2, 9, 8, 3\) with"),
-        )
-        for lowering in layers.LOWERINGS
-    ),
-    FunctionRow(
-        "convolve",
+def _kernel_and_images(*kernel_shape, channels=3):
+    """(kernel, images of 7 x 5): odd, so that tiles are single outputs and little is compiled; other tests do tiles."""
+    return lambda rng, batch: (rng.normal(size=kernel_shape), rng.normal(size=(batch, 7, 5, channels)))
+
+
+def _convolution(name, *, kernel_shape=(3, 2, 3, 4), channels=3, bad_kernel, message, lowering=None, **sizes):
+    sizes = {"window_strides": (1, 1), "padding": "SAME", **sizes}
+    return FunctionRow(
+        name,
         layers.convolve,
-        _convolution(layers.convolve),
-        _convolution(_lax_convolution),
+        lambda kernel, x: layers.convolve(x, kernel, **sizes, lowering=lowering),
+        lambda kernel, x: _lax_convolution(x, kernel, **sizes),
         "jax.lax.conv_general_dilated",
-        _kernel_and_images,
+        _kernel_and_images(*kernel_shape, channels=channels),
         (False, True),
         twin_gradient=True,
-        rejects=(_bad_kernel, "feature dimension"),
+        rejects=((np.zeros(bad_kernel), np.zeros((2, 7, 5, channels))), message),
+    )
+
+
+_strided = {"window_strides": (2, 1), "padding": _odd_padding, "bad_kernel": (3, 3, 5, 4)}
+_grouped = {
+    "kernel_shape": (3, 2, 2, 6),
+    "channels": 4,
+    "feature_group_count": 2,
+    "bad_kernel": (3, 2, 2, 5),
+    "window_strides": (2, 1),
+}
+_dilated = {
+    "rhs_dilation": (2, 3),
+    "window_strides": (1, 2),
+    "padding": [(2, 1), (3, 2)],
+    "bad_kernel": (3, 2, 5, 4),
+}
+_lax_says, _ours_says = "feature", r"received \(2, 7, 5, \d\) with"
+
+CONVOLUTIONS = [
+    _convolution("convolve", **_strided, message=_lax_says),
+    _convolution("convolve, tiled", **_strided, lowering="tiled", message=_ours_says),
+    _convolution("convolve, canonical", **_strided, lowering="canonical", message=_ours_says),
+    _convolution("convolve, xla", **_strided, lowering="xla", message=_lax_says),
+    _convolution("convolve, same", bad_kernel=(3, 2, 2, 4), message=_lax_says),
+    _convolution("convolve, groups", **_grouped, message=_lax_says),
+    _convolution("convolve, groups canonical", **_grouped, lowering="canonical", message=_ours_says),
+    _convolution(
+        "convolve, depthwise",
+        kernel_shape=(3, 2, 1, 8),
+        channels=4,
+        feature_group_count=4,
+        bad_kernel=(3, 2, 1, 6),
+        message=_lax_says,
+    ),
+    _convolution("convolve, dilation", **_dilated, message=_lax_says),
+    _convolution("convolve, dilation tiled", **_dilated, lowering="tiled", message=_ours_says),
+    *(
+        FunctionRow(
+            f"convolve_transposed{variant}",
+            convolve_transposed,
+            lambda kernel, x, window=window, sizes=sizes: convolve_transposed(x, kernel, **sizes),
+            lambda kernel, x, window=window, sizes=sizes: nn.ConvTranspose(
+                4, window, **sizes, use_bias=False, dtype=x.dtype
+            ).apply({"params": {"kernel": kernel}}, x),
+            "flax.linen.ConvTranspose",
+            _kernel_and_images(*window, 3, 4),
+            (False, True),
+            twin_gradient=True,
+            rejects=(
+                (np.zeros((*window, 4, 3)), np.zeros((2, 7, 5, 3))),
+                r"received \(2, 7, 5, 3\) and .* Is the kernel mirrored",
+            ),
+        )
+        for variant, window, sizes in [
+            ("", (3, 3), {"strides": (1, 1), "padding": "SAME"}),
+            (", strided", (4, 3), {"strides": (2, 3), "padding": "SAME"}),
+            (", valid", (4, 2), {"strides": (2, 3), "padding": "VALID"}),
+            (", padded", (3, 4), {"strides": (2, 1), "padding": ((2, 0), (1, 4))}),
+        ]
+    ),
+    *(
+        FunctionRow(
+            f"connect_locally{variant}",
+            connect_locally,
+            lambda kernel, x, sizes=sizes: connect_locally(x, kernel, window=(3, 2), **sizes),
+            lambda kernel, x, sizes=sizes: nn.ConvLocal(4, (3, 2), **sizes, use_bias=False, dtype=x.dtype).apply(
+                {"params": {"kernel": kernel}}, x
+            ),
+            "flax.linen.ConvLocal",
+            _kernel_and_images(*out_size, 18, 4),
+            (False, True),
+            twin_gradient=True,
+            rejects=(
+                (np.zeros((*out_size, 12, 4)), np.zeros((2, 7, 5, 3))),
+                r"`kernel` must have shape .* received \(\d, \d, 12, 4\)",
+            ),
+        )
+        for variant, out_size, sizes in [
+            ("", (5, 4), {"strides": (1, 1), "padding": "VALID"}),
+            (", strided", (4, 2), {"strides": (2, 3), "padding": "SAME"}),
+            (", padded", (5, 5), {"strides": (2, 1), "padding": ((3, 1), (0, 1))}),
+        ]
     ),
 ]
 
-CONVOLUTION_LAYERS = []
+CONVOLUTION_LAYERS = [
+    LayerRow(name, public, layer, x_shape)
+    for name, public, layer, x_shape in [
+        ("Convolution", Convolution, Convolution(4, (3, 2), strides=(2, 1)), (5, 3, 3)),
+        ("Convolution, dilation", Convolution, Convolution(3, (2, 2), padding="VALID", dilation=(2, 3)), (5, 6, 2)),
+        ("Convolution, groups", Convolution, Convolution(6, (2, 2), groups=2, strides=(1, 2)), (3, 6, 4)),
+        ("TransposedConvolution", TransposedConvolution, TransposedConvolution(3, (3, 2), strides=(2, 2)), (3, 3, 2)),
+        ("LocallyConnected", LocallyConnected, LocallyConnected(3, (2, 2), strides=(2, 1)), (5, 4, 2)),
+    ]
+]

@@ -1,18 +1,68 @@
-"""Twins of the other layers."""
+"""Twins of the layers that do not convolve."""
 
 from functools import partial
 
 import flax.linen as nn
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxnn import layers
-from jaxnn.verification.arguments import normal
+from jaxnn.layers.classification_head import softmax_cross_entropy
+from jaxnn.layers.elementwise import (
+    ELU,
+    GELU,
+    Elementwise,
+    ElementwiseOfInput,
+    LeakyReLU,
+    ReLU,
+    ScaledTanh,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Tanh,
+)
+from jaxnn.layers.embedding import Embedding, embed
+from jaxnn.layers.inverted_dropout import Dropout, dropout, unscaled_dropout, weight_scaled
+from jaxnn.layers.junctions import Flatten
+from jaxnn.layers.maximum_units import Maxout, maximum_of_pieces
+from jaxnn.verification.arguments import BAD_LABELS, logits_and_labels, logits_and_probabilities, normal
+from jaxnn.verification.normalization_twins import NORMALIZATION_LAYERS, NORMALIZATIONS
+from jaxnn.verification.pooling_twins import POOLING_LAYERS, POOLINGS
 from jaxnn.verification.rows import FunctionRow, LayerRow
 
-_bad_images = (
-    (np.zeros((2, 9, 8, 3)),),
-    r"`x` must have shape \(batch, height, width, channels\) .* received \(2, 9, 8, 3\)",
-)
+_KEY_SEED = 3
+
+
+def _drawn(draw, rate):
+    return lambda x: draw(jax.random.key(_KEY_SEED), x, rate=rate)
+
+
+def _numpy_mask(shape, rate, dtype):
+    """The mask cut from the same random words by NumPy's own view of their bytes."""
+    a_word = 4 // np.dtype(dtype).itemsize
+    with jax.ensure_compile_time_eval():  # under jit too
+        words = jax.random.bits(jax.random.key(_KEY_SEED), (*shape[:-1], -(-shape[-1] // a_word)), jnp.uint32)
+    levels = np.asarray(words).astype("<u4").view(np.dtype(dtype).newbyteorder("<"))[..., : shape[-1]]
+    return levels >= round(rate * 256 ** np.dtype(dtype).itemsize)
+
+
+def _masked(rate, dtype, divisor):
+    return lambda x: x * jnp.asarray(_numpy_mask(x.shape, rate, dtype) / divisor, x.dtype)
+
+
+def _one_hot_embed(table, ids):
+    return jnp.einsum("...v,vf->...f", jax.nn.one_hot(ids, table.shape[0], dtype=table.dtype), table)
+
+
+def _pieces(kernel, bias, x):
+    return maximum_of_pieces({"kernel": kernel, "bias": bias}, x, pieces=3)
+
+
+def _plain_pieces(kernel, bias, x):
+    return jnp.stack([x @ kernel[:, p::3] + bias[None, p::3] for p in range(3)]).max(axis=0)
+
 
 LAYERS = [
     FunctionRow(
@@ -29,39 +79,105 @@ LAYERS = [
             r"`x` must have shape \(batch, in\), .* received \(2, 5\), \(3, 4\)",
         ),
     ),
-    FunctionRow(
-        "max_pool",
-        layers.max_pool,
-        layers.max_pool,
-        lambda x: nn.max_pool(x, (2, 2), (2, 2)),
-        "flax.linen.max_pool",
-        normal(6, 8, 3),
-        (True,),
-        twin_gradient=True,
-        rejects=_bad_images,
+    *POOLINGS,
+    *NORMALIZATIONS,
+    *(
+        FunctionRow(
+            f"{draw.__name__}, rate {rate}",
+            draw,
+            _drawn(draw, rate),
+            _masked(rate, dtype, divisor),
+            "NumPy",
+            normal(4, 7),
+            (),
+            twin_gradient=True,
+        )
+        for draw, rate, dtype, divisor in (
+            (dropout, 0.25, "u1", 0.75),
+            (dropout, 0.1, "u2", 1 - round(6553.6) / 65536),
+            (dropout, 0.0, "u1", 1.0),
+            (unscaled_dropout, 0.5, "u1", 1.0),
+        )
     ),
     FunctionRow(
-        "max_pool, 3 x 1",
-        layers.max_pool,
-        partial(layers.max_pool, window=(3, 1)),
-        lambda x: nn.max_pool(x, (3, 1), (3, 1)),
-        "flax.linen.max_pool",
-        normal(6, 5, 3),
+        "weight_scaled",
+        weight_scaled,
+        partial(weight_scaled, rate=0.3),
+        lambda x: 0.7 * x,
+        "jax.numpy",
+        normal(4, 7),
         (True,),
         twin_gradient=True,
-        rejects=((np.zeros((2, 8, 9, 3)),), r"window \(3, 1\) dividing"),
+    ),
+    *(
+        FunctionRow(
+            f"embed{variant}",
+            embed,
+            embed,
+            _one_hot_embed,
+            "jax.nn.one_hot",
+            lambda rng, batch, shape=shape: (rng.normal(size=(5, 3)), rng.integers(5, size=(batch, *shape))),
+            (False, True),
+            twin_gradient=True,
+            rejects=((np.zeros((5, 3)), np.zeros((2, 4))), "ids"),
+        )
+        for variant, shape in (("", ()), (", sequences", (6,)))
     ),
     FunctionRow(
-        "average_pool",
-        layers.average_pool,
-        layers.average_pool,
-        lambda x: nn.avg_pool(x, (2, 2), (2, 2)),
-        "flax.linen.avg_pool",
-        normal(6, 8, 3),
-        (True,),
+        "maximum_of_pieces",
+        maximum_of_pieces,
+        _pieces,
+        _plain_pieces,
+        "jax.numpy",
+        lambda rng, batch: (rng.normal(size=(4, 15)), rng.normal(size=15), rng.normal(size=(batch, 4))),
+        (False, False, True),
         twin_gradient=True,
-        rejects=_bad_images,
+        rejects=(
+            (np.zeros((4, 16)), np.zeros(16), np.zeros((2, 4))),
+            r"`pieces` must be at least 1 and divide the kernel's 16 columns; received 3",
+        ),
+    ),
+    FunctionRow(
+        "softmax_cross_entropy",
+        softmax_cross_entropy,
+        softmax_cross_entropy,
+        optax.softmax_cross_entropy_with_integer_labels,
+        "optax.softmax_cross_entropy_with_integer_labels",
+        logits_and_labels,
+        (True, True),
+        twin_gradient=True,
+        rejects=BAD_LABELS,
+    ),
+    FunctionRow(
+        "softmax_cross_entropy, probabilities",
+        softmax_cross_entropy,
+        softmax_cross_entropy,
+        optax.softmax_cross_entropy,
+        "optax.softmax_cross_entropy",
+        logits_and_probabilities,
+        (True, True),
+        twin_gradient=True,
+        rejects=((np.zeros((4, 7)), np.zeros((4, 6))), "labels"),
     ),
 ]
 
-LAYER_LAYERS = [LayerRow("Dense", layers.Dense, layers.Dense(4), (3,))]
+LAYER_LAYERS = [
+    LayerRow("Dense", layers.Dense, layers.Dense(4), (3,)),
+    *POOLING_LAYERS,
+    *NORMALIZATION_LAYERS,
+    LayerRow("Dropout", Dropout, Dropout(0.3), (3, 5)),
+    LayerRow("Embedding", Embedding, Embedding(9, 4), (6,), integers=9),
+    LayerRow("Maxout", Maxout, Maxout(4, pieces=3), (5,)),
+    LayerRow("Flatten", Flatten, Flatten(), (2, 3, 2)),
+    LayerRow("Elementwise", Elementwise, Elementwise(jnp.exp, lambda y: y), (5,)),
+    LayerRow("ElementwiseOfInput", ElementwiseOfInput, ElementwiseOfInput(jnp.sin, jnp.cos), (5,)),
+    LayerRow("ReLU", ReLU, ReLU(), (3, 5)),
+    LayerRow("LeakyReLU", LeakyReLU, LeakyReLU(0.1), (5,)),
+    LayerRow("ELU", ELU, ELU(1.5), (5,)),
+    LayerRow("Sigmoid", Sigmoid, Sigmoid(), (5,)),
+    LayerRow("Tanh", Tanh, Tanh(), (5,)),
+    LayerRow("ScaledTanh", ScaledTanh, ScaledTanh(), (5,)),
+    LayerRow("Softplus", Softplus, Softplus(), (5,)),
+    LayerRow("SiLU", SiLU, SiLU(), (5,)),
+    LayerRow("GELU", GELU, GELU(), (5,)),
+]

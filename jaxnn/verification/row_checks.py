@@ -29,23 +29,24 @@ class Case(NamedTuple):
 
 
 def function_cases(row, dtype: str) -> Iterator[Case]:
-    """Values, and gradients where the oracle is a JAX function too."""
+    """Values, and gradients (in float32 at least) where the oracle is a JAX function too."""
     ours, theirs = jax.jit(row.ours), jax.jit(row.oracle) if row.twin_gradient else row.oracle
-    pulls = [jax.jit(partial(_pullback, function)) for function in (row.ours, row.oracle)]
+    pulls = [jax.jit(partial(pullback, function)) for function in (row.ours, row.oracle)]
     for seed in range(SEEDS):
         arrays = row.arguments(np.random.default_rng(seed), BATCH)
-        arguments = tuple(jnp.asarray(a, dtype if a.dtype.kind == "f" else None) for a in arrays)
+        arguments = _cast(arrays, dtype)
         pair = ours(*arguments), theirs(*arguments)
         tolerance = TOLERANCE.get(str(pair[0].dtype), TOLERANCE[dtype])  # metrics are float32 whatever goes in
         yield Case("value", row.against, relative_difference(*pair), tolerance)
         if row.twin_gradient:
-            difference = relative_difference(*(pull(arguments) for pull in pulls))
-            yield Case("gradient", row.against, difference, TOLERANCE[dtype])
+            wide = _cast(arrays, _at_least_float32(dtype))
+            difference = relative_difference(*(pull(wide) for pull in pulls))
+            yield Case("gradient", row.against, difference, TOLERANCE[_at_least_float32(dtype)])
 
 
 def layer_cases(row, dtype: str) -> Iterator[Case]:
     """The hand-written backward pass beside automatic differentiation of the forward pass."""
-    layer, key = row.layer, jax.random.key(0)
+    layer, key, dtype = row.layer, jax.random.key(0), _at_least_float32(dtype)
 
     @partial(jax.jit, static_argnames="train")
     def both(params, x, state, dy, *, train):
@@ -107,8 +108,8 @@ def model_cases(row, dtype: str) -> Iterator[Case]:
     yield Case("outputs", row.against, relative_difference(*pair), TOLERANCE[dtype])
 
 
-def _pullback(function, arguments):
-    return pullback(function, arguments)
+def _cast(arrays, dtype):
+    return tuple(jnp.asarray(a, dtype if a.dtype.kind == "f" else None) for a in arrays)
 
 
 def _layer_arguments(row, dtype, seed):

@@ -50,8 +50,9 @@ def verify(dtype: str = "float32", *, only: str = "*") -> Iterator[Verdict]:
     Matrix products run in the device's highest precision, so that what is compared is the mathematics.
 
     Args:
-      dtype: of the arguments; `float64` turns JAX's doubles on for the while. Optimizers, schedules and models take at
-        least float32: in bfloat16 a path of a hundred steps says nothing.
+      dtype: of the arguments; `float64` turns JAX's doubles on for the while. In `bfloat16` values are compared; for
+        gradients, optimizers, schedules and models it means float32: rounded arguments tie, and where maxima tie no
+        gradient is the right one, and a path of a hundred rounded steps says nothing.
       only: a glob for the pieces or the kinds to run, such as "conv*" or "losses".
 
     Raises:

@@ -178,7 +178,9 @@ def test_convolutions_are_counted_by_taps():
     def count(padding="SAME", **options):
         x = jax.ShapeDtypeStruct((1, 8, 8, 6), jnp.float32)
         kernel = jax.ShapeDtypeStruct((3, 3, 6 // options.get("feature_group_count", 1), 4), jnp.float32)
-        convolution = partial(convolve, window_strides=options.pop("strides", (1, 1)), padding=padding, **options)
+        convolution = partial(
+            convolve, window_strides=options.pop("strides", (1, 1)), padding=padding, lowering="xla", **options
+        )
         return sum(count_multiply_adds(jax.make_jaxpr(convolution)(x, kernel).jaxpr).values())
 
     assert count() == 64 * 9 * 6 * 4
@@ -233,7 +235,7 @@ def test_the_table_says_what_else_is_to_know():
     assert max(map(len, lines.split("\n"))) <= 100
 
 
-@pytest.mark.parametrize("input_shape", [(28, 28), (27, 27, 1), (4, 4, 1), (8, 8, 1), (28, 28, 0), (28, -1, 1)])
+@pytest.mark.parametrize("input_shape", [(28, 28), (4, 4, 1), (8, 8, 1), (28, 28, 0), (28, -1, 1)])
 def test_a_shape_that_does_not_fit_is_refused_by_name(input_shape):
     with pytest.raises(ValueError, match="LeNet5 cannot take inputs of `input_shape`") as caught:
         summarize(LeNet5(), input_shape)

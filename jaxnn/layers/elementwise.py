@@ -1,0 +1,124 @@
+"""Layers that apply a function to every element.
+
+An activation's derivative is written as a function of its output where it can be: the output is the next layer's
+input and kept anyway, so the backward pass saves nothing of its own.
+"""
+
+import math
+from functools import partial
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnn import activations
+from jaxnn.layers.hand_written import Layer, without_parameters
+
+
+def Elementwise(f, derivative) -> Layer:
+    """`y = f(x)`, whose gradient is `dx = derivative(y) dy`: the derivative as a function of the *output*.
+
+    >>> cube = Elementwise(lambda x: x**3, lambda y: 3 * jnp.cbrt(y) ** 2)
+    >>> y, residuals = cube.forward((), jnp.array([2.0]))
+    >>> y.tolist(), cube.backward(residuals, jnp.ones(1))[1].round().tolist()
+    ([8.0], [12.0])
+    """
+
+    def forward(params, x):
+        y = f(x)
+        return y, y
+
+    def backward(y, dy):
+        return (), derivative(y).astype(dy.dtype) * dy
+
+    return Layer(without_parameters, forward, backward)
+
+
+def ElementwiseOfInput(f, derivative) -> Layer:
+    """`y = f(x)`, whose gradient is `dx = derivative(x) dy`: for functions that do not tell the input by the output.
+
+    >>> square = ElementwiseOfInput(lambda x: x**2, lambda x: 2 * x)
+    >>> y, residuals = square.forward((), jnp.array([-3.0]))
+    >>> y.tolist(), square.backward(residuals, jnp.ones(1))[1].tolist()
+    ([9.0], [-6.0])
+    """
+
+    def forward(params, x):
+        return f(x), x
+
+    def backward(x, dy):
+        return (), derivative(x).astype(dy.dtype) * dy
+
+    return Layer(without_parameters, forward, backward)
+
+
+OUTPUT_DERIVATIVES = {
+    "identity": jnp.ones_like,
+    "relu": lambda y: y > 0,
+    "sigmoid": lambda y: y * (1 - y),
+    "tanh": lambda y: 1 - y * y,
+    "scaled_tanh": lambda y: 2 / 3 * (1.7159 - y * y / 1.7159),
+    "softplus": lambda y: -jnp.expm1(-y),
+}
+"""Activations without a parameter -> their derivative as a function of their output."""
+
+
+def ReLU() -> Layer:
+    """`y = max(0, x)`; derivative: 1 where y > 0, else 0."""
+    return Elementwise(activations.relu, OUTPUT_DERIVATIVES["relu"])
+
+
+def LeakyReLU(negative_slope: float = 0.01) -> Layer:
+    """`y = x` where x > 0, else `negative_slope x`; derivative: 1 where y > 0, else `negative_slope`.
+
+    Raises:
+      ValueError: a negative `negative_slope`, by which the output does not tell the sign of the input.
+    """
+    if negative_slope < 0:
+        raise ValueError(f"`negative_slope` must be at least 0; received {negative_slope}. Take ElementwiseOfInput?")
+    f = partial(activations.leaky_relu, negative_slope=negative_slope)
+    return Elementwise(f, lambda y: jnp.where(y > 0, 1.0, negative_slope))
+
+
+def ELU(alpha: float = 1.0) -> Layer:
+    """`y = x` where x > 0, else `alpha (exp(x) - 1)`; derivative: 1 where y > 0, else `y + alpha`."""
+    return Elementwise(partial(activations.elu, alpha=alpha), lambda y: jnp.where(y > 0, 1.0, y + alpha))
+
+
+def Sigmoid() -> Layer:
+    """`y = 1 / (1 + exp(-x))`; derivative: `y (1 - y)`."""
+    return Elementwise(activations.sigmoid, OUTPUT_DERIVATIVES["sigmoid"])
+
+
+def Tanh() -> Layer:
+    """`y = tanh(x)`; derivative: `1 - y^2`."""
+    return Elementwise(activations.tanh, OUTPUT_DERIVATIVES["tanh"])
+
+
+def ScaledTanh() -> Layer:
+    """`y = A tanh(2x/3)`, A = 1.7159; derivative: `2/3 (A - y^2 / A)`."""
+    return Elementwise(activations.scaled_tanh, OUTPUT_DERIVATIVES["scaled_tanh"])
+
+
+def Softplus() -> Layer:
+    """`y = log(1 + exp(x))`; derivative: `1 - exp(-y)`, which is sigmoid(x)."""
+    return Elementwise(activations.softplus, OUTPUT_DERIVATIVES["softplus"])
+
+
+def SiLU() -> Layer:
+    """`y = x s`, s = sigmoid(x); derivative: `s (1 + x (1 - s))`."""
+
+    def derivative(x):
+        s = activations.sigmoid(x)
+        return s * (1 + x * (1 - s))
+
+    return ElementwiseOfInput(activations.silu, derivative)
+
+
+def GELU() -> Layer:
+    """`y = x Phi(x)`, Phi and phi the normal distribution and its density; derivative: `Phi(x) + x phi(x)`."""
+
+    def derivative(x):
+        distribution, density = (1 + lax.erf(x * 0.5**0.5)) / 2, jnp.exp(-x * x / 2) / (2 * math.pi) ** 0.5
+        return distribution + x * density
+
+    return ElementwiseOfInput(activations.gelu, derivative)

@@ -1,0 +1,89 @@
+"""Global pooling: one number a channel, whatever the size of the image."""
+
+import math
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnn.layers.hand_written import Layer, differentiable, without_parameters
+from jaxnn.layers.static_residuals import Static
+
+
+def average_forward(_, x):
+    """`y[n, c] = mean_{h, w} x[n, h, w, c]`."""
+    _check(x)
+    return x.mean(axis=_space(x.shape)), (Static(x.shape),)
+
+
+def average_backward(residuals, dy):
+    """`dx[n, h, w, c] = dy[n, c] / (height width)`."""
+    shape = residuals[0].value
+    dx = lax.expand_dims(dy / math.prod(shape[1:-1]), _space(shape))
+    return (), jnp.broadcast_to(dx, shape)
+
+
+def max_forward(_, x):
+    """`y[n, c] = max_{h, w} x[n, h, w, c]`."""
+    _check(x)
+    flat = x.reshape(x.shape[0], -1, x.shape[-1])
+    return flat.max(axis=1), (flat.argmax(axis=1), Static(x.shape))
+
+
+def max_backward(residuals, dy):
+    """`dx[n, h, w, c] = dy[n, c]` at the first maximum in row-major order, else 0."""
+    winner, shape = residuals[0], residuals[1].value
+    positions = jnp.arange(math.prod(shape[1:-1]), dtype=winner.dtype)[None, :, None]
+    return (), jnp.where(positions == winner[:, None], dy[:, None], jnp.zeros((), dy.dtype)).reshape(shape)
+
+
+_global_average_pool = differentiable(average_forward, average_backward)
+_global_max_pool = differentiable(max_forward, max_backward)
+
+
+def global_average_pool(x):
+    """`y[n, c] = mean_{h, w} x[n, h, w, c]`: what replaced the dense layers (Lin, Chen and Yan 2013, arXiv 1312.4400).
+
+    Gradient: `dx[n, h, w, c] = dy[n, c] / (height width)`.
+
+    Args:
+      x: (batch, ..., channels), at least one axis between.
+
+    Raises:
+      ValueError: fewer than three axes.
+
+    >>> global_average_pool(jnp.arange(8.0).reshape(1, 2, 2, 2)).tolist()
+    [[3.0, 4.0]]
+    """
+    return _global_average_pool((), x)
+
+
+def global_max_pool(x):
+    """`y[n, c] = max_{h, w} x[n, h, w, c]`; the gradient goes to the first of equal maxima in row-major order.
+
+    Arguments and errors as `global_average_pool`.
+
+    >>> global_max_pool(jnp.arange(8.0).reshape(1, 2, 2, 2)).tolist()
+    [[6.0, 7.0]]
+    """
+    return _global_max_pool((), x)
+
+
+def GlobalAveragePool() -> Layer:
+    """`global_average_pool` as a layer of a network."""
+    return Layer(without_parameters, average_forward, average_backward)
+
+
+def GlobalMaxPool() -> Layer:
+    """`global_max_pool` as a layer of a network."""
+    return Layer(without_parameters, max_forward, max_backward)
+
+
+def _space(shape):
+    return tuple(range(1, len(shape) - 1))
+
+
+def _check(x):
+    if x.ndim < 3:
+        raise ValueError(
+            f"`x` must have shape (batch, height, width, channels); received {x.shape}. Pool before the Flatten?"
+        )

@@ -1,0 +1,96 @@
+"""Windows that slide over images: where they stand, and what must be added to or cut off the image so that they fit."""
+
+from numbers import Integral
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxnn.naming import unknown
+
+NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
+
+
+def extents(window, dilation=(1, 1)) -> tuple[int, int]:
+    """Rows and columns from a window's first tap to its last, where taps stand `dilation` apart.
+
+    >>> extents((3, 3), (2, 1))
+    (5, 3)
+    """
+    return tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
+
+
+def explicit_padding(x_size, window, *, strides, padding, dilation=(1, 1)):
+    """The padding as two pairs (before, after), whether it is given so or named.
+
+    >>> explicit_padding((8, 8), (3, 2), strides=(1, 2), padding="SAME")
+    ((1, 1), (0, 0))
+    """
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x_size, extents(window, dilation), strides, padding)
+    return tuple((int(low), int(high)) for low, high in padding)
+
+
+def positions(x_size, window, *, strides, padding, dilation=(1, 1)) -> tuple[int, int]:
+    """How many windows stand in a column and in a row of the padded image.
+
+    >>> positions((9, 8), (3, 2), strides=(2, 1), padding="VALID")
+    (4, 7)
+    """
+    padding = explicit_padding(x_size, window, strides=strides, padding=padding, dilation=dilation)
+    sizes = zip(x_size, extents(window, dilation), strides, padding, strict=True)
+    return tuple((n + sum(pads) - k) // s + 1 for n, k, s, pads in sizes)
+
+
+def fitting_edges(x_size, window, *, strides, padding, dilation=(1, 1)):
+    """Rows and columns to add before and after, negative to cut off, so that the last window ends where x does.
+
+    That is the padding, without what no stride reaches.
+
+    >>> fitting_edges((8, 8), (3, 3), strides=(2, 1), padding="VALID")
+    ((0, -1), (0, 0))
+    """
+    lows = [low for low, _ in explicit_padding(x_size, window, strides=strides, padding=padding, dilation=dilation)]
+    counts = positions(x_size, window, strides=strides, padding=padding, dilation=dilation)
+    ends = [(m - 1) * s + k for m, s, k in zip(counts, strides, extents(window, dilation), strict=True)]
+    return tuple((low, end - n - low) for n, low, end in zip(x_size, lows, ends, strict=True))
+
+
+def add_edges(x, edges):
+    """`x` (batch, height, width, channels) with zeros added before and after, or cut where the number is negative."""
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((low, high, 0) for low, high in edges), (0, 0, 0)])
+
+
+def remove_edges(x, edges):
+    """The transpose of `add_edges`: what was added is cut off, what was cut off comes back as zeros."""
+    return add_edges(x, [(-low, -high) for low, high in edges])
+
+
+def check_sizes(**sizes):
+    """Refuses what is not a pair of whole numbers of at least 1, by its name.
+
+    >>> check_sizes(strides=(2, 0))
+    Traceback (most recent call last):
+    ValueError: `strides` must be two whole numbers of at least 1, for height and width; received (2, 0)
+    """
+    for name, pair in sizes.items():
+        if not _is_pair(pair) or not all(isinstance(n, Integral) and n >= 1 for n in pair):
+            meant = f". Did you mean {(pair, pair)}?" if isinstance(pair, int) and pair >= 1 else ""
+            raise ValueError(
+                f"`{name}` must be two whole numbers of at least 1, for height and width; received {pair!r}{meant}"
+            )
+
+
+def check_padding(padding, *, names=NAMED_PADDINGS):
+    """Refuses what is neither one of the names nor two pairs of whole numbers."""
+    if isinstance(padding, str):
+        if padding not in names:
+            raise unknown("padding", padding, names)
+    elif not _is_pair(padding) or not all(_is_pair(pair) for pair in padding):
+        raise ValueError(
+            f"`padding` must be one of {', '.join(names)} or ((before, after), (before, after)) for height and width; "
+            f"received {padding!r}"
+        )
+
+
+def _is_pair(value):
+    return isinstance(value, tuple | list) and len(value) == 2
