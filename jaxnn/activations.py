@@ -304,8 +304,14 @@ def _below_zero(x, axis):
 
 def _gated(x, gate):
     """`x gate(x)`, a gate from 0 to 1; the limit at an infinity, where the product and its derivative are 0 * inf."""
-    finite = jnp.where(jnp.isinf(x), 0.0, x)
-    return jnp.where(jnp.isinf(x), relu(x), finite * gate(finite))
+    finite = _within_range(x)
+    return jnp.where(x == jnp.inf, x, finite * gate(finite))
+
+
+def _within_range(x):
+    """`x`, an infinity replaced by the largest finite number of its sign."""
+    largest = jnp.finfo(x.dtype).max
+    return lax.clamp(-largest, x, largest)
 
 
 def _normal_gate(x):

@@ -108,7 +108,12 @@ def step(form: Callable, arguments):
     floats, rest = split(arguments)
     y, pull = jax.vjp(lambda floats: form(*join(floats, rest)), floats)
     (gradients,) = pull(y)
-    return join(jax.tree.map(lambda x, g: x - STEP * g, floats, gradients), rest)
+    return join(jax.tree.map(lambda x, g: x - STEP * g, floats, gradients), jax.tree.map(next_key, rest))
+
+
+def next_key(x):
+    """Another key in every turn, lest what is drawn be drawn once before the loop; labels and indices stay."""
+    return jax.random.fold_in(x, 1) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
 
 
 def split(arguments):

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from jaxnn.layers.hand_written import differentiable
+from jaxnn.losses.per_example import is_label, nan_unless
 
 
 def forward(labels, logits):
@@ -12,8 +13,9 @@ def forward(labels, logits):
     exponentials = jnp.exp(shifted)
     total = exponentials.sum(axis=1, keepdims=True)
     if labels.ndim == 1:
-        target = jnp.take_along_axis(shifted, labels[:, None], axis=1)
-        return (jnp.log(total) - target)[:, 0], (labels, exponentials / total, None)
+        hit = is_label(labels, logits)
+        target = jnp.sum(jnp.where(hit, shifted, 0), axis=1)
+        return nan_unless(hit.any(axis=1), jnp.log(total)[:, 0] - target), (labels, exponentials / total, None)
     log_p = shifted - jnp.log(total)
     return -jnp.sum(labels * log_p, axis=1), (labels, exponentials / total, log_p)
 
@@ -22,8 +24,7 @@ def backward(residuals, dloss):
     """`dz_k = (p_k - t_k) dloss`; of soft targets `dt_k = -log p_k dloss`, and p is multiplied by their sum."""
     t, p, log_p = residuals
     if t.ndim == 1:
-        is_target = t[:, None] == jnp.arange(p.shape[1], dtype=t.dtype)[None]
-        return None, (p - is_target.astype(p.dtype)) * dloss[:, None]
+        return None, (p - is_label(t, p).astype(p.dtype)) * dloss[:, None]
     return -log_p * dloss[:, None], (p * t.sum(axis=1, keepdims=True) - t) * dloss[:, None]
 
 
@@ -40,7 +41,7 @@ def softmax_cross_entropy(
 
     Args:
       logits: (batch, classes).
-      labels: (batch,) integers, or (batch, classes) probabilities.
+      labels: (batch,) integers, of which one that is no class gives NaN, or (batch, classes) probabilities.
 
     Raises:
       ValueError: labels of another shape.

@@ -2,25 +2,13 @@
 
     nn.Conv(features, (5, 5), conv_general_dilated=jaxnn.layers.convolve)
 
-| lowering    | what it is                                           | chosen                                          |
-| ----------- | ---------------------------------------------------- | ----------------------------------------------- |
-| `tiled`     | one matrix product over tiles, hand-written gradient | CPU; batch >= 16 or groups; taps within 1 GiB   |
-| `canonical` | XLA's convolution, gradients in its one fast layout  | CPU, otherwise                                  |
-| `xla`       | XLA's convolution and its automatic gradient         | GPU, TPU; input dilated, not 2-D, not NHWC      |
+| lowering    | what it is                                           | chosen                                        |
+| ----------- | ---------------------------------------------------- | --------------------------------------------- |
+| `tiled`     | one matrix product over tiles, hand-written gradient | CPU; groups, or fewer than 16 channels        |
+| `canonical` | XLA's convolution, gradients in its one fast layout  | CPU, otherwise, or if the taps exceed 1 GiB   |
+| `xla`       | XLA's convolution and its automatic gradient         | GPU, TPU; input dilated, not 2-D, not NHWC    |
 
-Groups are mapped over: a convolution in groups is one convolution a group. Milliseconds of both passes in a compiled
-loop, on two cores with AVX-512, 3 x 3 kernels unless it says 5 x 5:
-
-| images                 | convolution        |     xla | canonical | tiled |
-| ---------------------- | ------------------ | ------: | --------: | ----: |
-| 64 x 16 x 16 x 32      | depthwise          |     731 |      59.4 |   4.4 |
-| 64 x 16 x 16 x 32      | depthwise, strided |     140 |      50.0 |   3.1 |
-| 1 x 16 x 16 x 32       | depthwise          |     1.9 |      0.83 |  0.10 |
-| 64 x 14 x 14 x 32, 5x5 | 2 groups           |     818 |      66.7 |  20.5 |
-| 4 x 14 x 14 x 64       | 8 groups           |     3.3 |      1.00 |  0.52 |
-| 64 x 16 x 16 x 32      | dilated            |     534 |      10.8 |  10.4 |
-| 4 x 16 x 16 x 32       | dilated            |      13 |      0.46 |  0.55 |
-
+Groups are mapped over: a convolution in groups is one convolution a group.
 `python experiments/benchmarks/convolution_lowerings.py` prints the measurements behind the table. The two hand-written
 lowerings refuse forward-mode differentiation: pass `lowering="xla"` for `jax.jvp` and `jax.hessian`.
 """
@@ -33,10 +21,10 @@ from jax import lax
 
 from jaxnn.layers import canonical_convolution, tiled_convolution
 from jaxnn.layers.hand_written import differentiable
-from jaxnn.layers.window_geometry import add_edges, fitting_edges, positions, remove_edges
+from jaxnn.layers.window_geometry import fitting_edges, positions
 from jaxnn.naming import unknown
 
-SMALLEST_TILED_BATCH = 16  # a vector register of float32
+FEW_CHANNELS = 16  # from here on, XLA's own product over the channels is as fast as one over taps
 LARGEST_TAPS = 2**30  # bytes
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -128,7 +116,7 @@ def choose_lowering(
 
     >>> choose_lowering((128, 28, 28, 1), (5, 5, 1, 6), (1, 1), ((2, 2), (2, 2)), platform="cpu")
     'tiled'
-    >>> choose_lowering((1, 28, 28, 1), (5, 5, 1, 6), (1, 1), ((2, 2), (2, 2)), platform="cpu")
+    >>> choose_lowering((128, 16, 16, 32), (3, 3, 32, 32), (1, 1), ((1, 1), (1, 1)), platform="cpu")
     'canonical'
     >>> choose_lowering((1, 28, 28, 8), (5, 5, 1, 8), (1, 1), ((2, 2), (2, 2)), groups=8, platform="cpu")
     'tiled'
@@ -141,17 +129,17 @@ def choose_lowering(
     if min(*x_shape, *kernel_shape, *out_size) < 1:
         return "xla"  # an empty result: lax knows what to say
     taps = x_shape[0] * math.prod(out_size) * math.prod(kernel_shape[:3]) * groups * itemsize
-    wide = x_shape[0] >= SMALLEST_TILED_BATCH or groups > 1
-    return "tiled" if wide and taps <= LARGEST_TAPS else "canonical"
+    few = kernel_shape[2] < FEW_CHANNELS or groups > 1
+    return "tiled" if few and taps <= LARGEST_TAPS else "canonical"
 
 
 def forward(kernel, x, *, strides, padding, dilation=(1, 1), groups=1, lowering=None):
     """`y[n, i, j] = sum_{a, b} x[n, i sy + a dy - py, j sx + b dx - px] kernel[a, b]`, x being zero outside."""
     sizes = {"strides": strides, "padding": padding, "dilation": dilation}
     way = hand_written(x, kernel.shape, **sizes, groups=groups, lowering=lowering)
-    fitted = add_edges(x, fitting_edges(x.shape[1:3], kernel.shape[:2], **sizes))
-    of_group = partial(way.forward, strides=strides, dilation=dilation)
-    y, residuals = _forward_in_groups(of_group, kernel, fitted, groups)
+    edges = fitting_edges(x.shape[1:3], kernel.shape[:2], **sizes)
+    of_group = partial(way.forward, strides=strides, dilation=dilation, edges=edges)
+    y, residuals = _forward_in_groups(of_group, kernel, x, groups)
     return y, (kernel, x[:0], residuals)  # x[:0] tells the shape and costs nothing
 
 
@@ -161,9 +149,9 @@ def backward(residuals, dy, *, strides, padding, dilation=(1, 1), groups=1, lowe
     x = jax.ShapeDtypeStruct((dy.shape[0], *no_x.shape[1:]), no_x.dtype)
     sizes = {"strides": strides, "padding": padding, "dilation": dilation}
     way = hand_written(x, kernel.shape, **sizes, groups=groups, lowering=lowering)
-    of_group = partial(way.backward, strides=strides, dilation=dilation)
-    dkernel, dx = _backward_in_groups(of_group, residuals, dy, groups)
-    return dkernel, remove_edges(dx, fitting_edges(x.shape[1:3], kernel.shape[:2], **sizes))
+    edges = fitting_edges(x.shape[1:3], kernel.shape[:2], **sizes)
+    of_group = partial(way.backward, strides=strides, dilation=dilation, edges=edges)
+    return _backward_in_groups(of_group, residuals, dy, groups)
 
 
 def hand_written(x, kernel_shape, *, lowering=None, **sizes):

@@ -33,20 +33,22 @@ def Elementwise(f, derivative) -> Layer:
     return Layer(without_parameters, forward, backward)
 
 
-def ElementwiseOfInput(f, derivative) -> Layer:
-    """`y = f(x)`, whose gradient is `dx = derivative(x) dy`: for functions that do not tell the input by the output.
+def ElementwiseOfInput(value_and_slope) -> Layer:
+    """`y, s = value_and_slope(x)`, whose gradient is `dx = s dy`: where the output does not tell the slope.
 
-    >>> square = ElementwiseOfInput(lambda x: x**2, lambda x: 2 * x)
+    The forward pass computes both, for they share their expensive parts.
+
+    >>> square = ElementwiseOfInput(lambda x: (x**2, 2 * x))
     >>> y, residuals = square.forward((), jnp.array([-3.0]))
     >>> y.tolist(), square.backward(residuals, jnp.ones(1))[1].tolist()
     ([9.0], [-6.0])
     """
 
     def forward(params, x):
-        return f(x), x
+        return value_and_slope(x)
 
-    def backward(x, dy):
-        return (), derivative(x).astype(dy.dtype) * dy
+    def backward(slope, dy):
+        return (), slope.astype(dy.dtype) * dy
 
     return Layer(without_parameters, forward, backward)
 
@@ -107,18 +109,28 @@ def Softplus() -> Layer:
 def SiLU() -> Layer:
     """`y = x s`, s = sigmoid(x); derivative: `s (1 + x (1 - s))`."""
 
-    def derivative(x):
-        s = activations.sigmoid(x)
-        return s * (1 + x * (1 - s))
+    def value_and_slope(x):
+        finite = _within_range(x)
+        s = activations.sigmoid(finite)
+        return jnp.where(x == jnp.inf, x, finite * s), s * (1 + finite * (1 - s))
 
-    return ElementwiseOfInput(activations.silu, derivative)
+    return ElementwiseOfInput(value_and_slope)
 
 
 def GELU() -> Layer:
-    """`y = x Phi(x)`, Phi and phi the normal distribution and its density; derivative: `Phi(x) + x phi(x)`."""
+    """`y = x P`, P = erfc(-x / sqrt(2)) / 2 the normal distribution; derivative: `P + x exp(-x^2/2) / sqrt(2 pi)`."""
 
-    def derivative(x):
-        distribution, density = (1 + lax.erf(x * 0.5**0.5)) / 2, jnp.exp(-x * x / 2) / (2 * math.pi) ** 0.5
-        return distribution + x * density
+    def value_and_slope(x):
+        finite = _within_range(x)
+        z = -(0.5**0.5) * finite
+        p = lax.erfc(z) / 2
+        slope = p + finite * jnp.exp(-(z * z)) * (2 * math.pi) ** -0.5  # erfc has exp(-z z) inside: computed once
+        return jnp.where(x == jnp.inf, x, finite * p), slope
 
-    return ElementwiseOfInput(activations.gelu, derivative)
+    return ElementwiseOfInput(value_and_slope)
+
+
+def _within_range(x):
+    """`x`, an infinity replaced by the largest finite number of its sign, lest 0 times infinity be NaN."""
+    largest = jnp.finfo(x.dtype).max
+    return lax.clamp(-largest, x, largest)

@@ -41,14 +41,14 @@ def group_backward(residuals, dy):
 def rms_forward(params, x, *, eps=1e-5):
     """`y = scale x_hat` with `x_hat = x r`, `r = 1 / sqrt(E[x^2] + eps)`."""
     wide = _wide(x)
-    r = lax.rsqrt(_mean(wide * wide) + eps)
-    return (wide * r * _row(params["scale"], x)).astype(x.dtype), (params["scale"], wide * r, r)
+    r = lax.rsqrt((wide * wide).mean(axis=-1, keepdims=True) + eps)
+    return (wide * r * _row(params["scale"], x)).astype(x.dtype), (params["scale"], x, r)
 
 
 def rms_backward(residuals, dy):
     """`dx = r (d - x_hat E[d x_hat])` with `d = scale dy`; `dscale = sum dy x_hat`."""
-    scale, x_hat, r = residuals
-    d = _wide(dy) * _row(scale, dy)
+    scale, x, r = residuals
+    x_hat, d = _wide(x) * r, _wide(dy) * _row(scale, dy)
     dx = r * (d - x_hat * _mean(d * x_hat))
     return {"scale": _total(dy * x_hat, scale)}, dx.astype(dy.dtype)
 

@@ -26,14 +26,16 @@ def max_forward(_, x):
     """`y[n, c] = max_{h, w} x[n, h, w, c]`."""
     _check(x)
     flat = x.reshape(x.shape[0], -1, x.shape[-1])
-    return flat.max(axis=1), (flat.argmax(axis=1), Static(x.shape))
+    y = flat.max(axis=1)
+    return y, (flat, y, Static(x.shape))
 
 
 def max_backward(residuals, dy):
     """`dx[n, h, w, c] = dy[n, c]` at the first maximum in row-major order, else 0."""
-    winner, shape = residuals[0], residuals[1].value
-    positions = jnp.arange(math.prod(shape[1:-1]), dtype=winner.dtype)[None, :, None]
-    return (), jnp.where(positions == winner[:, None], dy[:, None], jnp.zeros((), dy.dtype)).reshape(shape)
+    flat, y, shape = residuals
+    positions = lax.broadcasted_iota(jnp.int32, flat.shape, 1)
+    first = jnp.where(flat == y[:, None], positions, flat.shape[1]).min(axis=1, keepdims=True)
+    return (), jnp.where(positions == first, dy[:, None], jnp.zeros((), dy.dtype)).reshape(shape.value)
 
 
 _global_average_pool = differentiable(average_forward, average_backward)

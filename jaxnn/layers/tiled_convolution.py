@@ -18,7 +18,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 
 from jaxnn.layers.memory_layout import batch_minor
-from jaxnn.layers.window_geometry import extents
+from jaxnn.layers.window_geometry import NO_EDGES, add_edges, extents, remove_edges
 
 SECONDS_PER_MULTIPLY_ADD = 2e-11  # of the forward product, its share of the backward ones included
 SECONDS_PER_BYTE = 1e-10  # of the taps, gathered and scattered; two AVX-512 cores, only the ratio matters
@@ -70,8 +70,9 @@ def choose_tiling(kernel_shape, strides, out_size, *, dilation=(1, 1)) -> Tiling
     )
 
 
-def forward(kernel, x, *, strides, dilation=(1, 1)):
-    """`y[n, i, j] = sum_{a, b} x[n, i sy + a dy, j sx + b dx] kernel[a, b]`; `x` has no row or column too many."""
+def forward(kernel, x, *, strides, dilation=(1, 1), edges=NO_EDGES):
+    """`y[n, i, j] = sum_{a, b} x[n, i sy + a dy, j sx + b dx] kernel[a, b]`; with its edges, `x` fits exactly."""
+    x = add_edges(x, edges)
     sizes = zip(x.shape[1:3], extents(kernel.shape[:2], dilation), strides, strict=True)
     tiling = choose_tiling(kernel.shape, strides, [(n - k) // s + 1 for n, k, s in sizes], dilation=dilation)
     taps = gather_taps(batch_minor(x).transpose(3, 1, 2, 0), tiling)
@@ -79,27 +80,27 @@ def forward(kernel, x, *, strides, dilation=(1, 1)):
     return _from_tiles(y, tiling, batch=x.shape[0]), (kernel, taps)
 
 
-def backward(residuals, dy, *, strides, dilation=(1, 1)):
+def backward(residuals, dy, *, strides, dilation=(1, 1), edges=NO_EDGES):
     """Gradients of `sum(y * dy)` with respect to the kernel and to `x`."""
-    dkernel = kernel_gradient(residuals, dy, strides=strides, dilation=dilation)
-    return dkernel, input_gradient(residuals[0], dy, strides=strides, dilation=dilation)
+    sizes = {"strides": strides, "dilation": dilation, "edges": edges}
+    return kernel_gradient(residuals, dy, **sizes), input_gradient(residuals[0], dy, **sizes)
 
 
-def kernel_gradient(residuals, dy, *, strides, dilation=(1, 1)):
-    """`dK = dY P^T`, of which the kernel's gradient adds up the copies."""
+def kernel_gradient(residuals, dy, *, strides, dilation=(1, 1), edges=NO_EDGES):
+    """`dK = dY P^T`, of which the kernel's gradient adds up the copies; the taps hold the edges already."""
     kernel, taps = residuals
     tiling = choose_tiling(kernel.shape, strides, dy.shape[1:3], dilation=dilation)
     return fold_kernel(_to_tiles(dy, tiling) @ taps.T, kernel.shape, strides=strides, tile=tiling.tile)
 
 
-def input_gradient(kernel, dy, *, strides, dilation=(1, 1)):
+def input_gradient(kernel, dy, *, strides, dilation=(1, 1), edges=NO_EDGES):
     """`dP = K^T dY`, scattered to the inputs."""
     tiling = choose_tiling(kernel.shape, strides, dy.shape[1:3], dilation=dilation)
     dtaps = spread_kernel(kernel, strides=strides, tile=tiling.tile).T @ _to_tiles(dy, tiling)
     dx = scatter_taps(dtaps, tiling, batch=dy.shape[0])
     seen = extents(tiling.taps, dilation)
     height, width = (step * (n - 1) + t for step, n, t in zip(tiling.step, tiling.tiles, seen, strict=True))
-    return batch_minor(dx[:, :height, :width].transpose(3, 1, 2, 0))
+    return remove_edges(batch_minor(dx[:, :height, :width].transpose(3, 1, 2, 0)), edges)
 
 
 def spread_kernel(kernel, *, strides, tile):

@@ -7,6 +7,7 @@ from jax import lax
 
 from jaxnn.naming import unknown
 
+NO_EDGES = ((0, 0), (0, 0))
 NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
 
 

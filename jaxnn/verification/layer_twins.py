@@ -170,7 +170,7 @@ LAYER_LAYERS = [
     LayerRow("Maxout", Maxout, Maxout(4, pieces=3), (5,)),
     LayerRow("Flatten", Flatten, Flatten(), (2, 3, 2)),
     LayerRow("Elementwise", Elementwise, Elementwise(jnp.exp, lambda y: y), (5,)),
-    LayerRow("ElementwiseOfInput", ElementwiseOfInput, ElementwiseOfInput(jnp.sin, jnp.cos), (5,)),
+    LayerRow("ElementwiseOfInput", ElementwiseOfInput, ElementwiseOfInput(lambda x: (jnp.sin(x), jnp.cos(x))), (5,)),
     LayerRow("ReLU", ReLU, ReLU(), (3, 5)),
     LayerRow("LeakyReLU", LeakyReLU, LeakyReLU(0.1), (5,)),
     LayerRow("ELU", ELU, ELU(1.5), (5,)),

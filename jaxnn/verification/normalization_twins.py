@@ -85,9 +85,9 @@ NORMALIZATIONS = [
         for variant, shape in ((", dense", (6,)), ("", (3, 4, 6)), (", sequences", (7, 6)))
     ),
     FunctionRow(
-        "batch_norm, between convolutions",
+        "batch_norm, images of a large batch",
         batch_norm,
-        lambda scale, bias, x: batch_norm({"scale": scale, "bias": bias}, x, between_convolutions=True)[0],
+        lambda scale, bias, x: batch_norm({"scale": scale, "bias": bias}, x)[0],
         _flax_batch_norm,
         "flax.linen.BatchNorm",
         lambda rng, batch: _scaled_arguments(2, 3, 6)(rng, 4 * batch),
@@ -177,7 +177,6 @@ NORMALIZATIONS = [
 
 NORMALIZATION_LAYERS = [
     LayerRow("BatchNorm", BatchNorm, BatchNorm(), (2, 3, 4)),
-    LayerRow("BatchNorm, between convolutions", BatchNorm, BatchNorm(between_convolutions=True), (2, 3, 4)),
     LayerRow("BatchNorm, dense", BatchNorm, BatchNorm(decay=0.5, eps=1e-3), (4,)),
     LayerRow("LayerNorm", LayerNorm, LayerNorm(), (5,)),
     LayerRow("GroupNorm", GroupNorm, GroupNorm(2), (2, 3, 4)),

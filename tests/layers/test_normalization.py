@@ -113,7 +113,7 @@ def test_across_devices_is_the_whole_batch_on_one(driver, x64):
 
 def test_the_state_follows_the_batches_in_training_alone(x64):
     layer, (params, x, _) = BatchNorm(decay=0.75), example(6, 3)
-    state = layer.init_state(x.shape, x.dtype)
+    state = layer.init_state(x)
     assert_close(state, BatchStatistics(jnp.zeros(3), jnp.ones(3)))
     _, residuals = run(layer, params, x, state=state, train=True)
     expected = BatchStatistics(0.25 * x.mean(axis=0), 0.75 + 0.25 * x.var(axis=0))
@@ -124,7 +124,7 @@ def test_the_state_follows_the_batches_in_training_alone(x64):
 
 def test_the_running_statistics_approach_those_of_the_data(x64):
     layer, (params, x, _) = BatchNorm(decay=0.9), example(30, 3)
-    state = layer.init_state(x.shape, x.dtype)
+    state = layer.init_state(x)
     for _ in range(400):
         state = layer.advance(state, run(layer, params, x, state=state, train=True)[1])
     train, test = (run(layer, params, x, state=state, train=train)[0] for train in (True, False))
