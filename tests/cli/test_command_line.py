@@ -353,7 +353,7 @@ def test_verify_exits_with_1_where_a_twin_differs(arguments, capsys, monkeypatch
     ("arguments", "message"),
     [
         (["--dtype", "float23"], "unknown dtype 'float23'; did you mean 'float32'?"),
-        (["--only", "adma"], "unknown piece 'adma'; did you mean 'adam'?"),
+        (["--only", "dens"], "unknown piece 'dens'; did you mean 'dense'?"),
         (["--josn"], "unknown flag of `jaxnn verify` '--josn'; did you mean '--json'?"),
     ],
 )
