@@ -5,17 +5,22 @@
 [0.0, 1.0, 10]
 
 so a schedule can be differentiated, `vmap`ped over its peak, or changed without recompiling (`optimizers.adjustable`).
+Steps are counted from 0; the value is a float32. What falls as validation stalls is no function of the step: see
+`optimizers.plateau_scale`.
 """
 
-from collections.abc import Callable
+import math
+import numbers
+from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
 from jax.tree_util import Partial
+from jax.typing import ArrayLike
 
 Schedule = Callable  # step -> value
 
 
-def constant(value: float) -> Schedule:
+def constant(value: ArrayLike) -> Schedule:
     """`value`, for ever.
 
     >>> float(constant(0.1)(7))
@@ -24,26 +29,145 @@ def constant(value: float) -> Schedule:
     return Partial(_constant, value)
 
 
-def linear(start: float, end: float, *, steps: int) -> Schedule:
+def linear(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
     """From `start` to `end` in `steps` steps, then `end`.
 
     >>> [float(linear(0.0, 1.0, steps=4)(t)) for t in (0, 1, 4, 9)]
     [0.0, 0.25, 1.0, 1.0]
     """
+    _check_at_least("steps", steps, 0)
     return Partial(_linear, start, end, steps)
 
 
-def cosine(start: float, end: float, *, steps: int) -> Schedule:
+def polynomial(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike, power: ArrayLike) -> Schedule:
+    """`end + (start - end) (1 - t / steps)^power` until `steps`, then `end`; power 1 is `linear`.
+
+    >>> [float(polynomial(1.0, 0.0, steps=4, power=2)(t)) for t in (0, 1, 2, 4, 9)]
+    [1.0, 0.5625, 0.25, 0.0, 0.0]
+    """
+    _check_at_least("steps", steps, 0)
+    _check_at_least("power", power, 0)
+    return Partial(_polynomial, start, end, steps, power)
+
+
+def cosine(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
     """Half a cosine from `start` to `end` in `steps` steps, then `end` (Loshchilov and Hutter 2016, arXiv 1608.03983).
 
     >>> [round(float(cosine(1.0, 0.0, steps=4)(t)), 4) for t in (0, 1, 2, 4, 9)]
     [1.0, 0.8536, 0.5, 0.0, 0.0]
     """
+    _check_at_least("steps", steps, 0)
     return Partial(_cosine, start, end, steps)
 
 
+def warm_restarts(start: ArrayLike, end: ArrayLike = 0.0, *, steps: ArrayLike, growth: ArrayLike = 1.0) -> Schedule:
+    """Cosines from `start` to `end`, one after another: the first `steps` long, each `growth` times its predecessor.
+
+    With T_i = steps growth^i the length of cycle i and T the steps since it began (each begins at a whole step),
+
+        value = end + (start - end) (1 + cos(pi T / T_i)) / 2
+
+    so `end` itself is not reached: the next cycle begins there. `growth` is T_mult of SGDR (Loshchilov and Hutter 2016,
+    arXiv 1608.03983, equation 5) and of PyTorch. Cycles listed one by one are a `join` of cosines.
+
+    >>> [round(float(warm_restarts(1.0, steps=2, growth=2)(t)), 3) for t in range(7)]
+    [1.0, 0.5, 1.0, 0.854, 0.5, 0.146, 1.0]
+    """
+    _check_at_least("steps", steps, 1)
+    _check_at_least("growth", growth, 1)
+    return Partial(_warm_restarts, start, end, steps, growth)
+
+
+def exponential(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike = 1) -> Schedule:
+    """`start factor^(t / steps)`: multiplied by `factor` in every `steps` steps, smoothly and for ever.
+
+    The lectures' `start e^(-k t)` is `factor=e^-k`.
+
+    >>> [float(exponential(1.0, factor=0.25, steps=2)(t)) for t in range(4)]
+    [1.0, 0.5, 0.25, 0.125]
+    """
+    _check_at_least("factor", factor, 0)
+    _check_at_least("steps", steps, 1)
+    return Partial(_exponential, start, factor, steps)
+
+
+def step_decay(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike) -> Schedule:
+    """`start factor^floor(t / steps)`: multiplied by `factor` after every `steps` steps, at once.
+
+    >>> [float(step_decay(1.0, factor=0.5, steps=2)(t)) for t in range(6)]
+    [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    """
+    _check_at_least("factor", factor, 0)
+    _check_at_least("steps", steps, 1)
+    return Partial(_step_decay, start, factor, steps)
+
+
+def inverse_time(start: ArrayLike, *, steps: ArrayLike, power: ArrayLike = 1.0) -> Schedule:
+    """`start / (1 + t / steps)^power`: half of `start` after `steps` steps where power is 1, and falling for ever.
+
+    A power in (1/2, 1] satisfies the condition of Robbins and Monro (1951) for convergence under noise: the sum of the
+    values diverges, that of their squares does not. The lectures' `start / (1 + k t)` is `steps=1/k`.
+
+    >>> [float(inverse_time(1.0, steps=2)(t)) for t in (0, 2, 6)]
+    [1.0, 0.5, 0.25]
+    """
+    _check_at_least("steps", steps, 1)
+    _check_at_least("power", power, 0)
+    return Partial(_inverse_time, start, steps, power)
+
+
+def piecewise_constant(values: Sequence[ArrayLike], *, boundaries: Sequence[ArrayLike]) -> Schedule:
+    """`values[i]` from step `boundaries[i-1]` on, until just before `boundaries[i]`.
+
+    >>> [round(float(piecewise_constant([1.0, 0.1, 0.01], boundaries=[2, 3])(t)), 3) for t in range(5)]
+    [1.0, 1.0, 0.1, 0.01, 0.01]
+    """
+    return join([constant(value) for value in values], boundaries=boundaries)
+
+
+def join(schedules: Sequence[Schedule], *, boundaries: Sequence[ArrayLike]) -> Schedule:
+    """`schedules[i]` from step `boundaries[i-1]` on; each counts its steps from the boundary where it begins.
+
+    Args:
+      schedules: ours, or any function `step -> number`.
+      boundaries: increasing steps, one fewer than schedules.
+
+    Raises:
+      ValueError: another number of boundaries, or boundaries that do not increase.
+
+    >>> schedule = join([constant(1.0), linear(1.0, 0.0, steps=2)], boundaries=[2])
+    >>> [float(schedule(t)) for t in range(5)]
+    [1.0, 1.0, 1.0, 0.5, 0.0]
+    """
+    schedules, boundaries = tuple(map(_as_pytree, schedules)), tuple(boundaries)
+    if len(schedules) != len(boundaries) + 1:
+        raise ValueError(
+            f"`boundaries` must be one fewer than the pieces between them; received {len(boundaries)} boundaries "
+            f"for {len(schedules)} pieces."
+        )
+    for a, b in zip((0, *boundaries), boundaries, strict=False):
+        if all(isinstance(x, numbers.Real) for x in (a, b)) and not a < b:
+            raise ValueError(f"`boundaries` must be positive and increase; received {boundaries}.")
+    return Partial(_join, schedules, boundaries)
+
+
+def warmup(schedule: Schedule, *, steps: ArrayLike, start: ArrayLike = 0.0) -> Schedule:
+    """From `start` straight up to the schedule's first value in `steps` steps, then the schedule from its step 0.
+
+    >>> [float(warmup(linear(1.0, 0.0, steps=4), steps=2)(t)) for t in (0, 1, 2, 4, 6)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    _check_at_least("steps", steps, 0)
+    return Partial(_warmup, _as_pytree(schedule), steps, start)
+
+
 def one_cycle(
-    peak: float, *, steps: int, warmup: float = 0.3, start_factor: float = 25.0, end_factor: float = 1e4
+    peak: ArrayLike,
+    *,
+    steps: ArrayLike,
+    warmup: ArrayLike = 0.3,
+    start_factor: ArrayLike = 25.0,
+    end_factor: ArrayLike = 1e4,
 ) -> Schedule:
     """Up to `peak` and down again, both along a cosine: warm-up, then annealing (Smith and Topin, arXiv 1708.07120).
 
@@ -53,6 +177,7 @@ def one_cycle(
     >>> [round(float(one_cycle(1.0, steps=10)(t)), 3) for t in (0, 3, 6, 10)]
     [0.04, 1.0, 0.611, 0.0]
     """
+    _check_at_least("steps", steps, 0)
     return Partial(_one_cycle, peak, steps, warmup, start_factor, end_factor)
 
 
@@ -70,8 +195,50 @@ def _linear(start, end, steps, step):
     return start + (end - start) * _progress(step, steps)
 
 
+def _polynomial(start, end, steps, power, step):
+    return end + (start - end) * (1 - _progress(step, steps)) ** power
+
+
 def _cosine(start, end, steps, step):
     return end + (start - end) * (1 + jnp.cos(jnp.pi * _progress(step, steps))) / 2
+
+
+def _warm_restarts(start, end, steps, growth, step):
+    step = jnp.asarray(step, jnp.float32)
+    ratio = jnp.where(growth == 1, 2.0, growth)  # no 0 / 0 in the branch that is not taken
+
+    def beginning(i):  # of cycle i, i of them of equal length or a geometric series
+        return jnp.round(steps * jnp.where(growth == 1, i, (ratio**i - 1) / (ratio - 1)))
+
+    i = jnp.where(growth == 1, step / steps, jnp.log1p(step / steps * (ratio - 1)) / jnp.log(ratio))
+    i = jnp.floor(i)
+    i = i + (step >= beginning(i + 1)) - (step < beginning(i))  # the logarithm may be a hair beside a whole number
+    return _cosine(start, end, beginning(i + 1) - beginning(i), step - beginning(i))
+
+
+def _exponential(start, factor, steps, step):
+    return start * jnp.asarray(factor, jnp.float32) ** (jnp.asarray(step, jnp.float32) / steps)
+
+
+def _step_decay(start, factor, steps, step):
+    return start * jnp.asarray(factor, jnp.float32) ** (jnp.asarray(step, jnp.float32) // steps)
+
+
+def _inverse_time(start, steps, power, step):
+    return start / (1 + jnp.asarray(step, jnp.float32) / steps) ** power
+
+
+def _join(schedules, boundaries, step):
+    value = jnp.asarray(schedules[0](step), jnp.float32)
+    for boundary, schedule in zip(boundaries, schedules[1:], strict=True):
+        later = schedule(jnp.maximum(step - boundary, 0))
+        value = jnp.where(step < boundary, value, later)
+    return value
+
+
+def _warmup(schedule, steps, start, step):
+    rising, then = _linear(start, schedule(0), steps, step), schedule(jnp.maximum(step - steps, 0))
+    return jnp.where(step < steps, rising, then).astype(jnp.float32)
 
 
 def _one_cycle(peak, steps, warmup, start_factor, end_factor, step):
@@ -79,3 +246,13 @@ def _one_cycle(peak, steps, warmup, start_factor, end_factor, step):
     up = _cosine(start, peak, rising, step)
     down = _cosine(peak, start / end_factor, steps - rising, step - rising)
     return jnp.where(step < rising, up, down)
+
+
+def _as_pytree(schedule):
+    return schedule if isinstance(schedule, Partial) else Partial(schedule)
+
+
+def _check_at_least(name, value, low):
+    """Python's own numbers only: what is traced has no value yet."""
+    if isinstance(value, numbers.Real) and not (low <= value < math.inf):
+        raise ValueError(f"`{name}` must be finite and at least {low}; received {value}.")

@@ -9,6 +9,7 @@ from jaxnn.cli.configurations import Training
 from jaxnn.models import MODELS
 from jaxnn.preprocessing import PaddedRange, Standardize
 from jaxnn.runs.training_run import Task
+from jaxnn.signatures import accepted
 
 
 def assemble(config: Training, dataset: data.Dataset) -> Task:
@@ -47,20 +48,33 @@ def build_model(config: Training, *, classes: int):
 
 def build_optimizer(config: Training, *, steps: int):
     """The optimizer with its schedule; all its numbers are traced, so that another value compiles nothing anew."""
-    learning_rate = {
-        "constant": partial(schedules.constant, config.learning_rate),
-        "linear": partial(schedules.linear, config.learning_rate, 0.0, steps=steps),
-        "cosine": partial(schedules.cosine, config.learning_rate, 0.0, steps=steps),
-        "one_cycle": partial(schedules.one_cycle, config.learning_rate, steps=steps, warmup=config.warmup),
-    }[config.schedule]()
+    factory = getattr(optimizers, config.optimizer)
+    given = {name: getattr(config, name) for name in ("momentum", "b1", "b2", "eps", "weight_decay", "nesterov")}
     if config.optimizer == "sgd":
-        momentum = config.momentum or None
-        return optimizers.adjustable(optimizers.sgd)(
-            learning_rate=learning_rate, momentum=momentum, nesterov=config.nesterov
-        )
-    return optimizers.adjustable(optimizers.adam)(
-        learning_rate=learning_rate, b1=config.b1, b2=config.b2, eps=config.eps
+        given["momentum"] = 0.9 if config.momentum is None else config.momentum or None
+    wanted = accepted(
+        factory, **{name: value for name, value in given.items() if value is not None and value is not False}
     )
+    return optimizers.adjustable(factory)(learning_rate=build_schedule(config, steps=steps), **wanted)
+
+
+def build_schedule(config: Training, *, steps: int):
+    """The learning rate over all steps."""
+    peak, epoch = config.learning_rate, max(1, steps // config.epochs)
+    if config.schedule == "one_cycle":
+        return schedules.one_cycle(peak, steps=steps, warmup=0.2 if config.warmup is None else config.warmup)
+    rising = round((config.warmup or 0) * steps)
+    schedule = {
+        "constant": partial(schedules.constant, peak),
+        "linear": partial(schedules.linear, peak, 0.0, steps=steps - rising),
+        "polynomial": partial(schedules.polynomial, peak, 0.0, steps=steps - rising, power=2.0),
+        "cosine": partial(schedules.cosine, peak, 0.0, steps=steps - rising),
+        "step_decay": partial(schedules.step_decay, peak, factor=config.decay_rate, steps=-(-steps // 3)),
+        "exponential": partial(schedules.exponential, peak, factor=config.decay_rate, steps=steps),
+        "inverse_time": partial(schedules.inverse_time, peak, steps=epoch),
+        "warm_restarts": partial(schedules.warm_restarts, peak, 0.0, steps=epoch),
+    }[config.schedule]()
+    return schedules.warmup(schedule, steps=rising) if rising else schedule
 
 
 def _cross_entropy(config):

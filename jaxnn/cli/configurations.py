@@ -10,14 +10,33 @@ import tyro
 from jaxnn.naming import unknown
 
 OPTIMIZERS = {
-    "adam": "adaptive moments (Kingma and Ba 2014): --learning-rate, --b1, --b2, --eps",
-    "sgd": "gradient descent with momentum: --learning-rate, --momentum, --nesterov",
+    "adadelta": "steps in the units of the parameters (Zeiler 2012): --eps, --weight-decay",
+    "adagrad": "each step divided by the root of all squared gradients (Duchi et al. 2011): --eps",
+    "adam": "adaptive moments (Kingma and Ba 2014): --b1, --b2, --eps",
+    "adamax": "Adam by the largest gradient (Kingma and Ba 2014): --b1, --b2, --eps",
+    "adamw": "Adam with decoupled decay (Loshchilov and Hutter 2017): --b1, --b2, --eps, --weight-decay",
+    "amsgrad": "Adam that never forgets a large gradient (Reddi et al. 2018): --b1, --b2, --eps",
+    "lamb": "Adam scaled layer by layer, for large batches (You et al. 2019): --b1, --b2, --eps, --weight-decay",
+    "lars": "momentum scaled layer by layer, for large batches (You et al. 2017): --momentum, --weight-decay",
+    "lion": "the sign of a momentum (Chen et al. 2023): --b1, --b2, --weight-decay",
+    "muon": "orthogonalized momentum for matrices (Jordan et al. 2024): --eps, --weight-decay, --nesterov",
+    "nadam": "Adam that looks ahead (Dozat 2016): --b1, --b2, --eps",
+    "nadamw": "NAdam with decoupled decay: --b1, --b2, --eps, --weight-decay",
+    "radam": "Adam whose first steps are rectified (Liu et al. 2019): --b1, --b2, --eps",
+    "rmsprop": "each step divided by the root of recent squared gradients (Hinton 2012): --eps, --momentum",
+    "sgd": "gradient descent with momentum, 0.9 unless given: --momentum, --nesterov",
+    "sign_sgd": "the sign of the gradient (Bernstein et al. 2018)",
 }
 SCHEDULES = {
     "constant": "the learning rate as given",
     "linear": "from the learning rate to 0",
+    "polynomial": "the square of linear",
     "cosine": "half a cosine from the learning rate to 0",
-    "one_cycle": "up to the learning rate during --warmup of all steps, then down again",
+    "one_cycle": "up to the learning rate during --warmup of all steps (0.2 unless given), then down again",
+    "step_decay": "times --decay-rate after each third of all steps",
+    "exponential": "times --decay-rate over all steps, evenly",
+    "inverse_time": "learning rate / (1 + t / steps of an epoch)",
+    "warm_restarts": "a cosine to 0 that begins anew after each epoch",
 }
 
 
@@ -38,23 +57,27 @@ class Training:
     batch_size: int = 64
     """Examples in a step."""
     optimizer: str = "adam"
-    """adam or sgd."""
+    """Which optimizer; `jaxnn list` names them and the flags that each takes."""
     learning_rate: float = 6e-3
     """Step size; the largest that the schedule reaches."""
     schedule: str = "one_cycle"
-    """Of the learning rate: constant, linear, cosine or one_cycle."""
-    warmup: float = 0.2
-    """Fraction of all steps in which one_cycle rises."""
-    momentum: float = 0.9
-    """Of sgd; 0 for none."""
+    """Of the learning rate; `jaxnn list` names them."""
+    warmup: float | None = None
+    """Fraction of all steps in which the learning rate rises; by default 0, and 0.2 for one_cycle."""
+    decay_rate: float = 0.1
+    """What step_decay and exponential multiply the learning rate by."""
+    momentum: float | None = None
+    """Weight of the past in the velocity; 0 for none."""
     nesterov: bool = False
-    """Whether sgd looks ahead along its velocity."""
-    b1: float = 0.9
-    """Adam's decay of the first moment."""
-    b2: float = 0.99
-    """Adam's decay of the second moment; short trainings want less than the usual 0.999."""
-    eps: float = 1e-8
-    """Adam's term beside the root."""
+    """Whether to look ahead along the velocity."""
+    b1: float | None = None
+    """Decay of the first moment."""
+    b2: float | None = None
+    """Decay of the second moment; short trainings want less than the usual 0.999."""
+    eps: float | None = None
+    """What keeps a division by a root finite."""
+    weight_decay: float | None = None
+    """How hard the weights are pulled towards 0."""
     label_smoothing: float = 0.0
     """Probability spread evenly over all classes in the targets; lenet1998's criterion has none."""
     hidden: tuple[int, ...] = (128,)
@@ -73,10 +96,10 @@ class Training:
     """Whether to draw the pictures and the report at the end."""
 
 
-_MLP = Training("mlp", epochs=10, batch_size=64, learning_rate=2e-3)
+_MLP = Training("mlp", epochs=10, batch_size=64, learning_rate=2e-3, b2=0.99)
 RECIPES = {
-    "lenet5": Training("lenet5"),
-    "lenet1998": Training("lenet1998", epochs=5, batch_size=128, learning_rate=2e-3),
+    "lenet5": Training("lenet5", b2=0.99),
+    "lenet1998": Training("lenet1998", epochs=5, batch_size=128, learning_rate=2e-3, b2=0.99),
     "mlp": _MLP,
     "softmax_regression": dataclasses.replace(_MLP, model="softmax_regression", epochs=5),
 }
@@ -106,11 +129,15 @@ def check(config: Training) -> Training:
         ("b2", 0, 1),
         ("label_smoothing", 0, 1),
     ):
-        if not low <= getattr(config, name) < high:
-            raise _out_of_range(name, f"at least {low} and less than {high}", getattr(config, name))
-    for name in ("learning_rate", "eps"):
-        if not 0 < getattr(config, name) < math.inf:
-            raise _out_of_range(name, "a positive, finite number", getattr(config, name))
+        value = getattr(config, name)
+        if value is not None and not low <= value < high:
+            raise _out_of_range(name, f"at least {low} and less than {high}", value)
+    for name in ("learning_rate", "eps", "decay_rate"):
+        value = getattr(config, name)
+        if value is not None and not 0 < value < math.inf:
+            raise _out_of_range(name, "a positive, finite number", value)
+    if config.weight_decay is not None and not 0 <= config.weight_decay < math.inf:
+        raise _out_of_range("weight_decay", "a finite number of at least 0", config.weight_decay)
     if not 0 <= config.seed < 2**32:
         raise _out_of_range("seed", "an integer of 0 to 4294967295", config.seed)
     if min(config.hidden, default=1) < 1:
@@ -149,7 +176,7 @@ def from_record(record: dict, *, where: str) -> Training:
     values = record | {"hidden": tuple(record["hidden"]) if isinstance(record["hidden"], list) else None}
     for name, default in expected.items():
         optional = default is None and values[name] is None
-        kinds = {"train_examples": int, "test_examples": int, "out": str, "data_folder": str}
+        kinds = {"train_examples": int, "test_examples": int, "out": str, "data_folder": str, **_NUMBERS}
         kind = kinds.get(name, type(default))
         if not optional and type(values[name]) is not kind:
             raise ValueError(f"{where}: {name} must be of type {kind.__name__}; received {record[name]!r}. {_EDITED}")
@@ -159,6 +186,7 @@ def from_record(record: dict, *, where: str) -> Training:
         raise ValueError(f"{where}: {error} {_EDITED}") from None
 
 
+_NUMBERS = dict.fromkeys(("warmup", "momentum", "b1", "b2", "eps", "weight_decay"), float)
 _EDITED = "Was the file edited? Restore it from a copy, or start a new run."
 
 

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxnn.naming import unknown
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
+from jaxnn.optimizers.requirements import run_update
 
 
 class AdjustableState(NamedTuple):
@@ -22,14 +24,19 @@ def adjustable(factory: Callable[..., GradientTransformation]):
 
     Numbers, and the numbers inside our schedules, become float32 leaves of the state: a new learning rate is a new
     state, not a new program, and `vmap` maps over it. Two optimizers made from one factory share their `update`.
-    None, booleans and strings stay what they are.
+    None, booleans and strings stay what they are, and so do typed keys.
+
+    The factory may be your own, of a whole chain: a function of keywords, defined once.
 
     >>> from jaxnn.optimizers import sgd
-    >>> optimizer = adjustable(sgd)(learning_rate=0.5)
+    >>> from jaxnn.optimizers.chaining import chain
+    >>> from jaxnn.optimizers.clipping import clip
+    >>> clipped = lambda learning_rate, max_delta: chain(clip(max_delta), sgd(learning_rate))
+    >>> optimizer = adjustable(clipped)(learning_rate=0.5, max_delta=4.0)
     >>> state = optimizer.init(jnp.zeros(1))
-    >>> hotter = state._replace(hyperparameters={"learning_rate": jnp.float32(2.0)})
-    >>> [float(optimizer.update(jnp.ones(1), s)[0][0]) for s in (state, hotter)]
-    [-0.5, -2.0]
+    >>> hotter = with_hyperparameters(state, learning_rate=2.0)
+    >>> [float(optimizer.update(jnp.array([9.0]), s)[0][0]) for s in (state, hotter)]
+    [-2.0, -8.0]
     """
 
     def make(**hyperparameters) -> GradientTransformation:
@@ -47,15 +54,79 @@ def adjustable(factory: Callable[..., GradientTransformation]):
     return make
 
 
+def with_hyperparameters(state, **changes):
+    """The state with other values of some hyperparameters, in every adjustable optimizer in it that has them.
+
+    Args:
+      state: an `AdjustableState`, or whatever contains one: the state of a chain, of groups, the whole TrainState.
+      changes: name -> number, traced or not, one for each member of a population; or a schedule of the kind that it
+        had. They are not checked for their range.
+
+    Raises:
+      ValueError: nothing adjustable in the state, an unknown name, a schedule of another kind, a shape that is not
+        the old one's.
+
+    >>> from jaxnn.optimizers import sgd
+    >>> state = adjustable(sgd)(learning_rate=0.5).init(jnp.zeros(1))
+    >>> with_hyperparameters({"mine": state}, learning_rate=0.25)["mine"].hyperparameters
+    {'learning_rate': Array(0.25, dtype=float32)}
+    >>> with_hyperparameters(state, learning_rat=0.25)
+    Traceback (most recent call last):
+    ValueError: unknown hyperparameter 'learning_rat'; did you mean 'learning_rate'? Known: learning_rate
+    """
+    known = {name for found in _adjustable_states(state) for name in found.hyperparameters}
+    if not known:
+        raise ValueError("`state` must contain the state of an `adjustable` optimizer; received one that has none.")
+    for name in changes:
+        if name not in known:
+            raise unknown("hyperparameter", name, known)
+    return jax.tree.map(partial(_changed, changes), state, is_leaf=_is_adjustable)
+
+
 @lru_cache
 def _shared_update(factory, static):
     return partial(_update, partial(factory, **dict(static)))
 
 
 def _update(factory, grads, state, params=None, **extra):
-    updates, inner = factory(**state.hyperparameters).update(grads, state.inner, params, **extra)
+    updates, inner = run_update(factory(**state.hyperparameters), grads, state.inner, params, extra)
     return updates, AdjustableState(state.hyperparameters, inner)
 
 
 def _as_float32(value):
-    return jnp.asarray(value, jnp.float32)
+    is_key = jnp.issubdtype(getattr(value, "dtype", None), jax.dtypes.prng_key)
+    return value if is_key else jnp.asarray(value, jnp.float32)
+
+
+def _is_adjustable(x):
+    return isinstance(x, AdjustableState)
+
+
+def _adjustable_states(tree):
+    """All of them, those inside another's `inner` too."""
+    found = [x for x in jax.tree.leaves(tree, is_leaf=_is_adjustable) if _is_adjustable(x)]
+    return [*found, *(deeper for x in found for deeper in _adjustable_states(x.inner))]
+
+
+def _changed(changes, x):
+    if not _is_adjustable(x):
+        return x
+    own = {name: _like(name, changes.get(name, old), old) for name, old in x.hyperparameters.items()}
+    return AdjustableState(own, jax.tree.map(partial(_changed, changes), x.inner, is_leaf=_is_adjustable))
+
+
+def _like(name, new, old):
+    """In the structure and shapes of the old value, so that no compiled program has to change."""
+    if jax.tree.structure(new) != jax.tree.structure(old):
+        raise ValueError(
+            f"`{name}` must be of the kind that it was, {jax.tree.structure(old)}; received "
+            f"{jax.tree.structure(new)}. Another kind is another program: make the optimizer anew."
+        )
+    return jax.tree.map(partial(_shaped, name), new, old)
+
+
+def _shaped(name, new, old):
+    new = _as_float32(new)
+    if jnp.shape(new) not in ((), jnp.shape(old)):
+        raise ValueError(f"`{name}` must be a scalar or of shape {jnp.shape(old)}; received {jnp.shape(new)}.")
+    return jnp.broadcast_to(new, jnp.shape(old))

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at, zeros_like
-from jaxnn.optimizers.leafwise_update import leafwise
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise, widen
 
 
 class SgdState(NamedTuple):
@@ -16,28 +16,30 @@ class SgdState(NamedTuple):
     v: Any
 
 
-def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransformation:
-    """Stochastic gradient descent; with momentum mu,
+def sgd(
+    learning_rate, momentum=None, nesterov: bool = False, accumulator_dtype=None, *, rate_inside: bool = False
+) -> GradientTransformation:
+    """Gradient descent, by the gradient of a batch or (full batch) of the whole set; with momentum mu,
 
         v <- mu v + g,        w <- w - lr v                    (heavy ball; Polyak 1964)
         v <- mu v + g,        w <- w - lr (g + mu v)           (Nesterov, after the change of variables)
 
-    The learning rate stands outside the velocity, as in Optax and PyTorch; the lectures and Keras keep it inside
-    (`v <- mu v - lr g`), which is the same path while lr is constant.
+    The rate stands outside the velocity, as in Optax and PyTorch. The lectures and Keras keep it inside (`rate_inside`:
+    v <- mu v - lr g, w <- w + v), which is the same path while lr is constant. PyTorch's dampening is not offered.
 
     Args:
       learning_rate: number or schedule `step -> number`.
-      momentum: mu in [0, 1), number or traced; None keeps no velocity at all.
-      nesterov: look ahead (Sutskever et al. 2013, sec. 2); needs momentum.
+      momentum: mu in [0, 1), number, traced, or a schedule: `linear(0.5, 0.99, steps=...)`; None keeps no velocity.
+      nesterov: look ahead (Sutskever et al. 2013, sec. 2); needs momentum. See also `nesterov_point`.
+      accumulator_dtype: of the velocity; None for the parameter's.
+      rate_inside: the lectures' velocity, of steps in place of gradients.
 
     Raises:
       ValueError: a number out of its range, or `nesterov` without momentum.
 
     >>> optimizer = sgd(0.1, momentum=0.9)
-    >>> state = optimizer.init(jnp.zeros(1))
-    >>> for _ in range(2):
-    ...     updates, state = optimizer.update(jnp.ones(1), state)
-    >>> updates.round(4)
+    >>> _, state = optimizer.update(jnp.ones(1), optimizer.init(jnp.zeros(1)))
+    >>> optimizer.update(jnp.ones(1), state)[0].round(4)
     Array([-0.19], dtype=float32)
     """  # fmt: skip
     check_range("learning_rate", learning_rate, 0)
@@ -48,18 +50,49 @@ def sgd(learning_rate, momentum=None, nesterov: bool = False) -> GradientTransfo
         )
 
     def init(params):
-        return SgdState(jnp.zeros((), jnp.int32), None if momentum is None else zeros_like(params))
+        v = None if momentum is None else filled_like(params, dtype=accumulator_dtype)
+        return SgdState(jnp.zeros((), jnp.int32), v)
 
     def update(grads, state, params=None, **extra):
         lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
+        inside, outside = (-lr, 1) if rate_inside else (1, -lr)
 
         def equation(g, v):
-            v = mu * v + g
-            return -lr * (mu * v + g if nesterov else v), v
+            if momentum is None:
+                return -lr * g, None
+            v = mu * v + inside * g
+            return outside * (mu * v + inside * g if nesterov else v), v
 
-        if momentum is None:
-            return leafwise(lambda g: (-lr * g,), grads)[0], SgdState(state.step + 1, None)
         updates, v = leafwise(equation, grads, state.v)
         return updates, SgdState(state.step + 1, v)
 
     return GradientTransformation(init, update)
+
+
+def nesterov_point(params, state: SgdState, *, learning_rate, momentum):
+    """Where Nesterov's method evaluates the gradient: `w - lr mu v`, ahead of the parameters along their velocity.
+
+    With the gradient at this point the heavy ball is Nesterov's method as its author wrote it (1983):
+
+        g = grad f(w - lr mu v),        v <- mu v + g,        w <- w - lr v
+
+    `sgd(..., nesterov=True)` keeps the look-ahead points themselves as its parameters, so that the gradient is taken
+    where the parameters are; while lr and mu are constant its path is the path of these points.
+
+    Args:
+      params: the parameters w.
+      state: of `sgd(learning_rate, momentum)`: without `nesterov`, without `rate_inside`.
+      learning_rate, momentum: the same as were given to `sgd`.
+
+    >>> optimizer, w = sgd(0.1, momentum=0.5), jnp.float32(1.0)
+    >>> state = optimizer.init(w)
+    >>> for _ in range(2):
+    ...     g = 2 * nesterov_point(w, state, learning_rate=0.1, momentum=0.5)
+    ...     updates, state = optimizer.update(g, state)
+    ...     w = w + updates
+    >>> round(float(w), 4)  # 1 -> 0.8 -> 0.8 - 0.1 * (1 + 2 * 0.7)
+    0.56
+    """
+    lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
+    point = lambda w, v: (widen(w) - lr * mu * widen(v)).astype(jnp.result_type(w))  # noqa: E731
+    return jax.tree.map(point, params, state.v)

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 
-def leafwise(equation: Callable, grads, *slots) -> tuple:
-    """Maps `equation(g, *s) -> (update, *new_s)` over the floating leaves; returns a tree for each result.
+def leafwise(equation: Callable, grads, *slots, given=()) -> tuple:
+    """Maps `equation(g, *s, *given) -> (update, *new_s)` over the floating leaves; returns a tree for each result.
 
     A half-precision leaf is computed in float32 and rounded once, at the end: no hyperparameter is ever rounded. Every
     result takes the dtype of what it replaces. What is not floating (integers, and the float0 that JAX gives as their
@@ -16,7 +16,8 @@ def leafwise(equation: Callable, grads, *slots) -> tuple:
     Args:
       equation: of arrays of one leaf, elementwise or not.
       grads: a tree; None in it stands for a frozen subtree.
-      slots: trees of the same structure: moments, parameters.
+      slots: trees of the same structure, such as moments; a slot that is None as a whole stays None.
+      given: trees of the same structure that are read only, such as parameters.
 
     Raises:
       ValueError: a slot of another structure.
@@ -27,8 +28,11 @@ def leafwise(equation: Callable, grads, *slots) -> tuple:
     """
     leaves, tree = jax.tree.flatten(grads)
     columns = [leaves, *(_leaves_like(tree, slot) for slot in slots)]
-    rows = [_one(equation, *row) for row in zip(*columns, strict=True)]
-    return tuple(tree.unflatten(column) for column in (zip(*rows, strict=True) if rows else columns))
+    read_only = [_leaves_like(tree, slot) for slot in given]
+    rows = [_one(equation, row[: len(columns)], row[len(columns) :]) for row in zip(*columns, *read_only, strict=True)]
+    results = zip(*rows, strict=True) if rows else columns
+    absent = [False, *(slot is None for slot in slots)]
+    return tuple(None if gone else tree.unflatten(column) for gone, column in zip(absent, results, strict=True))
 
 
 def is_trainable(leaf) -> bool:
@@ -36,16 +40,32 @@ def is_trainable(leaf) -> bool:
     return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
-def _one(equation, g, *slots):
-    if not is_trainable(g):
-        return (_no_update(g), *slots)
-    results = equation(*(_wide(x) for x in (g, *slots)))
-    return tuple(result.astype(jnp.result_type(x)) for result, x in zip(results, (g, *slots), strict=True))
+def widen(x):
+    """Half precision to float32; anything else as it is.
+
+    >>> widen(jnp.bfloat16(1)).dtype, widen(3)
+    (dtype('float32'), 3)
+    """
+    dtype = None if x is None else jnp.result_type(x)
+    is_half = dtype in (jnp.bfloat16, jnp.float16)
+    return jnp.asarray(x, jnp.float32) if is_half else x
 
 
-def _wide(x):
-    dtype = jnp.result_type(x)
-    return jnp.asarray(x, jnp.promote_types(dtype, jnp.float32)) if jnp.issubdtype(dtype, jnp.floating) else x
+def filled_like(params, value=0.0, *, dtype=None):
+    """A tree like the parameters, filled with `value`; floating leaves take `dtype` where it is given.
+
+    >>> filled_like({"w": jnp.ones(2, jnp.bfloat16)}, 0.5, dtype="float32")
+    {'w': Array([0.5, 0.5], dtype=float32)}
+    """
+    full = lambda p: jnp.full_like(p, value, dtype=dtype if is_trainable(p) else None)  # noqa: E731
+    return jax.tree.map(full, params)
+
+
+def _one(equation, row, given):
+    if not is_trainable(row[0]):
+        return (_no_update(row[0]), *row[1:])
+    results = equation(*(widen(x) for x in (*row, *given)))
+    return tuple(None if x is None else y.astype(jnp.result_type(x)) for y, x in zip(results, row, strict=True))
 
 
 def _no_update(g):
@@ -53,6 +73,8 @@ def _no_update(g):
 
 
 def _leaves_like(tree, slot):
+    if slot is None:
+        return [None] * tree.num_leaves
     try:
         return tree.flatten_up_to(slot)
     except ValueError as error:

@@ -12,6 +12,7 @@ from jaxnn.verification.optimizer_twins import OPTIMIZERS
 from jaxnn.verification.preprocessing_twins import PREPROCESSING
 from jaxnn.verification.regularizer_twins import REGULARIZERS
 from jaxnn.verification.schedule_twins import SCHEDULES
+from jaxnn.verification.transformation_twins import TRANSFORMATIONS
 
 TABLE = {
     "activations": ACTIVATIONS,
@@ -24,6 +25,7 @@ TABLE = {
     "layers": [*LAYERS, *CONVOLUTIONS],
     "layers, backward": [*LAYER_LAYERS, *CONVOLUTION_LAYERS],
     "optimizers": OPTIMIZERS,
+    "transformations of gradients": TRANSFORMATIONS,
     "schedules": SCHEDULES,
     "models": MODELS,
 }

@@ -1,5 +1,6 @@
 """The command line as a newcomer meets it, and as bad input meets it: one sentence, exit status 2, nothing lost."""
 
+import dataclasses
 import json
 import os
 import re
@@ -9,11 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from jaxnn import data
+from jaxnn.cli import configurations
+from jaxnn.cli.assembly import build_optimizer, build_schedule
 from jaxnn.cli.configurations import RECIPES, Training, check, from_record, to_record
 from jaxnn.cli.main import COMMANDS, main
 from jaxnn.models import MODELS
@@ -368,3 +373,36 @@ def test_a_closed_pipe_is_no_error():
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------------------- optimizers and schedules by name
+
+
+@pytest.mark.parametrize("name", configurations.OPTIMIZERS)
+def test_every_optimizer_can_be_chosen(name):
+    config = dataclasses.replace(RECIPES["lenet5"], optimizer=name)
+    optimizer, params = build_optimizer(check(config), steps=10), {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    assert all(np.isfinite(u).all() and (u < 0).all() for u in jax.tree.leaves(updates))
+
+
+def test_numbers_reach_the_optimizers_that_take_them():
+    config = dataclasses.replace(RECIPES["lenet5"], optimizer="adamw", b1=0.5, weight_decay=0.0)
+    hyperparameters = build_optimizer(config, steps=10).init(jnp.zeros(1)).hyperparameters
+    assert {name: float(value) for name, value in hyperparameters.items() if name != "learning_rate"} == {
+        "b1": 0.5,
+        "b2": np.float32(0.99),
+        "weight_decay": 0.0,
+    }
+
+
+@pytest.mark.parametrize("name", configurations.SCHEDULES)
+@pytest.mark.parametrize("warmup", [None, 0.3])
+def test_every_schedule_can_be_chosen_and_warmed_up(name, warmup):
+    config = check(dataclasses.replace(RECIPES["lenet5"], schedule=name, warmup=warmup, learning_rate=0.5))
+    rates = np.array([build_schedule(config, steps=20)(step) for step in range(21)])
+    assert rates.max() == pytest.approx(0.5)
+    rises = warmup is not None or name == "one_cycle"
+    assert (rates[0] < 0.1) == rises
+    if name not in ("constant", "warm_restarts"):
+        assert rates[-1] < 0.5

@@ -4,28 +4,96 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from catalog import OPTIMIZERS
 
-from jaxnn.optimizers import adam, adjustable, sgd
+from jaxnn.optimizers import adjustable
+from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
+from jaxnn.optimizers.adaptive import adam, adamw
+from jaxnn.optimizers.gradient_descent import sgd
+from jaxnn.optimizers.layerwise import lamb, lars
+from jaxnn.optimizers.nesterov_adam import nadam, nadamw
+from jaxnn.optimizers.orthogonalized import muon
+from jaxnn.optimizers.sign_descent import lion, rprop
+from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
 from jaxnn.schedules import constant
 
+FACTORIES = list({row.factory: None for row in OPTIMIZERS})
+FRACTIONS = [
+    (sgd, ("momentum",)),
+    (rmsprop, ("decay", "momentum")),
+    (adadelta, ("rho",)),
+    *((factory, ("b1", "b2")) for factory in (adam, adamw, adamax, amsgrad, nadam, nadamw, lion, lamb)),
+    (radam, ("b1",)),
+    (lars, ("momentum",)),
+    (muon, ("beta", "adam_b1", "adam_b2")),
+    (rprop, ("eta_minus",)),
+]
+NOT_NEGATIVE = [
+    (adagrad, ("initial_accumulator_value", "eps")),
+    (rmsprop, ("initial_scale", "eps")),
+    (adadelta, ("eps", "weight_decay")),
+    *((factory, ("eps", "eps_root")) for factory in (adam, adamw, amsgrad, nadam, nadamw, radam, lamb)),
+    *((factory, ("weight_decay",)) for factory in (adamw, nadamw, lion, lars, lamb)),
+    (nadam, ("momentum_decay",)),
+    (adamax, ("eps",)),
+    (lars, ("eps",)),
+    (muon, ("eps", "weight_decay", "adam_weight_decay", "adam_eps_root")),
+]
 
-@pytest.mark.parametrize("factory", [sgd, adam, adjustable(sgd), adjustable(adam)])
+
+def cases(table):
+    return [pytest.param(f, name, id=f"{f.__name__}-{name}") for f, names in table for name in names]
+
+
+@pytest.mark.parametrize("factory", [*FACTORIES, adjustable(sgd), adjustable(adam)])
 @pytest.mark.parametrize("learning_rate", [0, -0.1, float("nan"), float("inf"), np.float32(-1)])
 def test_learning_rates_out_of_range(factory, learning_rate):
     with pytest.raises(ValueError, match="`learning_rate` must be greater than 0 and less than inf"):
         factory(learning_rate=learning_rate)
 
 
-@pytest.mark.parametrize(("factory", "name"), [(sgd, "momentum"), (adam, "b1"), (adam, "b2")])
-@pytest.mark.parametrize("value", [-0.1, 1.0, 1.5, float("nan")])
-def test_decays_out_of_range(factory, name, value):
-    with pytest.raises(ValueError, match=f"`{name}` must be at least 0 and less than 1"):
-        factory(learning_rate=0.1, **{name: value})
+@pytest.mark.parametrize(("factory", "name"), cases(FRACTIONS))
+def test_fractions_out_of_range(factory, name):
+    factory(learning_rate=0.1, **{name: 0.0})
+    for value in (-0.1, 1.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=f"`{name}` must be at least 0 and less than 1"):
+            factory(learning_rate=0.1, **{name: value})
+
+
+@pytest.mark.parametrize(("factory", "name"), cases(NOT_NEGATIVE))
+def test_negative_numbers(factory, name):
+    factory(learning_rate=0.1, **{name: 0.0})
+    for value in (-0.1, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"`{name}` must be finite and at least 0; received {value}"):
+            factory(learning_rate=0.1, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: radam(0.1, b2=0.6), "`b2` must be greater than 0.6"),
+        (lambda: radam(0.1, threshold=3.0), "`threshold` must be greater than 3.9"),
+        (lambda: rprop(0.1, eta_plus=1.0), "`eta_plus` must be greater than 1 and less than inf"),
+        (lambda: rprop(0.1, min_step_size=0.0), "`min_step_size` must be greater than 0"),
+        (lambda: rprop(0.1, max_step_size=-1.0), "`max_step_size` must be greater than 0"),
+        (lambda: rprop(constant(0.1)), "`learning_rate` is the first step size, .* received a schedule"),
+        (lambda: lars(0.1, trust_coefficient=0.0), "`trust_coefficient` must be greater than 0"),
+        (lambda: muon(0.1, consistent_rms=-0.2), "`consistent_rms` must be greater than 0"),
+        (lambda: muon(0.1, adam_learning_rate=-0.1), "`adam_learning_rate` must be greater than 0"),
+        (lambda: sgd(0.1, nesterov=True), "`nesterov=True` .* received momentum=None. Give a momentum"),
+        (lambda: rmsprop(0.1, nesterov=True), "`nesterov=True` .* received momentum=None. Give a momentum"),
+        (lambda: adam(0.1, eps_beside="corected"), "'corected'; did you mean 'corrected'"),
+        (lambda: radam(0.1, eps_beside="raw"), "unknown root for `eps_beside` 'raw'"),
+        (lambda: amsgrad(0.1, maximum_of="v"), "unknown moment for `maximum_of` 'v'. Known: corrected, raw"),
+    ],
+)
+def test_what_else_is_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_zero_momentum_schedules_and_traced_rates_pass():
-    sgd(0.1, momentum=0)
-    sgd(constant(0.1))
+    sgd(constant(0.1), momentum=constant(0.5))
     grads = jnp.ones(2)
 
     def updates(rate):

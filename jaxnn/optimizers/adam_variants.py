@@ -1,0 +1,193 @@
+"""Adam with another measure of the gradients' size: their maximum, its maximum, or none until it can be trusted."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.naming import unknown
+from jaxnn.optimizers.adaptive import AdamState, check_moments, corrections
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+
+
+class AdamaxState(NamedTuple):
+    """First moment `m` and exponentially weighted maximum `u` of the gradient."""
+
+    step: jax.Array
+    m: Any
+    u: Any
+
+
+def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
+    """AdaMax (Kingma and Ba 2014, arXiv 1412.6980, algorithm 2): Adam under the infinity norm; with t from 1,
+
+        m <- b1 m + (1 - b1) g
+        u <- max(b2 u, |g| + eps)
+        w <- w - lr m / ((1 - b1^t) u)
+
+    Args:
+      learning_rate: number or schedule.
+      b1, b2: decays in [0, 1).
+      eps: keeps the division finite; inside the maximum as in Optax and PyTorch (Keras: u + eps; the paper: none).
+
+    Raises:
+      ValueError: a number out of its range.
+
+    >>> optimizer = adamax(0.1)
+    >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
+    >>> [round(float(u), 4) for u in updates]
+    [-0.1, 0.1]
+    """  # fmt: skip
+    check_moments(learning_rate, b1=b1, b2=b2, eps=eps)
+
+    def init(params):
+        return AdamaxState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
+
+    def update(grads, state, params=None, **extra):
+        of_m, _, _ = corrections(state.step, b1, b2)
+        step_size = value_at(learning_rate, state.step) * of_m
+
+        def equation(g, m, u):
+            m = b1 * m + (1 - b1) * g
+            u = jnp.maximum(b2 * u, jnp.abs(g) + eps)
+            return -step_size * m / u, m, u
+
+        updates, m, u = leafwise(equation, grads, state.m, state.u)
+        return updates, AdamaxState(state.step + 1, m, u)
+
+    return GradientTransformation(init, update)
+
+
+class AmsgradState(NamedTuple):
+    """Adam's moments, and the largest second moment so far, `v_max`."""
+
+    step: jax.Array
+    m: Any
+    v: Any
+    v_max: Any
+
+
+def amsgrad(
+    learning_rate,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    mu_dtype=None,
+    bias_correction_mu: bool = True,
+    bias_correction_nu: bool = True,
+    *,
+    maximum_of: str = "corrected",
+) -> GradientTransformation:
+    """AMSGrad (Reddi, Kale and Kumar 2018, arXiv 1904.09237, algorithm 2): Adam whose steps cannot grow again by v;
+
+        v_max <- max(v_max, v_hat),        w <- w - lr m_hat / (sqrt(v_max + eps_root) + eps)       (Optax)
+        v_max <- max(v_max, v),            the step from v_max / (1 - b2^t)                         (PyTorch, "raw")
+
+    with m_hat and v_hat as in `adam`; the paper has no bias correction at all.
+
+    Args:
+      learning_rate, b1, b2, eps, eps_root, mu_dtype: as in `adam`.
+      bias_correction_mu, bias_correction_nu: False for m_hat = m, for v_hat = v; both False is the paper.
+      maximum_of: "corrected" or "raw" second moments; "raw" is PyTorch's and Keras' (which also place eps otherwise).
+
+    Raises:
+      ValueError: a number out of its range, or an unknown `maximum_of`.
+
+    >>> optimizer = amsgrad(0.1)
+    >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
+    >>> [round(float(u), 4) for u in updates]
+    [-0.1, 0.1]
+    """  # fmt: skip
+    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
+    if maximum_of not in ("corrected", "raw"):
+        raise unknown("moment for `maximum_of`", maximum_of, ("corrected", "raw"))
+
+    def init(params):
+        m = filled_like(params, dtype=mu_dtype)
+        return AmsgradState(jnp.zeros((), jnp.int32), m, filled_like(params), filled_like(params))
+
+    def update(grads, state, params=None, **extra):
+        lr = value_at(learning_rate, state.step)
+        of_m, _, _ = corrections(state.step, b1, b2, bias_correction=bias_correction_mu)
+        _, _, of_v = corrections(state.step, b1, b2, bias_correction=bias_correction_nu)
+        before, after = (1.0, of_v) if maximum_of == "raw" else (of_v, 1.0)
+
+        def equation(g, m, v, v_max):
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * g * g
+            v_max = jnp.maximum(v_max, before * v)
+            return -lr * of_m * m / (jnp.sqrt(after * v_max + eps_root) + eps), m, v, v_max
+
+        updates, m, v, v_max = leafwise(equation, grads, state.m, state.v, state.v_max)
+        return updates, AmsgradState(state.step + 1, m, v, v_max)
+
+    return GradientTransformation(init, update)
+
+
+def radam(
+    learning_rate,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    threshold=5.0,
+    *,
+    nesterov: bool = False,
+    eps_beside: str = "corrected",
+) -> GradientTransformation:
+    """RAdam (Liu et al. 2019, arXiv 1908.03265, algorithm 2): momentum alone until v rests on enough gradients;
+
+        rho_inf = 2 / (1 - b2) - 1,        rho = rho_inf - 2 t b2^t / (1 - b2^t)
+        r = sqrt((rho - 4) (rho - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho))
+        w <- w - lr r m_hat / (sqrt(v_hat + eps_root) + eps)    if rho >= threshold
+        w <- w - lr m_hat                                       else
+
+    with t counted from 1, m_hat and v_hat as in `adam`.
+
+    Args:
+      learning_rate, b1, b2, eps, eps_root, nesterov: as in `adam`.
+      threshold: of rho: 5 in Optax and PyTorch, 4 in the paper; at least 4.
+      eps_beside: "corrected", as in Optax, or "uncorrected", as in PyTorch.
+
+    Raises:
+      ValueError: a number out of its range; b2 of 0.6 or less, with which rho never passes 4.
+
+    >>> optimizer = radam(0.1)
+    >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
+    >>> [round(float(u), 4) for u in updates]
+    [-0.3, 0.001]
+    """  # fmt: skip
+    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
+    check_range("b2", b2, 0.6, 1)  # rho_inf > 4
+    check_range("threshold", threshold, 4 - 1e-9)
+
+    def init(params):
+        return AdamState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
+
+    def update(grads, state, params=None, **extra):
+        lr = value_at(learning_rate, state.step)
+        of_m, of_g, of_v = corrections(state.step, b1, b2, nesterov=nesterov)
+        beside = eps * jnp.sqrt(of_v) if eps_beside == "uncorrected" else eps
+        rho_inf, rho = _lengths(state.step, b2)
+        trusted, long = rho >= threshold, jnp.maximum(rho, 4)
+        r = jnp.sqrt((long - 4) * (long - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * long))
+
+        def equation(g, m, v):
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * g * g
+            m_hat, v_hat = of_m * m + of_g * g if nesterov else of_m * m, of_v * v
+            return -lr * jnp.where(trusted, r * m_hat / (jnp.sqrt(v_hat + eps_root) + beside), m_hat), m, v
+
+        updates, m, v = leafwise(equation, grads, state.m, state.v)
+        return updates, AdamState(state.step + 1, m, v)
+
+    return GradientTransformation(init, update)
+
+
+def _lengths(step, b2):
+    """How many gradients the second moment averages: in the limit, and now."""
+    t, b2 = jnp.asarray(step + 1, float), jnp.asarray(b2, float)
+    rho_inf = 2 / (1 - b2) - 1
+    return rho_inf, rho_inf - 2 * t * b2**t / (1 - b2**t)

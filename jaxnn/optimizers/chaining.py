@@ -1,0 +1,115 @@
+"""Transformations one after another, and the simplest of them: identity and scaling."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.leafwise_update import leafwise
+from jaxnn.optimizers.requirements import check_transformation, run_update
+
+
+class ScaleByScheduleState(NamedTuple):
+    """How many updates were made."""
+
+    step: jax.Array
+
+
+def chain(*transformations) -> GradientTransformation:
+    """One transformation of several: what the first makes of the gradient, the second receives.
+
+        u_0 = g,        u_i = T_i(u_(i-1), w),        w <- w + u_n
+
+    Order matters: a clip before an optimizer bounds the gradient, one behind it the step; weight decay before Adam is
+    an L2 penalty, behind it decoupled. All see the same parameters, and the extra arguments that they take.
+
+    Args:
+      transformations: ours or Optax's; none is the identity.
+
+    Returns:
+      A transformation whose state is the tuple of their states.
+
+    Raises:
+      ValueError: something is no pair (init, update), or a state of another length.
+
+    >>> from jaxnn.optimizers import sgd
+    >>> optimizer = chain(scale(10.0), sgd(0.1))
+    >>> updates, state = optimizer.update(jnp.ones(2), optimizer.init(jnp.zeros(2)))
+    >>> updates
+    Array([-1., -1.], dtype=float32)
+    """  # fmt: skip
+    for i, transformation in enumerate(transformations):
+        check_transformation(f"transformations[{i}]", transformation)
+
+    def init(params):
+        return tuple(transformation.init(params) for transformation in transformations)
+
+    def update(grads, state, params=None, **extra):
+        if type(state) is not tuple or len(state) != len(transformations):
+            raise ValueError(
+                f"the state of a chain of {len(transformations)} must be a tuple of as many; received "
+                f"{type(state).__name__} {jax.tree.structure(state)}. Was it made by this chain's `init`?"
+            )
+        updates, states = grads, []
+        for transformation, own in zip(transformations, state, strict=True):
+            updates, own = run_update(transformation, updates, own, params, extra)
+            states.append(own)
+        return updates, tuple(states)
+
+    return GradientTransformation(init, update)
+
+
+def identity() -> GradientTransformation:
+    """Leaves the updates as they are; its state is empty.
+
+    >>> identity().update(jnp.ones(2), ())[0]
+    Array([1., 1.], dtype=float32)
+    """
+    return stateless(lambda grads, params: grads)
+
+
+def scale(step_size) -> GradientTransformation:
+    """`u = step_size g`, the sign as given: a descent needs a negative one.
+
+    Args:
+      step_size: a number, traced or not.
+
+    >>> scale(-0.5).update(jnp.ones(2), ())[0]
+    Array([-0.5, -0.5], dtype=float32)
+    """
+    return stateless(lambda grads, params: leafwise(lambda g: (step_size * g,), grads)[0])
+
+
+def scale_by_learning_rate(learning_rate, *, flip_sign: bool = True) -> GradientTransformation:
+    """`u = -learning_rate g`: what stands last in a chain that computes a direction.
+
+    Args:
+      learning_rate: number or schedule `step -> number`; a schedule's step is counted in the state.
+      flip_sign: False keeps the sign: gradient ascent.
+
+    Raises:
+      ValueError: a number that is not positive.
+
+    >>> scale_by_learning_rate(0.5).update(jnp.ones(2), ())[0]
+    Array([-0.5, -0.5], dtype=float32)
+    """
+    check_range("learning_rate", learning_rate, 0)
+    sign = -1 if flip_sign else 1
+    if not callable(learning_rate):
+        return scale(sign * learning_rate)
+
+    def update(grads, state, params=None, **extra):
+        step_size = sign * value_at(learning_rate, state.step)
+        return leafwise(lambda g: (step_size * g,), grads)[0], ScaleByScheduleState(state.step + 1)
+
+    return GradientTransformation(lambda params: ScaleByScheduleState(jnp.zeros((), jnp.int32)), update)
+
+
+def stateless(function) -> GradientTransformation:
+    """A transformation of `function(grads, params) -> updates`."""
+
+    def update(grads, state, params=None, **extra):
+        return function(grads, params), state
+
+    return GradientTransformation(lambda params: (), update)

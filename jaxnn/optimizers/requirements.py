@@ -1,0 +1,48 @@
+"""What is asked of a transformation's arguments, and of another transformation before it is run."""
+
+import inspect
+import math
+import numbers
+
+
+def check_at_least(name: str, value, low: float) -> None:
+    """Raises ValueError unless a Python number is finite and at least `low`; arrays and schedules pass.
+
+    >>> check_at_least("patience", 0, 1)
+    Traceback (most recent call last):
+    ValueError: `patience` must be finite and at least 1; received 0.
+    """
+    if isinstance(value, numbers.Real) and not low <= value < math.inf:
+        raise ValueError(f"`{name}` must be finite and at least {low}; received {value}.")
+
+
+def check_transformation(name: str, value) -> None:
+    """Raises ValueError unless `value` is a pair (init, update).
+
+    >>> check_transformation("optimizer", lambda learning_rate: None)
+    Traceback (most recent call last):
+    ValueError: `optimizer` must be a pair (init, update); received function <lambda>. Did you forget to call it?
+    """
+    if not (callable(getattr(value, "init", None)) and callable(getattr(value, "update", None))):
+        kind, own = type(value).__name__, getattr(value, "__name__", repr(value))
+        remedy = " Did you forget to call it?" if callable(value) else ""
+        raise ValueError(f"`{name}` must be a pair (init, update); received {kind} {own}.{remedy}")
+
+
+def require_params(params, transformation: str) -> None:
+    """Raises ValueError where `update` was called without the parameters that it computes with."""
+    if params is None:
+        raise ValueError(
+            f"{transformation} needs the parameters; received params=None. Call `update(grads, state, params)`."
+        )
+
+
+def run_update(transformation, grads, state, params, extra):
+    """The transformation's `update`, given those of the `extra` arguments that it takes.
+
+    Ours take any; of Optax's, only those of type `GradientTransformationExtraArgs` do.
+    """
+    accepts = inspect.signature(transformation.update).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepts.values()):
+        extra = {name: value for name, value in extra.items() if name in accepts}
+    return transformation.update(grads, state, params, **extra)
