@@ -5,7 +5,8 @@
 A two-layer network and a LeNet of `jaxnn.layers` are trained on real MNIST twice from the same start on the same
 batches: once by `network.backward`, the chain rule over the layers' own backward passes, without `jax.grad`;
 once by `jax.grad` of the forward pass. Expected on any hardware: in float64 the parameters agree to 1e-10 of their
-size or better and the accuracies are equal; in float32 rounding grows along the path, to about 1e-4.
+size or better and the accuracies are equal. In float32 so do the two-layer network's; LeNet's path is chaotic (a start
+moved by 1e-7 ends 0.2 away after 400 steps), so its parameters drift apart by rounding alone, the accuracies do not.
 """
 
 import dataclasses
@@ -39,7 +40,7 @@ class Settings:
 
     steps: int = 400
     batch_size: int = 64
-    learning_rate: float = 0.05
+    learning_rate: float = 0.01
     smoke: bool = False  # a few steps, figures without meaning
 
 
@@ -61,8 +62,8 @@ def compare(network: layers.Layer, dtype: str, settings: Settings) -> tuple[floa
     prepare = lambda split: (scale(split["image"]).astype(dtype), jnp.asarray(split["label"], jnp.int32))  # noqa: E731
     examples, (test_images, test_labels) = prepare(mnist.train), prepare(mnist.test)
     params = [train(partial(form, network), network, examples, settings) for form in (by_hand, automatic)]
-    judge = jax.jit(lambda params: accuracy(run(network, params, test_images)[0], test_labels).mean())
-    return *(float(judge(p)) for p in params), relative_difference(*params)
+    judge = jax.jit(lambda params, images, labels: accuracy(run(network, params, images)[0], labels).mean())
+    return *(float(judge(p, test_images, test_labels)) for p in params), relative_difference(*params)
 
 
 def by_hand(network, params, images, labels):

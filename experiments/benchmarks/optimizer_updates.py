@@ -3,8 +3,8 @@
     python experiments/benchmarks/optimizer_updates.py --record
 
 Milliseconds of `update` and `apply_updates`, compiled together, parameters and state donated, on ResNet-50's parameter
-tree (161 leaves, 25.6 million numbers) and on an MLP's (784-512-512-10): each optimizer of `jaxnn.optimizers` beside its
-Optax twin from `jaxnn.verification`, taken in turn in one process, so that only the ratio counts; and the bytes of
+tree (161 leaves, 25.6 million numbers) and on an MLP's (784-512-512-10): each optimizer of `jaxnn.optimizers` beside
+its Optax twin from `jaxnn.verification`, taken in turn in one process, so that only the ratio counts; and the bytes of
 both states. Expected anywhere: a ratio Optax / jaxnn of 1 or more, and equal or smaller states. Those without an Optax
 twin (rprop, dialects) are left out.
 """
