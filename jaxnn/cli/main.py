@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("inference_commands", "Measure a run's checkpoint on the test data."),
     "predict": ("inference_commands", "Classify image files with a run's checkpoint."),
     "summary": ("listing_commands", "Show a model's layers, shapes, parameters and multiply-adds."),
+    "race": ("race_command", "Let optimizers run side by side on surfaces (and MNIST), and draw their paths."),
     "verify": ("verification_command", "Hold every piece beside an independent implementation, on this device."),
     "list": ("listing_commands", "List models, data sets, optimizers and schedules."),
 }

@@ -3,6 +3,7 @@
 Pure functions of models, histories and arrays; matplotlib is imported when the first picture is drawn.
 """
 
+from jaxnn.diagnostics.animation import write_race_gif as write_race_gif
 from jaxnn.diagnostics.figure_style import save_figure as save_figure
 from jaxnn.diagnostics.gradient_check import GradientCheck as GradientCheck
 from jaxnn.diagnostics.gradient_check import LeafCheck as LeafCheck
@@ -16,3 +17,15 @@ from jaxnn.diagnostics.plots import plot_confusion as plot_confusion
 from jaxnn.diagnostics.plots import plot_curves as plot_curves
 from jaxnn.diagnostics.plots import plot_filters as plot_filters
 from jaxnn.diagnostics.plots import plot_mistakes as plot_mistakes
+from jaxnn.diagnostics.race_page import write_race_page as write_race_page
+from jaxnn.diagnostics.race_plots import plot_race as plot_race
+from jaxnn.diagnostics.race_plots import plot_training_race as plot_training_race
+from jaxnn.diagnostics.surfaces import SURFACES as SURFACES
+from jaxnn.diagnostics.surfaces import Surface as Surface
+from jaxnn.diagnostics.trajectories import CONTESTANTS as CONTESTANTS
+from jaxnn.diagnostics.trajectories import DEFAULT_CONTESTANTS as DEFAULT_CONTESTANTS
+from jaxnn.diagnostics.trajectories import Contestant as Contestant
+from jaxnn.diagnostics.trajectories import Outcome as Outcome
+from jaxnn.diagnostics.trajectories import judge as judge
+from jaxnn.diagnostics.trajectories import race_training as race_training
+from jaxnn.diagnostics.trajectories import run_races as run_races

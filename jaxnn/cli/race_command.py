@@ -1,0 +1,166 @@
+"""`jaxnn race`: optimizers run side by side, on surfaces and on MNIST, and are drawn."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from jaxnn.cli.main import parse
+from jaxnn.naming import unknown
+
+MOST_STEPS = 10_000  # every step of every path stands in the page
+COLUMNS = "  {:<12}{:<12}{}"
+MNIST_RATES = {"gradient_rate": 0.1, "step_rate": 1e-3}
+
+
+@dataclass(frozen=True)
+class Race:
+    """Let optimizers run side by side, and draw their paths: a picture and an animation a surface, one page for all."""
+
+    surfaces: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Any of steep-shallow, beale, rosenbrock, saddle, long-valley; without a name all of them."""
+    optimizers: tuple[str, ...] = ()
+    """Any of sgd, momentum, nesterov, adagrad, rmsprop, adadelta, adam, nadam, adamax, amsgrad, radam, lion, sign_sgd,
+    rprop; without a name eight of them."""
+    steps: int = 400
+    """Updates on a surface."""
+    rate_scale: float = 1.0
+    """Multiplies every learning rate."""
+    mnist: bool = False
+    """Train a small perceptron (784-128-10) on MNIST by each of them, too."""
+    mnist_steps: int = 469
+    """Updates on MNIST; 469 batches of 128 are one epoch."""
+    batch_size: int = 128
+    """Images in a batch of MNIST."""
+    seed: int = 0
+    """Of the perceptron's first weights."""
+    animation: bool = True
+    """Write the GIFs and the page."""
+    out: str | None = None
+    """A new folder for all; runs/race-001 and so on if not given."""
+
+
+def race_command(args) -> int:
+    """Runs the races, prints what became of each optimizer, and writes pictures, animations and the page."""
+    config = _check(parse(Race, args, command="race"))
+    from jaxnn.diagnostics.trajectories import CONTESTANTS, DEFAULT_CONTESTANTS
+
+    names = _chosen("optimizer", config.optimizers, CONTESTANTS, DEFAULT_CONTESTANTS)
+    surfaces = _surfaces(config)
+    folder = _new_folder(config.out)
+    outcomes = _race_on_surfaces(folder, config, surfaces, names)
+    if config.mnist:
+        outcomes["mnist"] = _race_on_mnist(folder, config, names)
+    _write_record(folder / "race.json", {"config": asdict(config), "outcomes": outcomes})
+    print(f"\npictures{' and race.html' if config.animation else ''} in {folder}")
+    return 0
+
+
+def _check(config: Race) -> Race:
+    for name, most in (("steps", MOST_STEPS), ("mnist_steps", MOST_STEPS), ("batch_size", 60_000)):
+        value = getattr(config, name)
+        if not 1 <= value <= most:
+            raise ValueError(f"--{name.replace('_', '-')} must be an integer of 1 to {most}; received {value}.")
+    if not 0 < config.rate_scale < math.inf:
+        raise ValueError(f"--rate-scale must be a positive, finite number; received {config.rate_scale}.")
+    if not 0 <= config.seed < 2**32:
+        raise ValueError(f"--seed must be an integer of 0 to 4294967295; received {config.seed}.")
+    return config
+
+
+def _surfaces(config: Race) -> list:
+    from jaxnn.diagnostics.surfaces import SURFACES
+
+    return [SURFACES[name] for name in _chosen("surface", config.surfaces, SURFACES, SURFACES)]
+
+
+def _chosen(kind: str, names, known, default) -> list[str]:
+    """The names, each once, if all are known."""
+    for name in names:
+        if name not in known:
+            raise unknown(kind, name, known)
+    return list(dict.fromkeys(names or default))
+
+
+def _new_folder(out: str | None) -> Path:
+    from jaxnn.runs import default_path
+
+    folder = Path(out) if out else default_path("race")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        occupied = any(folder.iterdir())
+    except FileExistsError:
+        raise FileExistsError(f"{folder} is a file, expected the name of a new folder. Choose another --out.") from None
+    except OSError as error:
+        raise ValueError(f"cannot write to {folder}: {error.strerror or error}. Choose another --out.") from error
+    if occupied:
+        raise FileExistsError(f"{folder} is not empty, expected a new folder. Choose another --out.")
+    return folder
+
+
+def _race_on_surfaces(folder: Path, config: Race, surfaces, names) -> dict:
+    from jaxnn.diagnostics.animation import write_race_gif
+    from jaxnn.diagnostics.figure_style import save_figure
+    from jaxnn.diagnostics.race_page import write_race_page
+    from jaxnn.diagnostics.race_plots import plot_race
+    from jaxnn.diagnostics.trajectories import CONTESTANTS, judge, run_races
+
+    contestants = [CONTESTANTS[name] for name in names]
+    paths = run_races(surfaces, contestants, steps=config.steps, rate_scale=config.rate_scale)
+    races = dict(zip(surfaces, paths, strict=True))
+    outcomes = {}
+    for surface, path in races.items():
+        verdicts = {one.name: judge(surface, its) for one, its in zip(contestants, path, strict=True)}
+        rates = [config.rate_scale * one.rate(surface.gradient_rate, surface.step_rate) for one in contestants]
+        outcomes[surface.name] = _told(surface.name, rates, {name: verdict.said for name, verdict in verdicts.items()})
+        save_figure(plot_race(surface, names, path), folder / f"{surface.name}.png")
+        if config.animation:
+            write_race_gif(folder / f"{surface.name}.gif", surface, names, path)
+    if config.animation:
+        write_race_page(folder / "race.html", races, names, title="A race of optimizers")
+    return outcomes
+
+
+def _race_on_mnist(folder: Path, config: Race, names) -> dict:
+    from jaxnn import data
+    from jaxnn.diagnostics.figure_style import save_figure
+    from jaxnn.diagnostics.race_plots import plot_training_race, training_verdict
+    from jaxnn.diagnostics.trajectories import CONTESTANTS, race_training
+    from jaxnn.losses import cross_entropy
+    from jaxnn.models import MLP
+    from jaxnn.preprocessing import Standardize
+
+    mnist, contestants = data.load("mnist"), [CONTESTANTS[name] for name in names]
+    losses = race_training(
+        MLP(),
+        mnist.train,
+        contestants,
+        loss=cross_entropy,
+        steps=config.mnist_steps,
+        batch_size=config.batch_size,
+        key=config.seed,
+        preprocess=Standardize(mnist.mean, mnist.std),
+        rate_scale=config.rate_scale,
+        **MNIST_RATES,
+    )
+    title = f"A perceptron 784-128-10 on MNIST, batches of {config.batch_size}"
+    save_figure(plot_training_race(names, losses, title=title), folder / "mnist.png")
+    rates = [config.rate_scale * one.rate(**MNIST_RATES) for one in contestants]
+    return _told("mnist", rates, dict(zip(names, map(training_verdict, losses), strict=True)))
+
+
+def _told(title: str, rates, said: dict[str, str]) -> dict:
+    """Prints a line an optimizer; returns the same for the record."""
+    print(f"\n{title}\n{COLUMNS.format('optimizer', 'rate', 'after the last step')}")
+    for rate, (name, words) in zip(rates, said.items(), strict=True):
+        print(COLUMNS.format(name, f"{rate:.3g}", words), flush=True)
+    return {name: {"rate": rate, "said": words} for rate, (name, words) in zip(rates, said.items(), strict=True)}
+
+
+def _write_record(path: Path, record: dict) -> None:
+    from jaxnn.runs import atomic_files
+
+    atomic_files.write(path, json.dumps(record, indent=2, allow_nan=False).encode())
