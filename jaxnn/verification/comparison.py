@@ -46,5 +46,6 @@ def pullback(function, arguments):
 
 def _of_leaf(a, b) -> float:
     a, b = (np.asarray(leaf, np.float64) for leaf in (a, b))
-    difference = np.abs(np.where(a == b, 0, a - b)).max(initial=0.0)  # infinities of one sign are equal
+    with np.errstate(invalid="ignore"):  # infinities of one sign are equal
+        difference = np.abs(np.where(a == b, 0, a - b)).max(initial=0.0)
     return float(difference / max(1e-30, np.abs(b).max(initial=0.0)))
