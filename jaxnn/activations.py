@@ -147,7 +147,7 @@ def gelu(x, *, approximate: bool = False):
     (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 
     >>> [round(y, 4) for y in gelu(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
-    [0.0, 0.0, 0.8413]
+    [-0.0, 0.0, 0.8413]
     """
     return _gated(x, _tanh_gate if approximate else _normal_gate)
 
@@ -159,7 +159,7 @@ def silu(x):
     arXiv 1702.03118; Ramachandran et al. 2017, arXiv 1710.05941).
 
     >>> [round(y, 4) for y in silu(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
-    [0.0, 0.0, 0.7311]
+    [-0.0, 0.0, 0.7311]
     """
     return _gated(x, sigmoid)
 

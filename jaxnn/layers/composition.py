@@ -2,6 +2,7 @@
 
 A network is a layer itself, so networks nest:
 
+>>> import jax.numpy as jnp
 >>> from jaxnn.layers.affine import Dense
 >>> network = chain(Dense(8), Dense(3))
 >>> x = jnp.ones((2, 4))
@@ -49,8 +50,10 @@ def graph(nodes: Mapping[str, tuple[Any, ...]]) -> Layer:
     Raises:
       ValueError: no nodes, a source that stands nowhere above, a value that nobody reads.
 
+    >>> import jax.numpy as jnp
     >>> from jaxnn.layers.affine import Dense
-    >>> from jaxnn.layers.elementwise import Add, ReLU
+    >>> from jaxnn.layers.elementwise import ReLU
+    >>> from jaxnn.layers.junctions import Add
     >>> block = {"dense1": (Dense(4), INPUT), "relu": (ReLU(), "dense1"), "dense2": (Dense(4), "relu")}
     >>> residual = graph({**block, "sum": (Add(), "dense2", INPUT)})
     >>> params = residual.init(jax.random.key(0), jnp.ones((1, 4)))
