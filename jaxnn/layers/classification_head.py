@@ -36,8 +36,7 @@ def softmax_cross_entropy(
 ) -> Float[Array, " batch"]:
     """`-sum_k t_k log softmax(z)_k` in nats, as `losses.cross_entropy`, with the lecture's gradient written out.
 
-    Gradient: `dz_k = softmax(z)_k - t_k`, the probabilities saved by the forward pass. Inside a compiled loop on CPU
-    both passes together take two thirds of the time of automatic differentiation at 1000 classes.
+    Gradient: `dz_k = softmax(z)_k - t_k`, the probabilities saved by the forward pass.
 
     Args:
       logits: (batch, classes).
