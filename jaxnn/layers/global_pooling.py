@@ -25,17 +25,16 @@ def average_backward(residuals, dy):
 def max_forward(_, x):
     """`y[n, c] = max_{h, w} x[n, h, w, c]`."""
     _check(x)
-    flat = x.reshape(x.shape[0], -1, x.shape[-1])
-    y = flat.max(axis=1)
-    return y, (flat, y, Static(x.shape))
+    y = x.max(axis=_space(x.shape))
+    return y, (x, y)
 
 
 def max_backward(residuals, dy):
-    """`dx[n, h, w, c] = dy[n, c]` at the first maximum in row-major order, else 0."""
-    flat, y, shape = residuals
-    positions = lax.broadcasted_iota(jnp.int32, flat.shape, 1)
-    first = jnp.where(flat == y[:, None], positions, flat.shape[1]).min(axis=1, keepdims=True)
-    return (), jnp.where(positions == first, dy[:, None], jnp.zeros((), dy.dtype)).reshape(shape.value)
+    """`dx[n, h, w, c] = dy[n, c] / m` at each of the m equal maxima, else 0."""
+    x, y = residuals
+    space = _space(x.shape)
+    is_max = (x == lax.expand_dims(y, space)).astype(dy.dtype)
+    return (), is_max * lax.expand_dims(dy / is_max.sum(axis=space), space)
 
 
 _global_average_pool = differentiable(average_forward, average_backward)
@@ -60,7 +59,7 @@ def global_average_pool(x):
 
 
 def global_max_pool(x):
-    """`y[n, c] = max_{h, w} x[n, h, w, c]`; the gradient goes to the first of equal maxima in row-major order.
+    """`y[n, c] = max_{h, w} x[n, h, w, c]`; equal maxima share the gradient evenly, as under `jnp.max`.
 
     Arguments and errors as `global_average_pool`.
 
