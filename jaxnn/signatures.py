@@ -13,3 +13,13 @@ def accepted(function: Callable, **offered: Any) -> dict[str, Any]:
     """
     names = inspect.signature(function).parameters
     return {name: value for name, value in offered.items() if name in names}
+
+
+def passable(function: Callable, **offered: Any) -> dict[str, Any]:
+    """The offered keywords that the function may be called with: all, where it takes any.
+
+    >>> passable(lambda x, **extra: x, value=1.0), passable(lambda x: x, value=1.0)
+    ({'value': 1.0}, {})
+    """
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    return offered if inspect.Parameter.VAR_KEYWORD in kinds else accepted(function, **offered)

@@ -1,8 +1,9 @@
 """What is asked of a transformation's arguments, and of another transformation before it is run."""
 
-import inspect
 import math
 import numbers
+
+from jaxnn.signatures import passable
 
 
 def check_at_least(name: str, value, low: float) -> None:
@@ -42,7 +43,4 @@ def run_update(transformation, grads, state, params, extra):
 
     Ours take any; of Optax's, only those of type `GradientTransformationExtraArgs` do.
     """
-    accepts = inspect.signature(transformation.update).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepts.values()):
-        extra = {name: value for name, value in extra.items() if name in accepts}
-    return transformation.update(grads, state, params, **extra)
+    return transformation.update(grads, state, params, **passable(transformation.update, **extra))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 from jaxnn.metrics import masked_mean
 from jaxnn.optimizers import apply_updates
 from jaxnn.preprocessing import as_float
+from jaxnn.signatures import passable
 from jaxnn.training.functional_model import FunctionalModel
 from jaxnn.training.train_state import TrainState, stream_key
 
@@ -23,7 +25,8 @@ class TrainStep:
     Args:
       model: a linen module or a pair (init, apply).
       loss: `loss(outputs, targets) -> per-example array`; its mean over the mask is minimized.
-      update: the optimizer's.
+      update: the optimizer's; one that takes more than the gradient gets `value`, `grad` and `value_fn`, the loss of
+        this batch: what plateaus, line searches and second-order methods need.
       metrics: pairs (name, metric), metric as loss; reported next to "loss".
       preprocess: pure function of the inputs.
       fields: the batch's names for inputs and targets.
@@ -41,10 +44,10 @@ class TrainStep:
 
     def __call__(self, state: TrainState, batch):
         """One update; the metrics are (sum, count) pairs of the forward pass before it."""
-        (_, (metrics, model_state)), grads = jax.value_and_grad(self._objective, has_aux=True)(
-            state.params, state, batch
-        )
-        updates, opt_state = self.update(grads, state.opt_state, state.params)
+        objective = partial(self._objective, state=state, batch=batch)
+        (loss, (metrics, model_state)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        extra = passable(self.update, value=loss, grad=grads, value_fn=lambda params: objective(params)[0])
+        updates, opt_state = self.update(grads, state.opt_state, state.params, **extra)
         params = apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, model_state, opt_state, state.key), metrics
 

@@ -6,7 +6,7 @@ import optax
 import pytest
 from tolerances import assert_close
 
-from jaxnn import training
+from jaxnn import optimizers, training
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy, top_k
 from jaxnn.models import MLP, SoftmaxRegression
@@ -469,3 +469,23 @@ def test_bad_arguments_are_refused_with_a_remedy(changes, message):
 
 def test_the_state_is_complete():
     assert TrainState._fields == ("step", "params", "model_state", "opt_state", "key")
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [optimizers.lbfgs(), optimizers.newton_cg(damping=1e-3, max_steps=20), optax.lbfgs()],
+    ids=["lbfgs", "newton_cg", "optax.lbfgs"],
+)
+def test_second_order_methods_get_the_loss_of_the_batch(optimizer):
+    data = blobs()
+    fitted = fit(LINEAR, data, optimizer=optimizer, epochs=8, batch_size=50, key=1)
+    descended = fit(LINEAR, data, optimizer=sgd(1.0), epochs=8, batch_size=50, key=1)
+    assert fitted.history[-1]["train/loss"] < 0.5 * descended.history[-1]["train/loss"]
+
+
+def test_a_plateau_of_the_training_loss_lowers_the_rate():
+    steps_of_an_epoch = 5
+    plateau = optimizers.reduce_on_plateau(0.5, patience=1, accumulation_size=steps_of_an_epoch)
+    optimizer = optimizers.chain(FROZEN, plateau)  # the loss never falls
+    state = fit(LINEAR, blobs(), optimizer=optimizer, epochs=4, batch_size=10).state
+    assert float(state.opt_state[1].plateau.scale) == 0.125  # the first epoch is the best so far
