@@ -27,7 +27,15 @@ def flat_modules():
 
 def catalogued():
     functions = [
-        row.public for row in (*catalog.FUNCTIONS, *catalog.INITIALIZERS, *catalog.SCHEDULES, *catalog.NETWORK_LAYERS)
+        row.public
+        for rows in (
+            catalog.FUNCTIONS,
+            catalog.INITIALIZERS,
+            catalog.SCHEDULES,
+            catalog.NETWORK_LAYERS,
+            catalog.DESCENTS,
+        )
+        for row in rows
     ]
     return {*functions, *(row.factory for row in catalog.OPTIMIZERS), *(type(row.module) for row in catalog.MODELS)}
 
@@ -55,7 +63,15 @@ def test_every_named_model_has_a_row():
 
 
 def test_names_are_unique():
-    for rows in (catalog.FUNCTIONS, catalog.INITIALIZERS, catalog.SCHEDULES, catalog.OPTIMIZERS, catalog.MODELS):
+    kinds = (
+        catalog.FUNCTIONS,
+        catalog.INITIALIZERS,
+        catalog.SCHEDULES,
+        catalog.OPTIMIZERS,
+        catalog.DESCENTS,
+        catalog.MODELS,
+    )
+    for rows in kinds:
         assert len({row.name for row in rows}) == len(rows)
 
 

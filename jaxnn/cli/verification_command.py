@@ -7,7 +7,7 @@ from importlib import metadata
 
 from jaxnn.cli.main import parse
 
-COLUMNS = "{:<32}{:<12}{:<50}{:>6}{:>12}  {}"
+COLUMNS = "{:<36}{:<12}{:<50}{:>6}{:>12}  {}"
 
 
 @dataclass(frozen=True)

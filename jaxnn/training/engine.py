@@ -30,9 +30,9 @@ def run_steps(step, state, data, order, *, first: int, last: int, fused: bool):
       data: the whole split, a dict of arrays on the device.
       order: (steps, batch) rows of indices into the data.
     """
-    totals = _no_totals(step)
+    totals = no_totals(step)
     if fused:
-        return call(_Loop(step), state, totals, data, order, np.int32(first), np.int32(last), donate=STATE_AND_TOTALS)
+        return call(StepLoop(step), state, totals, data, order, np.int32(first), np.int32(last), donate=STATE_AND_TOTALS)
     for i in range(first, last):
         state, totals = call(_Single(step), state, totals, data, order, np.int32(i), donate=STATE_AND_TOTALS)
     return state, totals
@@ -42,8 +42,8 @@ def compile_steps(step, state, data, order, *, fused: bool):
     """Starts to compile what `run_steps` will call, for arguments like these; a future."""
     i = np.int32(0)
     if fused:
-        return prepare(_Loop(step), state, _no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
-    return prepare(_Single(step), state, _no_totals(step), data, order, i, donate=STATE_AND_TOTALS)
+        return prepare(StepLoop(step), state, no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
+    return prepare(_Single(step), state, no_totals(step), data, order, i, donate=STATE_AND_TOTALS)
 
 
 def choose_fusion(step, state, data, order) -> bool:
@@ -51,7 +51,7 @@ def choose_fusion(step, state, data, order) -> bool:
     if jax.default_backend() != "cpu":
         return True
     i = np.int32(0)
-    loop = program(_Loop(step), state, _no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
+    loop = program(StepLoop(step), state, no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
     return not any(_is_slow_in_loop(equation) for equation in _equations(loop))
 
 
@@ -65,7 +65,9 @@ class _Single:
 
 
 @dataclass(frozen=True)
-class _Loop:
+class StepLoop:
+    """`loop(state, totals, data, order, first, last)`: as many steps as that, in one program."""
+
     step: Any
 
     def __call__(self, state, totals, data, order, first, last):
@@ -73,7 +75,8 @@ class _Loop:
         return jax.lax.fori_loop(first, last, lambda i, carry: one(*carry, data, order, i), (state, totals))
 
 
-def _no_totals(step):
+def no_totals(step):
+    """The (sum, count) pairs before the first step."""
     return {name: Mean(np.float32(0), np.float32(0)) for name in ("loss", *dict(step.metrics))}
 
 

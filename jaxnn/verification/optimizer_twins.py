@@ -12,6 +12,7 @@ from jaxnn.optimizers.gradient_descent import sgd
 from jaxnn.optimizers.layerwise import lamb, lars
 from jaxnn.optimizers.nesterov_adam import nadam, nadamw
 from jaxnn.optimizers.orthogonalized import muon
+from jaxnn.optimizers.requirements import run_update
 from jaxnn.optimizers.sign_descent import lion, rprop, sign_sgd
 from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
 from jaxnn.verification.optimizer_dialects import (
@@ -74,6 +75,20 @@ def descend(optimizer, problem, params, *, opt_state=None, steps: int = STEPS):
 
     opt_state = optimizer.init(params) if opt_state is None else opt_state
     return jax.lax.scan(step, (params, opt_state), length=steps)[1]
+
+
+def descend_informed(optimizer, problem, params, *, steps: int, **extra):
+    """Likewise, for second-order optimizers and line searches: `update` is given all that any of them asks for."""
+
+    def step(carry, _):
+        params, state = carry
+        value, grad = jax.value_and_grad(problem)(params)
+        given = {"value": value, "grad": grad, "value_fn": problem, **extra}
+        updates, state = run_update(optimizer, grad, state, params, given)
+        params = apply_updates(params, updates)
+        return (params, state), params
+
+    return jax.lax.scan(step, (params, optimizer.init(params)), length=steps)[1]
 
 
 def _optax_row(name, factory, **numbers):

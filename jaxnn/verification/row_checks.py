@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnn.layers.hand_written import run
 from jaxnn.verification.comparison import TOLERANCE, pullback, relative_difference
-from jaxnn.verification.optimizer_twins import PROBLEMS, descend
+from jaxnn.verification.optimizer_twins import PROBLEMS, descend, descend_informed
 
 BATCH, SEEDS = 17, 4
 SHAPES = ((7, 5), (64, 48), (3, 3, 8, 16))
@@ -95,6 +95,19 @@ def optimizer_cases(row, dtype: str) -> Iterator[Case]:
             lambda params, problem=problem: [descend(twin, problem, params) for twin in (row.ours(), row.theirs())]
         )
         yield Case("path", row.against, relative_difference(*walk(params)), TOLERANCE[dtype])
+
+
+def descent_cases(row, dtype: str) -> Iterator[Case]:
+    """The paths from several starts, or where they end; the oracle sets out from the start as `dtype` rounds it."""
+    dtype = _at_least_float32(dtype)
+    ours = jax.jit(lambda start: descend_informed(row.ours, row.value_fn, start, steps=row.steps, **row.extra))
+    for seed in range(SEEDS):
+        start = jax.tree.map(lambda x: jnp.asarray(x, dtype), row.start(np.random.default_rng(seed)))
+        path = ours(start)
+        compared = jax.tree.map(lambda x: x[-1], path) if row.minimum else path
+        difference = relative_difference(compared, row.oracle(start))
+        tolerance = row.tolerance.get(dtype, TOLERANCE[dtype])
+        yield Case("minimum" if row.minimum else "path", row.against, difference, tolerance)
 
 
 def model_cases(row, dtype: str) -> Iterator[Case]:

@@ -107,6 +107,28 @@ class OptimizerRow(NamedTuple):
         return optimizers.adjustable(self.factory)(**{**self.numbers, **changes}, **self.options)
 
 
+class DescentRow(NamedTuple):
+    """A second-order optimizer, or a line search: the path on one problem from several starts, beside the oracle's."""
+
+    name: str
+    public: Callable
+    ours: Any
+    """the pair, made"""
+    oracle: Callable
+    """`start -> (steps, ...)`, the parameters after each step"""
+    against: str
+    value_fn: Callable
+    start: Callable
+    """`(rng) -> parameters`: a tree of NumPy arrays, cast to the dtype under test"""
+    steps: int
+    extra: dict[str, Any] = {}  # noqa: RUF012
+    """what `update` takes besides `value_fn`: `residual_fn`, `outputs_fn`"""
+    minimum: bool = False
+    """the oracle is a minimizer by another way, and returns one point: only where ours ends is compared"""
+    tolerance: dict[str, float] = {}  # noqa: RUF012
+    """by dtype, where rounding is amplified; else that of the table"""
+
+
 class ModelRow(NamedTuple):
     """`oracle(params, x)` is the forward pass written with plain lax, Flax or NumPy."""
 

@@ -10,8 +10,10 @@ from jaxnn.verification.metric_twins import METRICS
 from jaxnn.verification.model_twins import MODELS
 from jaxnn.verification.optimizer_twins import OPTIMIZERS
 from jaxnn.verification.preprocessing_twins import PREPROCESSING
+from jaxnn.verification.quasi_newton_twins import QUASI_NEWTON, SEARCHES
 from jaxnn.verification.regularizer_twins import REGULARIZERS
 from jaxnn.verification.schedule_twins import SCHEDULES
+from jaxnn.verification.second_order_twins import SECOND_ORDER
 from jaxnn.verification.transformation_twins import TRANSFORMATIONS
 
 TABLE = {
@@ -25,6 +27,7 @@ TABLE = {
     "layers": [*LAYERS, *CONVOLUTIONS],
     "layers, backward": [*LAYER_LAYERS, *CONVOLUTION_LAYERS],
     "optimizers": OPTIMIZERS,
+    "second order": [*SECOND_ORDER, *QUASI_NEWTON, *SEARCHES],
     "transformations of gradients": TRANSFORMATIONS,
     "schedules": SCHEDULES,
     "models": MODELS,

@@ -10,7 +10,15 @@ import numpy as np
 
 from jaxnn.naming import unknown
 from jaxnn.verification import row_checks
-from jaxnn.verification.rows import FunctionRow, InitializerRow, LayerRow, ModelRow, OptimizerRow, ScheduleRow
+from jaxnn.verification.rows import (
+    DescentRow,
+    FunctionRow,
+    InitializerRow,
+    LayerRow,
+    ModelRow,
+    OptimizerRow,
+    ScheduleRow,
+)
 from jaxnn.verification.table import TABLE
 
 DTYPES = ("bfloat16", "float32", "float64")
@@ -20,6 +28,7 @@ CASES = {
     InitializerRow: row_checks.initializer_cases,
     ScheduleRow: row_checks.schedule_cases,
     OptimizerRow: row_checks.optimizer_cases,
+    DescentRow: row_checks.descent_cases,
     ModelRow: row_checks.model_cases,
 }
 
