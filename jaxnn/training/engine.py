@@ -32,7 +32,9 @@ def run_steps(step, state, data, order, *, first: int, last: int, fused: bool):
     """
     totals = no_totals(step)
     if fused:
-        return call(StepLoop(step), state, totals, data, order, np.int32(first), np.int32(last), donate=STATE_AND_TOTALS)
+        return call(
+            StepLoop(step), state, totals, data, order, np.int32(first), np.int32(last), donate=STATE_AND_TOTALS
+        )
     for i in range(first, last):
         state, totals = call(_Single(step), state, totals, data, order, np.int32(i), donate=STATE_AND_TOTALS)
     return state, totals

@@ -1,0 +1,201 @@
+"""A group of like members on the devices, in chunks of one size: who stops is compacted away, and costs no more."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.metrics import Mean
+from jaxnn.populations.mapping import OverMembers
+from jaxnn.populations.population import on_host, stacked, unstacked
+from jaxnn.populations.recipe import MemberEvaluation, MemberState, MemberStep, Recipe
+from jaxnn.training.batching import Shuffle, plain_order, take_batch
+from jaxnn.training.compilation import call, prepare
+from jaxnn.training.engine import StepLoop, no_totals
+
+
+@dataclass
+class Chunk:
+    """Some members, by their positions in the group: `size` of them, or fewer; the states are always `size`."""
+
+    positions: np.ndarray
+    size: int
+    states: MemberState | None = None
+
+    @property
+    def filled(self) -> np.ndarray:
+        """(size,) positions, fillers included: the rows of `states`."""
+        return filled(self.positions, self.size)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What is compiled for a group: for chunks of one size, on these devices.
+
+    Args:
+      recipe: what the members share.
+      examples: that a member learns from, fillers included.
+      batch_size: of a step.
+      has_rows: each member has rows of its own to learn from (and to be tested on).
+      one_order: all have the same seed and the same data, so that a batch is gathered once for all.
+      mapping, devices: as for `OverMembers`.
+    """
+
+    recipe: Recipe
+    examples: int
+    batch_size: int
+    has_rows: bool
+    one_order: bool
+    mapping: str
+    devices: tuple[Any, ...]
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which a member sees each of its examples."""
+        return -(-self.examples // self.batch_size)
+
+    @property
+    def order(self):
+        """`(keys, rows, epoch) -> order`, of each member, or of all."""
+        one = EpochOrder(Shuffle(self.examples, self.batch_size))
+        return one if self.one_order else self._over(one, True, self.has_rows, False)
+
+    @property
+    def steps(self):
+        """`(states, totals, data, order, first, last) -> (states, totals)`."""
+        return self._over(StepLoop(MemberStep(self.recipe)), True, True, False, not self.one_order, False, False)
+
+    def evaluation(self, *, own_rows: bool):
+        """`(states, data, order) -> totals`."""
+        return self._over(Evaluation(MemberEvaluation(self.recipe)), True, False, own_rows)
+
+    @property
+    def init(self):
+        """`(hyperparameters, keys, x) -> states`."""
+        return self._over(Init(self.recipe), True, True, False)
+
+    def totals(self, size: int):
+        """Sums and counts of nothing, for each member."""
+        zeros = np.zeros(size, np.float32)
+        return {name: Mean(zeros, zeros) for name in no_totals(MemberStep(self.recipe))}
+
+    def _over(self, function, *is_own):
+        return OverMembers(function, is_own, self.mapping, self.devices)
+
+
+@dataclass(frozen=True)
+class Init:
+    """The state of a member; a value."""
+
+    recipe: Recipe
+
+    def __call__(self, hyperparameters, key, x):
+        """As `Recipe.init`."""
+        return self.recipe.init(hyperparameters, key, x)
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """The order of an epoch in terms of the data: positions among a member's rows become rows."""
+
+    shuffle: Shuffle
+
+    def __call__(self, key, rows, epoch):
+        """(steps, batch) int32; `rows` may be None: all examples."""
+        return in_rows(self.shuffle(key, epoch), rows)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Sums and counts over a whole order of examples."""
+
+    step: MemberEvaluation
+
+    def __call__(self, state, data, order):
+        """Of one member."""
+        per_batch = jax.lax.map(lambda rows: self.step(state, take_batch(data, rows)), order)
+        return jax.tree.map(jnp.sum, per_batch)
+
+
+def in_rows(order, rows):
+    """Positions -> rows; a filler (-1 - position) stays one.
+
+    >>> in_rows(np.array([[0, 1], [2, -1]]), np.array([7, 8, 9])).tolist()
+    [[7, 8], [9, -8]]
+    """
+    if rows is None:
+        return order
+    of = jnp if isinstance(order, jax.Array) else np
+    own = rows[of.where(order < 0, -1 - order, order)]
+    return of.where(order < 0, -1 - own, own).astype(np.int32)
+
+
+def cut(positions: np.ndarray, size: int, states=None) -> list[Chunk]:
+    """Chunks of `size` of the members at `positions`, to which the rows of `states` belong, if there are any yet."""
+    chunks = []
+    for start in range(0, len(positions), size):
+        chunk = Chunk(positions[start : start + size], size)
+        if states is not None:
+            rows = start + np.arange(len(chunk.positions))
+            chunk.states = taken(states, filled(rows, size))
+        chunks.append(chunk)
+    return chunks
+
+
+def compacted(chunks: list[Chunk], active: np.ndarray) -> tuple[list[Chunk], list[Chunk]]:
+    """The chunks, with fewer of them if those still active fill fewer; and those that left, as chunks to be read.
+
+    Args:
+      chunks: of one size.
+      active: (members,) of the group.
+    """
+    size, left = chunks[0].size, sum(active[chunk.positions].sum() for chunk in chunks)
+    if -(-left // size) == len(chunks):
+        return chunks, []
+    positions = np.concatenate([chunk.positions for chunk in chunks])
+    states = stacked([state for chunk in chunks for state in unstacked(chunk.states, len(chunk.positions))])
+    stay, leave = np.flatnonzero(active[positions]), np.flatnonzero(~active[positions])
+    gone = Chunk(positions[leave], len(leave), taken(states, leave))
+    return cut(positions[stay], size, taken(states, stay)) if len(stay) else [], [gone]
+
+
+def filled(rows: np.ndarray, size: int) -> np.ndarray:
+    """`size` rows: after the last one the first comes again, and again.
+
+    >>> filled(np.array([4, 5]), 4).tolist()
+    [4, 5, 4, 4]
+    """
+    return np.concatenate([rows, np.full(size - len(rows), rows[0])])
+
+
+def taken(states, rows):
+    """Some rows of a stack of states, on the host."""
+    return jax.tree.map(lambda leaf: leaf[rows], on_host(states))
+
+
+def init_chunk(programs: Programs, hyperparameters, keys, x) -> MemberState:
+    """The first states."""
+    return prepare(programs.init, hyperparameters, keys, x, runs_once=True).result()(hyperparameters, keys, x)
+
+
+def compile_chunk(programs: Programs, states, totals, data, order) -> None:
+    """Compiles what `run_steps` calls, for arguments like these."""
+    i = np.int32(0)
+    prepare(programs.steps, states, totals, data, order, i, i, donate=(0, 1)).result()
+
+
+def run_steps(programs: Programs, chunk: Chunk, totals, data, order, *, first: int, last: int):
+    """Some steps of an epoch for a chunk, whose states are given up; returns its totals."""
+    args = chunk.states, totals, data, order, np.int32(first), np.int32(last)
+    chunk.states, totals = call(programs.steps, *args, donate=(0, 1))
+    return totals
+
+
+def evaluation_order(rows, *, examples: int, batch_size: int = 500):
+    """(steps, batch) for all examples, or (members, steps, batch) for each member's rows."""
+    if rows is None:
+        return plain_order(examples=examples, batch_size=min(batch_size, examples))
+    plain = plain_order(examples=rows.shape[1], batch_size=min(batch_size, rows.shape[1]))
+    return np.stack([in_rows(plain, own) for own in rows])

@@ -1,0 +1,93 @@
+"""Who is in a population: every member is a seed, hyperparameters, and the examples that it learns from."""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jaxnn.populations.subsets import Split
+
+
+class Member(NamedTuple):
+    """One training of a population.
+
+    seed: what the key of the run is made of. hyperparameters: name -> value; floats are traced, and members that differ
+    in nothing else share one compiled program; anything else (an int, a string, a tuple of widths) is static, and each
+    combination of those a program of its own. split: rows of the training data to learn from and to be tested on;
+    None: all, and the common validation data.
+    """
+
+    seed: int = 0
+    hyperparameters: Mapping[str, Any] = {}
+    split: Split | None = None
+
+
+def members_of(
+    hyperparameters: Iterable[Mapping[str, Any]] = ({},),
+    *,
+    seeds: Iterable[int] = (0,),
+    splits: Iterable[Split | None] = (None,),
+) -> list[Member]:
+    """Every combination: settings slowest, then splits, then seeds.
+
+    Raises:
+      ValueError: no combination at all, or settings that differ in the names that they set.
+
+    >>> [(m.seed, m.hyperparameters["learning_rate"]) for m in members_of(grid(learning_rate=[0.1, 0.2]), seeds=[7, 8])]
+    [(7, 0.1), (8, 0.1), (7, 0.2), (8, 0.2)]
+    """
+    product = itertools.product(hyperparameters, splits, seeds)
+    members = [Member(int(seed), dict(setting), split) for setting, split, seed in product]
+    return check_members(members)
+
+
+def grid(**values: Sequence) -> list[dict[str, Any]]:
+    """All combinations of the values, the last name fastest.
+
+    Raises:
+      ValueError: a name with no values, or values that are no sequence.
+
+    >>> grid(learning_rate=[0.1, 0.01], momentum=[0.9])
+    [{'learning_rate': 0.1, 'momentum': 0.9}, {'learning_rate': 0.01, 'momentum': 0.9}]
+    """
+    for name, given in values.items():
+        if isinstance(given, str) or not np.iterable(given) or not len(given):
+            raise ValueError(
+                f"`{name}` must be a sequence of one value at least; received {given!r}. One value: [value]."
+            )
+    return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+
+
+def check_members(members: Sequence[Member]) -> list[Member]:
+    """The members, if there are any, they set the same names, and every float is finite; else ValueError."""
+    members = list(members)
+    if not members:
+        raise ValueError("a population must have at least one member; received none. Was the grid, or a range, empty?")
+    names = set(members[0].hyperparameters)
+    for i, member in enumerate(members):
+        if set(member.hyperparameters) != names:
+            received = sorted(member.hyperparameters)
+            raise ValueError(
+                f"all members must set the same hyperparameters, {sorted(names)}; member {i} sets {received}."
+            )
+        for name, value in member.hyperparameters.items():
+            if is_traced(value) and not math.isfinite(value):
+                raise ValueError(f"`{name}` must be finite; member {i} has {value}.")
+    return members
+
+
+def is_traced(value) -> bool:
+    """Whether a hyperparameter is a number of the compiled program's input: a float."""
+    return isinstance(value, float | np.floating)
+
+
+def groups_of(members: Sequence[Member]) -> list[tuple[dict[str, Any], list[int]]]:
+    """The static hyperparameters of each program that is needed, and the positions of the members that it trains."""
+    groups: dict[tuple, list[int]] = {}
+    for i, member in enumerate(members):
+        static = {name: value for name, value in member.hyperparameters.items() if not is_traced(value)}
+        sizes = None if member.split is None else tuple(map(len, member.split))
+        groups.setdefault((tuple(sorted(static.items())), sizes), []).append(i)
+    return [(dict(static), positions) for (static, _), positions in groups.items()]

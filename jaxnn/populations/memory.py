@@ -1,0 +1,81 @@
+"""How many members fit: what one needs, what the devices have."""
+
+import math
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+from jax.extend.core import jaxprs_in_params
+
+SHARE = 0.5  # of the free memory that a population may fill
+MOST_ON_CPU = 16  # members in a chunk: their parameters should stay near the cores
+MOST = 4096
+
+
+def size_of(tree) -> int:
+    """Bytes of the arrays of a tree, or of their shapes."""
+    leaves = jax.tree.leaves(tree)
+    return sum(math.prod(leaf.shape) * np.dtype(_plain(leaf.dtype)).itemsize for leaf in leaves)
+
+
+def working_size(jaxpr) -> int:
+    """Bytes of everything that a program computes on its way: an upper bound of what it needs beside its arguments."""
+    own = sum(_aval_size(var.aval) for equation in jaxpr.eqns for var in equation.outvars)
+    return own + sum(working_size(inner) for equation in jaxpr.eqns for inner in jaxprs_in_params(equation.params))
+
+
+def free_memory(device) -> int:
+    """Bytes that are free on a device; on CPU, in this process's share of the machine."""
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
+    return min(free, _cgroup_limit() or free)
+
+
+def choose_chunk(
+    members: int, *, state: int, working: int, memory: int, devices: int, platform: str, one_at_a_time: bool = False
+) -> int:
+    """Members in a chunk: as many as fit, in chunks of one size, a multiple of the number of devices.
+
+    Args:
+      members: of the group.
+      state, working: bytes that a member keeps, and needs while it is stepped.
+      memory: bytes that may be filled on each of the `devices`.
+      platform: on CPU chunks are small besides.
+      one_at_a_time: only one member of a device is stepped at any moment.
+
+    Raises:
+      ValueError: not even one member a device fits.
+
+    >>> choose_chunk(100, state=10**5, working=10**6, memory=10**9, devices=2, platform="cpu")  # 4 chunks
+    26
+    """
+    if state + working > memory:
+        raise ValueError(
+            f"one member needs about {(state + working) / 2**20:,.1f} MiB ({state / 2**20:,.1f} for its state, "
+            f"{working / 2**20:,.1f} for a step); {memory / 2**20:,.1f} MiB may be filled. Take a smaller batch or "
+            "model, or pass `memory=` if more is free."
+        )
+    fitting = (memory - working) // state if one_at_a_time else memory // (state + working)
+    most = min(max(fitting, 1) * devices, MOST_ON_CPU * devices if platform == "cpu" else MOST)
+    even = math.ceil(members / math.ceil(members / most))
+    return math.ceil(even / devices) * devices
+
+
+def _cgroup_limit() -> int | None:
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        path = Path(name)
+        if path.exists() and (text := path.read_text().strip()).isdigit():
+            return int(text)
+    return None
+
+
+def _aval_size(aval) -> int:
+    return math.prod(aval.shape) * np.dtype(_plain(aval.dtype)).itemsize if hasattr(aval, "shape") else 0
+
+
+def _plain(dtype):
+    """A typed key counts as its two words."""
+    return np.uint64 if jax.dtypes.issubdtype(dtype, jax.dtypes.extended) else dtype

@@ -1,0 +1,113 @@
+"""Before a group runs: what is compiled for it, how its members are mapped, and how many run at once."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnn.populations.chunks import Programs
+from jaxnn.populations.mapping import choose_mapping
+from jaxnn.populations.members import Member, is_traced
+from jaxnn.populations.memory import choose_chunk, size_of, working_size
+from jaxnn.populations.recipe import BATCH_SIZE, MemberStep, Recipe
+from jaxnn.training.batching import check_batch_size, count_examples
+from jaxnn.training.compilation import program
+
+
+class Resources(NamedTuple):
+    """What a population may use: how members are mapped (None: chosen), devices, and bytes on each."""
+
+    mapping: str | None
+    devices: tuple[Any, ...]
+    memory: int
+
+
+class Group(NamedTuple):
+    """Members of one program: as arrays with the members first, and how they are run.
+
+    train_rows, test_rows: (members, n) int32, or None: all. size: members of a chunk. offloads: the states of chunks
+    that do not run lie on the host.
+    """
+
+    members: list[Member]
+    hyperparameters: dict[str, np.ndarray]
+    keys: jax.Array
+    train_rows: np.ndarray | None
+    test_rows: np.ndarray | None
+    programs: Programs
+    size: int
+    offloads: bool
+
+
+def plan(recipe: Recipe, members: Sequence[Member], data, *, batch_size: int, resources: Resources) -> Group:
+    """The group of members that share a recipe.
+
+    Raises:
+      ValueError: a batch larger than a member's examples, rows outside the data, memory for not even one member.
+    """
+    train_rows, test_rows = _rows(members, count_examples(data))
+    examples = count_examples(data) if train_rows is None else train_rows.shape[1]
+    batch_size = dict(recipe.static).get(BATCH_SIZE, batch_size)
+    check_batch_size(batch_size, examples)
+    hyperparameters, keys = traced(members), _keys(members)
+    like = _state_of_one(recipe, hyperparameters, keys, data)
+    programs = Programs(
+        recipe,
+        examples,
+        batch_size,
+        has_rows=train_rows is not None,
+        one_order=train_rows is None and len({member.seed for member in members}) == 1,
+        mapping=resources.mapping or choose_mapping(like.run.params),
+        devices=resources.devices[: len(members)],
+    )
+    size, offloads = _size(programs, like, data, len(members), resources.memory)
+    return Group(list(members), hyperparameters, keys, train_rows, test_rows, programs, size, offloads)
+
+
+def traced(members: Sequence[Member]) -> dict[str, np.ndarray]:
+    """The floats among the hyperparameters, (members,) float32 each."""
+    names = [name for name, value in members[0].hyperparameters.items() if is_traced(value)]
+    return {name: np.array([member.hyperparameters[name] for member in members], np.float32) for name in names}
+
+
+def _keys(members):
+    return jax.vmap(jax.random.key)(np.array([member.seed for member in members], np.uint32))
+
+
+def _rows(members, examples):
+    splits = [member.split for member in members]
+    if splits[0] is None:
+        return None, None
+    both = [np.stack([np.asarray(rows, np.int32) for rows in part]) for part in zip(*splits, strict=True)]
+    for rows in both:
+        if rows.size and not 0 <= rows.min() <= rows.max() < examples:
+            raise ValueError(
+                f"the rows of a split must lie in [0, {examples}), the training data's length; received "
+                f"{rows.min()} to {rows.max()}."
+            )
+    return both[0], both[1] if both[1].size else None
+
+
+def _state_of_one(recipe, hyperparameters, keys, data):
+    """Shapes only."""
+    first = {name: values[0] for name, values in hyperparameters.items()}
+    return jax.eval_shape(recipe.init, first, keys[0], data[recipe.fields[0]][:1])
+
+
+def _size(programs, like, data, members, memory):
+    rows = lambda a: jax.ShapeDtypeStruct((programs.batch_size, *a.shape[1:]), a.dtype)  # noqa: E731
+    batch = jax.tree.map(rows, dict(data)) | {"mask": jax.ShapeDtypeStruct((programs.batch_size,), bool)}
+    state = size_of(like)
+    working = working_size(program(MemberStep(programs.recipe), like, batch))
+    devices = len(programs.devices)
+    size = choose_chunk(
+        members,
+        state=2 * state,  # the old and the new
+        working=working,
+        memory=memory,
+        devices=devices,
+        platform=programs.devices[0].platform,
+        one_at_a_time=programs.mapping == "map",
+    )
+    return size, state * members > memory * devices

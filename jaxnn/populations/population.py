@@ -1,0 +1,95 @@
+"""What a population is after some epochs: the state and the story of every member."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxnn.populations.members import Member
+from jaxnn.training import TrainState
+
+
+class Population(NamedTuple):
+    """Trained members, in the order in which they were given.
+
+    states: a `TrainState` each, of NumPy arrays (the key excepted). history: name -> (epochs, members), NaN once a
+    member has stopped. epochs: (members,) that each was trained. diverged: (members,) whether the loss became infinite or
+    NaN: the state is then the last one. models: each with its own hyperparameters, for prediction.
+    """
+
+    members: list[Member]
+    states: list[TrainState]
+    history: dict[str, np.ndarray]
+    epochs: np.ndarray
+    diverged: np.ndarray
+    models: list[Any]
+
+    def __len__(self):
+        return len(self.members)
+
+    def last(self, metric: str) -> np.ndarray:
+        """(members,) the metric after each member's last epoch.
+
+        Raises:
+          ValueError: a metric that was not measured.
+        """
+        self._check(metric)
+        return self.history[metric][self.epochs - 1, np.arange(len(self))]
+
+    def best(self, metric: str = "test/loss", *, largest: bool | None = None) -> int:
+        """The member with the smallest last value (the largest, of an accuracy); diverged ones never are.
+
+        Raises:
+          ValueError: a metric that was not measured, or no member with a finite one.
+        """
+        values = self.last(metric).astype(float) * (-1 if is_better_large(metric, largest) else 1)
+        values = np.where(self.diverged | np.isnan(values), np.inf, values)
+        if not np.isfinite(values).any():
+            raise ValueError(f"no member has a finite {metric}: all {len(self)} diverged. Lower the learning rates.")
+        return int(values.argmin())
+
+    def select(self, positions: Sequence[int]) -> "Population":
+        """Some of the members, in this order; the same one may come twice."""
+        positions = [int(i) for i in positions]
+        history = {name: values[:, positions] for name, values in self.history.items()}
+        pick = lambda things: [things[i] for i in positions]  # noqa: E731
+        return Population(
+            pick(self.members), pick(self.states), history, self.epochs[positions], self.diverged[positions],
+            pick(self.models),
+        )  # fmt: skip
+
+    def _check(self, metric):
+        if metric not in self.history:
+            raise ValueError(f"`metric` must be one of {sorted(self.history)}; received {metric!r}.")
+
+
+def is_better_large(metric: str, largest: bool | None = None) -> bool:
+    """Whether more is better: of a loss, an error or a perplexity it is not.
+
+    >>> is_better_large("test/accuracy"), is_better_large("test/loss")
+    (True, False)
+    """
+    return not metric.endswith(("loss", "error", "perplexity")) if largest is None else largest
+
+
+def unstacked(stacked, count: int) -> list:
+    """The first `count` trees of a stack, as NumPy views; typed keys stay JAX arrays.
+
+    >>> unstacked({"w": np.arange(4).reshape(2, 2)}, 2)
+    [{'w': array([0, 1])}, {'w': array([2, 3])}]
+    """
+    leaves, tree = jax.tree.flatten(on_host(stacked))
+    return [tree.unflatten([leaf[i] for leaf in leaves]) for i in range(count)]
+
+
+def on_host(tree):
+    """The tree in NumPy arrays, typed keys excepted."""
+    is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    return jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), tree)
+
+
+def stacked(trees):
+    """The inverse of `unstacked`: one tree whose leaves have the members first."""
+    join = lambda *leaves: jax.numpy.stack(leaves) if isinstance(leaves[0], jax.Array) else np.stack(leaves)  # noqa: E731
+    return jax.tree.map(join, *trees)
