@@ -186,6 +186,6 @@ def _means(totals) -> dict[str, float]:
 
 
 def resized(steps_per_call: int, seconds_per_step: float, seconds_per_call: float = SECONDS_PER_CALL) -> int:
-    """Steps of the next call, towards the seconds wanted; at most doubling: the first call's time is not to be trusted."""
+    """Steps of the next call, towards the seconds wanted; at most doubling: one call's time is not to be trusted."""
     wanted = round(seconds_per_call / max(seconds_per_step, 1e-7))
     return int(np.clip(wanted, 1, 2 * steps_per_call))
