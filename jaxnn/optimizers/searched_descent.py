@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxnn.optimizers.flat_parameters import require
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.requirements import run_update
 from jaxnn.signatures import accepted
 
 
@@ -47,7 +48,7 @@ def searched(preconditioner, *, learning_rate=1.0, linesearch=None) -> GradientT
         return DescentState(jnp.int32(0), preconditioner.init(params), search)
 
     def update(grads, state, params=None, **extra):
-        d, direction = preconditioner.update(grads, state.direction, params, **extra)
+        d, direction = run_update(preconditioner, grads, state.direction, params, extra)
         rate = value_at(learning_rate, state.step)
         updates, search = jax.tree.map(lambda x: (-rate * x).astype(x.dtype), d), state.search
         if linesearch is not None:

@@ -1,6 +1,6 @@
 """Populations: the same run over seeds, hyperparameters and subsets of the data, many trainings in one program."""
 
-from jaxnn.populations.fitting import fit as fit
+from jaxnn.populations.population_training import fit as fit
 from jaxnn.populations.members import Member as Member
 from jaxnn.populations.members import grid as grid
 from jaxnn.populations.members import members_of as members_of

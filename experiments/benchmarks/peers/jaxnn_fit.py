@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from jaxnn.optimizers import adam
 from jaxnn.preprocessing import Standardize
 from jaxnn.training import Evaluated, fit
 
-NETWORKS = {"lenet5": LeNet5, "mlp": MLP}
+NETWORKS = {"lenet5": LeNet5, "mlp": MLP, "mlp32": partial(MLP, features=(32,))}
 
 
 def main(workload):
