@@ -43,7 +43,7 @@ def members_of(
     return check_members(members)
 
 
-def grid(**values: Sequence) -> list[dict[str, Any]]:
+def grid(**values: Any) -> list[dict[str, Any]]:
     """All combinations of the values, the last name fastest.
 
     Raises:

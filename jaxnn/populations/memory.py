@@ -54,8 +54,8 @@ def choose_chunk(
     """
     if state + working > memory:
         raise ValueError(
-            f"one member needs about {(state + working) / 2**20:,.1f} MiB ({state / 2**20:,.1f} for its state, "
-            f"{working / 2**20:,.1f} for a step); {memory / 2**20:,.1f} MiB may be filled. Take a smaller batch or "
+            f"one member needs about {(state + working) / 2**20:.3g} MiB ({state / 2**20:.3g} for its state, "
+            f"{working / 2**20:.3g} for a step); {memory / 2**20:.3g} MiB may be filled. Take a smaller batch or "
             "model, or pass `memory=` if more is free."
         )
     fitting = (memory - working) // state if one_at_a_time else memory // (state + working)

@@ -170,10 +170,11 @@ class _Run:
         return self._tell(Evaluated(self.done, epoch + 1, medians, self._population))
 
     def _record(self, epoch, row, active):
-        """A line of the history; those that already stopped have none, though their chunk was run."""
-        for name, values in row.items():
-            line = np.where(active, values, np.nan)[None]
-            self.history[name] = np.concatenate([self.history.get(name, line[:0]), line])
+        """A line of the history; NaN for what is not measured any more, and for who stopped though the chunk ran on."""
+        for name in {**self.history, **row}:
+            line = np.where(active, row.get(name, np.nan), np.nan)
+            before = self.history.get(name, np.full((epoch, len(line)), np.nan))
+            self.history[name] = np.concatenate([before, line[None]])
         losses = [values for name, values in row.items() if name.endswith("/loss")]
         self.diverged |= active & ~np.isfinite(losses).all(axis=0)
         self.epochs[active] = epoch + 1
