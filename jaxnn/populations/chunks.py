@@ -120,16 +120,16 @@ class Evaluation:
 
 
 def in_rows(order, rows):
-    """Positions -> rows; a filler (-1 - position) stays one.
+    """Positions -> rows; a filler (-1 - position) stays one, and so does a row that is a filler.
 
-    >>> in_rows(np.array([[0, 1], [2, -1]]), np.array([7, 8, 9])).tolist()
-    [[7, 8], [9, -8]]
+    >>> in_rows(np.array([[0, 1], [2, -1]]), np.array([7, 8, -10])).tolist()
+    [[7, 8], [-10, -8]]
     """
     if rows is None:
         return order
     of = jnp if isinstance(order, jax.Array) else np
     own = rows[of.where(order < 0, -1 - order, order)]
-    return of.where(order < 0, -1 - own, own).astype(np.int32)
+    return of.where((order < 0) & (own >= 0), -1 - own, own).astype(np.int32)
 
 
 def cut(positions: np.ndarray, size: int, states=None) -> list[Chunk]:

@@ -88,6 +88,6 @@ def groups_of(members: Sequence[Member]) -> list[tuple[dict[str, Any], list[int]
     groups: dict[tuple, list[int]] = {}
     for i, member in enumerate(members):
         static = {name: value for name, value in member.hyperparameters.items() if not is_traced(value)}
-        sizes = None if member.split is None else tuple(map(len, member.split))
-        groups.setdefault((tuple(sorted(static.items())), sizes), []).append(i)
+        size = None if member.split is None else len(member.split.train)
+        groups.setdefault((tuple(sorted(static.items())), size), []).append(i)
     return [(dict(static), positions) for (static, _), positions in groups.items()]

@@ -35,7 +35,15 @@ def free_memory(device) -> int:
 
 
 def choose_chunk(
-    members: int, *, state: int, working: int, memory: int, devices: int, platform: str, one_at_a_time: bool = False
+    members: int,
+    *,
+    state: int,
+    working: int,
+    memory: int,
+    devices: int,
+    platform: str,
+    one_at_a_time: bool = False,
+    wanted: int | None = None,
 ) -> int:
     """Members in a chunk: as many as fit, in chunks of one size, a multiple of the number of devices.
 
@@ -45,9 +53,10 @@ def choose_chunk(
       memory: bytes that may be filled on each of the `devices`.
       platform: on CPU chunks are small besides.
       one_at_a_time: only one member of a device is stepped at any moment.
+      wanted: the chunk itself, where it is not to be chosen.
 
     Raises:
-      ValueError: not even one member a device fits.
+      ValueError: not even one member a device fits, or not as many as wanted.
 
     >>> choose_chunk(100, state=10**5, working=10**6, memory=10**9, devices=2, platform="cpu")  # 4 chunks
     26
@@ -58,10 +67,18 @@ def choose_chunk(
             f"{working / 2**20:.3g} for a step); {memory / 2**20:.3g} MiB may be filled. Take a smaller batch or "
             "model, or pass `memory=` if more is free."
         )
-    fitting = (memory - working) // state if one_at_a_time else memory // (state + working)
-    most = min(max(fitting, 1) * devices, MOST_ON_CPU * devices if platform == "cpu" else MOST)
+    fitting = max(1, (memory - working) // state if one_at_a_time else memory // (state + working)) * devices
+    if wanted is not None:
+        return _wanted(wanted, fitting, devices)
+    most = min(fitting, MOST_ON_CPU * devices if platform == "cpu" else MOST)
     even = math.ceil(members / math.ceil(members / most))
     return math.ceil(even / devices) * devices
+
+
+def _wanted(chunk: int, fitting: int, devices: int) -> int:
+    if chunk > fitting:
+        raise ValueError(f"`chunk` must be at most the {fitting} members that fit into memory; received {chunk}.")
+    return math.ceil(chunk / devices) * devices
 
 
 def _cgroup_limit() -> int | None:

@@ -16,18 +16,19 @@ from jaxnn.training.compilation import program
 
 
 class Resources(NamedTuple):
-    """What a population may use: how members are mapped (None: chosen), devices, and bytes on each."""
+    """What a population may use: how members are mapped (None: chosen), devices, bytes on each, members at once."""
 
     mapping: str | None
     devices: tuple[Any, ...]
     memory: int
+    chunk: int | None = None
 
 
 class Group(NamedTuple):
     """Members of one program: as arrays with the members first, and how they are run.
 
-    train_rows, test_rows: (members, n) int32, or None: all. size: members of a chunk. offloads: the states of chunks
-    that do not run lie on the host.
+    train_rows, test_rows: (members, n) int32, or None: all; test rows are filled up (-1 - row). size: members of a
+    chunk. offloads: the states of chunks that do not run lie on the host.
     """
 
     members: list[Member]
@@ -59,9 +60,9 @@ def plan(recipe: Recipe, members: Sequence[Member], data, *, batch_size: int, re
         has_rows=train_rows is not None,
         one_order=train_rows is None and len({member.seed for member in members}) == 1,
         mapping=resources.mapping or choose_mapping(like.run.params),
-        devices=resources.devices[: len(members)],
+        devices=resources.devices[: resources.chunk or len(members)],
     )
-    size, offloads = _size(programs, like, data, len(members), resources.memory)
+    size, offloads = _size(programs, like, data, len(members), resources)
     return Group(list(members), hyperparameters, keys, train_rows, test_rows, programs, size, offloads)
 
 
@@ -79,14 +80,21 @@ def _rows(members, examples):
     splits = [member.split for member in members]
     if splits[0] is None:
         return None, None
-    both = [np.stack([np.asarray(rows, np.int32) for rows in part]) for part in zip(*splits, strict=True)]
-    for rows in both:
+    for rows in (np.asarray(rows) for split in splits for rows in split):
         if rows.size and not 0 <= rows.min() <= rows.max() < examples:
             raise ValueError(
                 f"the rows of a split must lie in [0, {examples}), the training data's length; received "
                 f"{rows.min()} to {rows.max()}."
             )
-    return both[0], both[1] if both[1].size else None
+    train = np.stack([np.asarray(split.train, np.int32) for split in splits])
+    most = max(len(split.test) for split in splits)
+    return train, np.stack([_filled_up(split.test, most) for split in splits]) if most else None
+
+
+def _filled_up(rows, size):
+    """To `size` rows, by fillers of the first."""
+    rows = np.asarray(rows, np.int32)
+    return np.concatenate([rows, np.full(size - len(rows), -1 - (rows[0] if len(rows) else 0), np.int32)])
 
 
 def _state_of_one(recipe, hyperparameters, keys, data):
@@ -95,7 +103,7 @@ def _state_of_one(recipe, hyperparameters, keys, data):
     return jax.eval_shape(recipe.init, first, keys[0], data[recipe.fields[0]][:1])
 
 
-def _size(programs, like, data, members, memory):
+def _size(programs, like, data, members, resources):
     rows = lambda a: jax.ShapeDtypeStruct((programs.batch_size, *a.shape[1:]), a.dtype)  # noqa: E731
     batch = jax.tree.map(rows, dict(data)) | {"mask": jax.ShapeDtypeStruct((programs.batch_size,), bool)}
     state = size_of(like)
@@ -105,9 +113,10 @@ def _size(programs, like, data, members, memory):
         members,
         state=2 * state,  # the old and the new
         working=working,
-        memory=memory,
+        memory=resources.memory,
         devices=devices,
         platform=programs.devices[0].platform,
         one_at_a_time=programs.mapping == "map",
+        wanted=resources.chunk,
     )
-    return size, state * members > memory * devices
+    return size, state * members > resources.memory * devices

@@ -1,16 +1,17 @@
 """What a population is after some epochs: the state and the story of every member."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
 
 from jaxnn.populations.members import Member
-from jaxnn.training import TrainState
 
 
-class Population(NamedTuple):
+@dataclass(frozen=True)
+class Population:
     """Trained members, in the order in which they were given.
 
     states: a `TrainState` each, of NumPy arrays (the key excepted). history: name -> (epochs, members), NaN once a
@@ -19,7 +20,7 @@ class Population(NamedTuple):
     """
 
     members: list[Member]
-    states: list[TrainState]
+    states: list[Any]
     history: dict[str, np.ndarray]
     epochs: np.ndarray
     diverged: np.ndarray

@@ -43,13 +43,15 @@ def fit(
     mapping: str | None = None,
     devices: Sequence | None = None,
     memory: int | None = None,
+    chunk: int | None = None,
 ) -> Population:
     """Trains every member for `epochs` passes over its part of `train`; each ends where `training.fit` alone would.
 
     A hyperparameter goes to whichever of optimizer, loss and model names it ("learning_rate", "label_smoothing",
     "dropout_rate"), or is "initial_scale", a factor of the initial weights, or "batch_size". Members that differ in
     seeds, floats and equally large subsets only are one program, compiled once. A member whose loss is no longer finite
-    stops, and is marked; who stops costs no more, once whole chunks can be left out.
+    stops, and is marked; who stops costs no more, once whole chunks can be left out. A dropout rate can be traced in
+    `jaxnn.layers.dropout`, not in Flax's; as a constant it may draw other masks (of fewer bits).
 
     Args:
       model: a linen module or a pair (init, apply).
@@ -66,6 +68,8 @@ def fit(
       mapping: "vmap" or "map"; None decides by the model and the platform.
       devices: over which the members are spread; by default all.
       memory: bytes on each device that may be filled; by default half of what is free.
+      chunk: members that run at once, the last chunk filled up; by default as many as memory and caches suggest. The
+        same `chunk` for a smaller population later is the same program: nothing is compiled anew.
 
     Returns:
       The `Population`.
@@ -85,11 +89,12 @@ def fit(
     [0.25, 1.0]
     """
     members = check_members(members)
-    _check(members, train, validation, fields, epochs, patience, mapping)
+    _check(members, train, validation, fields, {"epochs": epochs, "patience": patience, "chunk": chunk}, mapping)
     recipe = Recipe(model, optimizer, loss, tuple(dict(metrics).items()), preprocess, tuple(fields))
     recipe.check(members[0].hyperparameters)
     devices = tuple(jax.devices() if devices is None else devices)
-    resources = Resources(mapping, devices, int(SHARE * free_memory(devices[0])) if memory is None else memory)
+    memory = int(SHARE * free_memory(devices[0])) if memory is None else memory
+    resources = Resources(mapping, devices, memory, chunk)
     grouped = groups_of(members)
     groups = [
         plan(
@@ -220,11 +225,11 @@ def _median(values) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _check(members, train, validation, fields, epochs, patience, mapping) -> None:
+def _check(members, train, validation, fields, counts, mapping) -> None:
     count_examples(train, fields)
     if validation is not None:
         count_examples(validation, fields)
-    for name, value in (("epochs", epochs), ("patience", patience)):
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise ValueError(f"`{name}` must be at least 1; received {value}.")
     if len({member.split is None for member in members}) > 1:

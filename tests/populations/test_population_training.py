@@ -16,6 +16,7 @@ from jaxnn.losses import cross_entropy
 from jaxnn.models import LeNet5
 from jaxnn.optimizers import adam, sgd
 from jaxnn.populations import Member, bootstraps, grid, k_fold, members_of, memory
+from jaxnn.populations.members import groups_of
 from jaxnn.populations.population_training import epochs_since_best
 from jaxnn.training import Compiled, Evaluated, Progress, Started
 
@@ -75,10 +76,11 @@ def test_members_of_one_seed_share_their_batches_and_equal_the_run_alone():
         assert_same_run(population, i, alone(member, optimizer=adam(**member.hyperparameters)))
 
 
-@pytest.mark.parametrize("splits", [k_fold(60, 3), bootstraps(60, 2)[:1]], ids=["folds", "bootstrap"])
+@pytest.mark.parametrize("splits", [k_fold(60, 3), bootstraps(60, 3)], ids=["folds", "bootstraps"])
 def test_each_member_learns_from_its_rows_and_is_tested_on_the_rest(splits):
     members = members_of([{"learning_rate": 1e-2}], splits=splits)
     population = fit(members=members)
+    assert len({len(split.train) for split in splits}) == 1 == len(groups_of(members))  # one program
     for i, member in enumerate(members):
         assert_same_run(population, i, alone(member, optimizer=adam(1e-2)))
 
@@ -158,6 +160,19 @@ def test_little_memory_means_smaller_chunks_and_states_on_the_host():
         assert_close(a.params, b.params, rtol=1e-5)
     with pytest.raises(ValueError, match=r"one member needs about .* MiB .*; 9\.54e-05 MiB may be filled.*memory="):
         fit(members=members, memory=100)
+
+
+def test_a_smaller_population_in_chunks_of_one_size_compiles_nothing():
+    traces = []
+    counting = lambda outputs, targets: traces.append(1) or cross_entropy(outputs, targets)  # noqa: E731
+    members = members_of(grid(learning_rate=np.geomspace(1e-3, 1e-1, 7).tolist()))
+    first = fit(members=members, loss=counting, chunk=2)
+    seen = len(traces)
+    best = first.select([4, 1, 5])
+    fit(members=best.members, loss=counting, chunk=2, population=best, epochs=4)
+    assert len(traces) == seen
+    with pytest.raises(ValueError, match="`chunk` must be at most the 1 members that fit into memory; received 2"):
+        fit(members=members, chunk=2, memory=TIGHT)
 
 
 def test_who_diverges_is_marked_and_does_not_stop_the_others():
@@ -251,6 +266,7 @@ print("equal")
         ({"members": [Member(0, {"learning_rate": float("nan")})]}, "must be finite; member 0 has nan"),
         ({"epochs": 0}, "`epochs` must be at least 1"),
         ({"patience": 0}, "`patience` must be at least 1"),
+        ({"chunk": 0}, "`chunk` must be at least 1"),
         ({"batch_size": 61}, "between 1 and the number of examples, 60"),
         ({"mapping": "pmap"}, "unknown mapping 'pmap'"),
         ({"members": members_of([{"learning_rate": 0.1}], splits=k_fold(70, 2))}, r"lie in \[0, 60\)"),

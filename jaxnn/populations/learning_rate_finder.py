@@ -1,0 +1,123 @@
+"""Which learning rate? Try all of a log grid for a short time, as one population."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnn.populations.members import grid, members_of
+from jaxnn.populations.population_training import fit
+from jaxnn.populations.searches import scores_of
+
+
+class LearningRateSweep(NamedTuple):
+    """rates: (n,) rising. losses: (n,) after the short training, infinite where it diverged. suggestion: a rate."""
+
+    rates: np.ndarray
+    losses: np.ndarray
+    suggestion: float
+
+    @property
+    def steepest(self) -> float:
+        """The rate at which the loss falls fastest with log(rate): where learning sets in, a cautious choice.
+
+        The middle (in logarithms) of the steepest of the intervals between neighbours that are both finite; NaN if the
+        loss falls in none.
+        """
+        with np.errstate(invalid="ignore"):
+            falls = np.where(np.isfinite(self.losses[1:]), -np.diff(self.losses), -np.inf)
+        i = int(np.nanargmax(np.where(np.isfinite(falls), falls, -np.inf)))
+        return float(np.sqrt(self.rates[i] * self.rates[i + 1])) if falls[i] > 0 else float("nan")
+
+
+def find_learning_rate(
+    model,
+    train,
+    *,
+    optimizer,
+    low: float = 1e-6,
+    high: float = 1.0,
+    points: int = 32,
+    epochs: int = 1,
+    steps: int | None = None,
+    batch_size: int = 128,
+    tolerance: float = 0.1,
+    factor: float = 3.0,
+    seed: int = 0,
+    **more,
+) -> LearningRateSweep:
+    """Trains with every rate of a log grid from `low` to `high`, and suggests one.
+
+    The usual range test (Smith 2017, arXiv 1506.01186) raises the rate during one run, so that each is judged from
+    where the smaller ones have led. Here each rate has a run of its own, all from one start and over the same batches,
+    in one program. With L the mean training loss of the last epoch,
+
+        suggestion = max{rate: L(rate) <= L_min + tolerance (L(low) - L_min)} / factor:
+
+    the largest rate that learns about as fast as the best one, and a margin, for what is largest for a start is too
+    large for what comes after it, when curvature has grown. A diverged run has an infinite loss.
+
+    Args:
+      model, train: as for `fit`.
+      optimizer: a factory that takes `learning_rate`; others of its hyperparameters with `functools.partial`.
+      low, high, points: of the grid, both ends included.
+      epochs: of each run. A loss is taken before its step, so the run must have some steps.
+      steps: in place of all of `train`, a random part of so many batches is an epoch.
+      batch_size: of a step.
+      tolerance: part of the best descent that may be missing.
+      factor: by which the largest such rate is divided; 1: no margin.
+      seed: of all members.
+      **more: loss, preprocess, fields, memory, ... of `fit`.
+
+    Returns:
+      The `LearningRateSweep`.
+
+    Raises:
+      ValueError: not 0 < low < high, fewer than two points, a tolerance outside [0, 1), a factor below 1, or every run
+        diverged.
+    """
+    _check(low, high, points, steps, tolerance, factor)
+    rates = np.geomspace(low, high, points)
+    data = train if steps is None else _part(train, steps * batch_size, seed)
+    members = members_of(grid(learning_rate=rates.tolist()), seeds=(seed,))
+    more = {"metrics": ()} | more
+    population = fit(model, data, members, optimizer=optimizer, epochs=epochs, batch_size=batch_size, **more)
+    scores = scores_of(population, "train/loss")
+    losses = np.where(np.isfinite(scores), scores, np.inf)
+    return LearningRateSweep(rates, losses, largest_good_rate(rates, losses, tolerance=tolerance) / factor)
+
+
+def largest_good_rate(rates, losses, *, tolerance: float) -> float:
+    """The largest rate whose loss is within `tolerance` of the best descent from the loss of the smallest rate.
+
+    Raises:
+      ValueError: no finite loss.
+
+    >>> largest_good_rate(np.array([0.1, 1, 10, 100]), np.array([2.0, 1.0, 1.05, np.inf]), tolerance=0.1)
+    10.0
+    """
+    finite = np.flatnonzero(np.isfinite(losses))
+    if not len(finite):
+        raise ValueError(f"one rate at least must have a finite loss; all diverged. Lower `low`, {rates[0]:g}.")
+    best, start = losses[finite].min(), losses[finite[0]]
+    return float(rates[losses <= best + tolerance * (start - best)].max())
+
+
+def _part(data, examples, seed):
+    """Random rows, without replacement."""
+    count = len(next(iter(data.values())))
+    rows = np.random.default_rng(seed).permutation(count)[:examples]
+    return {name: values[rows] for name, values in data.items()}
+
+
+def _check(low, high, points, steps, tolerance, factor) -> None:
+    if not 0 < low < high < np.inf:
+        raise ValueError(f"`low` and `high` must be rates, 0 < low < high; received {low} and {high}.")
+    for name, value, least in (
+        ("points", points, 2),
+        ("steps", 1 if steps is None else steps, 1),
+        ("factor", factor, 1),
+    ):
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}; received {value}.")
+    if not 0 <= tolerance < 1:
+        raise ValueError(f"`tolerance` must lie in [0, 1), a part of the best descent; received {tolerance}.")

@@ -1,0 +1,120 @@
+"""Optuna proposes, a population tries: many trials at once in place of one after the other."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jaxnn.populations.population import Population, is_better_large
+from jaxnn.populations.searches import SearchResult, search, together
+from jaxnn.populations.settings import Choice, Range, is_distribution
+
+
+def ask_and_tell(
+    study,
+    train: Callable[..., Population],
+    distributions: Mapping[str, Any],
+    *,
+    trials: int,
+    batch: int = 16,
+    epochs: int,
+    metric: str = "test/accuracy",
+    seed: int = 0,
+) -> SearchResult:
+    """Asks an Optuna study for a batch of trials, trains them as one population, tells it the scores; and again.
+
+    A trial that diverged is told as pruned, without a value: samplers take that for worse than any other, whereas they
+    forget a failed one and would propose its like again. If `train` raises, the batch is told as failed. All of a batch
+    are asked before any is told; `TPESampler(constant_liar=True)` then keeps them apart.
+
+    Args:
+      study: `optuna.create_study(direction="maximize")`, or "minimize" for a loss; its trials so far count.
+      train: a trainer, see `search`.
+      distributions: name -> `log_uniform`, `uniform`, `choice`; anything else is a value for all.
+      trials: in all; a last batch that is smaller than the others may be compiled anew.
+      batch: trials of a population.
+      epochs: of each.
+      metric: what is told, see `search`.
+      seed: of every member; the draws are the study's sampler's.
+
+    Returns:
+      The `SearchResult` of all trials in the order asked.
+
+    Raises:
+      ImportError: Optuna is not installed.
+      ValueError: fewer than one trial or a batch of none, nothing to draw, or a study of the other direction.
+    """
+    optuna = _optuna()
+    _check(study, trials, batch, distributions, metric)
+    drawn = {name: given for name, given in distributions.items() if is_distribution(given)}
+    theirs, results = {name: as_optuna(given) for name, given in drawn.items()}, []
+    for start in range(0, trials, batch):
+        asked = [study.ask(theirs) for _ in range(min(batch, trials - start))]
+        settings = [{**distributions, **_values(trial, drawn)} for trial in asked]
+        try:
+            results.append(search(train, settings, epochs=epochs, seeds=(seed,), metric=metric))
+        except BaseException:
+            _tell_failed(study, asked, optuna.trial.TrialState.FAIL)
+            raise
+        _tell(study, asked, results[-1].scores, optuna.trial.TrialState.PRUNED)
+    return together(results)
+
+
+def as_optuna(distribution: Range | Choice):
+    """Ours as Optuna's. Values that Optuna could not store, such as tuples of widths, go by their text.
+
+    Raises:
+      ImportError: Optuna is not installed.
+    """
+    distributions = _optuna().distributions
+    if isinstance(distribution, Choice):
+        return distributions.CategoricalDistribution(tuple(map(_label, distribution.values)))
+    return distributions.FloatDistribution(distribution.low, distribution.high, log=distribution.log)
+
+
+def _values(trial, distributions) -> dict[str, Any]:
+    """What a trial proposes, in our values."""
+
+    def value(name, given):
+        proposed = trial.params[name]
+        return next(v for v in given.values if _label(v) == proposed) if isinstance(given, Choice) else float(proposed)
+
+    return {name: value(name, given) for name, given in distributions.items()}
+
+
+def _label(value):
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+
+
+def _tell(study, asked, scores, pruned) -> None:
+    for trial, score in zip(asked, scores, strict=True):
+        if score == score:  # not NaN
+            study.tell(trial, float(score))
+        else:
+            study.tell(trial, state=pruned)
+
+
+def _tell_failed(study, asked, failed) -> None:
+    for trial in asked:
+        study.tell(trial, state=failed)
+
+
+def _check(study, trials, batch, distributions, metric) -> None:
+    for name, value in (("trials", trials), ("batch", batch)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be at least 1; received {value}.")
+    if not any(map(is_distribution, distributions.values())):
+        raise ValueError(f"`distributions` must hold one at least, as log_uniform(1e-5, 1); received {distributions}.")
+    expected = "maximize" if is_better_large(metric) else "minimize"
+    received = [direction.name.lower() for direction in study.directions]
+    if received != [expected]:
+        raise ValueError(
+            f"`study` must {expected} {metric}; received one with the directions {received}. "
+            f"Make it by optuna.create_study(direction={expected!r})."
+        )
+
+
+def _optuna():
+    try:
+        import optuna
+    except ImportError as error:
+        raise ImportError("`ask_and_tell` needs Optuna: pip install 'jaxnn[search]'.") from error
+    return optuna
