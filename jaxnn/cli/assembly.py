@@ -1,8 +1,10 @@
-"""From a configuration to the pieces that `fit` takes."""
+"""From a configuration to the pieces that `fit` takes, one training's or a population's."""
 
+from dataclasses import dataclass
 from functools import partial
-
-import numpy as np
+from inspect import Parameter, Signature
+from numbers import Number
+from types import SimpleNamespace
 
 from jaxnn import data, losses, optimizers, schedules
 from jaxnn.cli.configurations import Training
@@ -28,10 +30,8 @@ def assemble(config: Training, dataset: data.Dataset) -> Task:
         train=dataset.train,
         test=dataset.test,
         optimizer=build_optimizer(config, steps=config.epochs * -(-examples // config.batch_size)),
-        loss=losses.cross_entropy_with_rejection if config.model == "lenet1998" else _cross_entropy(config),
-        preprocess=PaddedRange(2, -0.1, 1.175)
-        if config.model == "lenet1998"
-        else Standardize(dataset.mean, dataset.std),
+        loss=build_loss(config),
+        preprocess=build_preprocessing(config, dataset),
         classes=dataset.classes,
         seed=config.seed,
     )
@@ -40,7 +40,7 @@ def assemble(config: Training, dataset: data.Dataset) -> Task:
 def build_model(config: Training, *, classes: int):
     """The linen module; its classes follow the data where the model leaves them open."""
     if config.model == "mlp":
-        return MODELS["mlp"](features=config.hidden, classes=classes)
+        return MODELS["mlp"](features=config.hidden, classes=classes, dropout_rate=config.dropout_rate)
     if config.model == "lenet1998":
         return MODELS["lenet1998"]()
     return MODELS[config.model](classes=classes)
@@ -48,18 +48,53 @@ def build_model(config: Training, *, classes: int):
 
 def build_optimizer(config: Training, *, steps: int):
     """The optimizer with its schedule; all its numbers are traced, so that another value compiles nothing anew."""
+    factory, wanted = _optimizer_and_numbers(config, steps)
+    return optimizers.adjustable(factory)(**wanted)
+
+
+@dataclass(frozen=True)
+class OptimizerOfMember:
+    """What `populations.fit` takes for an optimizer: the configuration's, with a member's own values put in.
+
+    `learning_rate` is the peak of the schedule. Equal if made of equals, and of `names` only as its signature shows.
+
+    Args:
+      config: the values of whoever has none.
+      examples: that a member learns from; they make the steps of the schedule.
+      names: fields of the configuration that members may set.
+    """
+
+    config: Training
+    examples: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def __signature__(self):
+        return Signature([Parameter(name, Parameter.KEYWORD_ONLY) for name in self.names])
+
+    def __call__(self, **values):
+        """The pair (init, update) of one member; the values may be traced."""
+        config = SimpleNamespace(**{**vars(self.config), **values})
+        factory, wanted = _optimizer_and_numbers(config, config.epochs * -(-self.examples // config.batch_size))
+        return factory(**wanted)
+
+
+def _optimizer_and_numbers(config, steps):
+    """The factory, and what it is called with: the numbers that are given and that it takes."""
     factory = getattr(optimizers, config.optimizer)
     given = {name: getattr(config, name) for name in ("momentum", "b1", "b2", "eps", "weight_decay", "nesterov")}
     if config.optimizer == "sgd":
-        given["momentum"] = 0.9 if config.momentum is None else config.momentum or None
-    wanted = accepted(
-        factory, **{name: value for name, value in given.items() if value is not None and value is not False}
-    )
-    return optimizers.adjustable(factory)(learning_rate=build_schedule(config, steps=steps), **wanted)
+        given["momentum"] = 0.9 if config.momentum is None else _none_if_zero(config.momentum)
+    known = {name: value for name, value in given.items() if value is not None and value is not False}
+    return factory, {"learning_rate": build_schedule(config, steps=steps), **accepted(factory, **known)}
 
 
-def build_schedule(config: Training, *, steps: int):
-    """The learning rate over all steps."""
+def _none_if_zero(value):
+    return None if isinstance(value, Number) and value == 0 else value
+
+
+def build_schedule(config, *, steps: int):
+    """The learning rate over all steps, of a `Training`, or what has its fields; the numbers may be traced."""
     peak, epoch = config.learning_rate, max(1, steps // config.epochs)
     if config.schedule == "one_cycle":
         return schedules.one_cycle(peak, steps=steps, warmup=0.2 if config.warmup is None else config.warmup)
@@ -77,7 +112,15 @@ def build_schedule(config: Training, *, steps: int):
     return schedules.warmup(schedule, steps=rising) if rising else schedule
 
 
-def _cross_entropy(config):
+def build_preprocessing(config: Training, dataset: data.Dataset):
+    """What every batch of images goes through."""
+    return PaddedRange(2, -0.1, 1.175) if config.model == "lenet1998" else Standardize(dataset.mean, dataset.std)
+
+
+def build_loss(config: Training):
+    """Of each example; members of a population may set its `label_smoothing`, where the model's criterion has one."""
+    if config.model == "lenet1998":
+        return losses.cross_entropy_with_rejection
     if config.label_smoothing == 0:
         return losses.cross_entropy
-    return partial(losses.cross_entropy, label_smoothing=np.float32(config.label_smoothing))
+    return partial(losses.cross_entropy, label_smoothing=config.label_smoothing)

@@ -82,6 +82,8 @@ class Training:
     """Probability spread evenly over all classes in the targets; lenet1998's criterion has none."""
     hidden: tuple[int, ...] = (128,)
     """Widths of mlp's hidden layers."""
+    dropout_rate: float | None = None
+    """Probability of dropping each of mlp's hidden activations in training."""
     seed: int = 0
     """Determines the initial parameters, the order of the examples and dropout."""
     train_examples: int | None = None
@@ -128,6 +130,7 @@ def check(config: Training) -> Training:
         ("b1", 0, 1),
         ("b2", 0, 1),
         ("label_smoothing", 0, 1),
+        ("dropout_rate", 0, 1),
     ):
         value = getattr(config, name)
         if value is not None and not low <= value < high:
@@ -142,6 +145,10 @@ def check(config: Training) -> Training:
         raise _out_of_range("seed", "an integer of 0 to 4294967295", config.seed)
     if min(config.hidden, default=1) < 1:
         raise _out_of_range("hidden", "widths of at least 1", config.hidden)
+    if config.dropout_rate is not None and config.model != "mlp":
+        raise ValueError(
+            f"--dropout-rate is mlp's; received {config.dropout_rate} for {config.model}. Leave it out, or train mlp."
+        )
     if config.nesterov and config.momentum == 0:
         raise ValueError("--nesterov looks ahead along the velocity; received --momentum 0. Give a momentum, say 0.9.")
     return config
@@ -168,6 +175,7 @@ def to_record(config: Training) -> dict:
 def from_record(record: dict, *, where: str) -> Training:
     """The inverse of `to_record`; ValueError names what an edit broke in `where`."""
     expected = {field.name: getattr(Training(), field.name) for field in dataclasses.fields(Training)}
+    record = _ADDED_LATER | record
     if record.keys() != expected.keys():
         missing, foreign = sorted(expected.keys() - record.keys()), sorted(record.keys() - expected.keys())
         raise ValueError(
@@ -186,7 +194,8 @@ def from_record(record: dict, *, where: str) -> Training:
         raise ValueError(f"{where}: {error} {_EDITED}") from None
 
 
-_NUMBERS = dict.fromkeys(("warmup", "momentum", "b1", "b2", "eps", "weight_decay"), float)
+_NUMBERS = dict.fromkeys(("warmup", "momentum", "b1", "b2", "eps", "weight_decay", "dropout_rate"), float)
+_ADDED_LATER = {"dropout_rate": None}  # what the files of older versions lack, and meant
 _EDITED = "Was the file edited? Restore it from a copy, or start a new run."
 
 

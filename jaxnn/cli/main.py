@@ -17,6 +17,9 @@ COMMANDS = {
     "evaluate": ("inference_commands", "Measure a run's checkpoint on the test data."),
     "predict": ("inference_commands", "Classify image files with a run's checkpoint."),
     "summary": ("listing_commands", "Show a model's layers, shapes, parameters and multiply-adds."),
+    "search": ("search_command", "Search for hyperparameters: a grid, random, halving, hyperband, populations."),
+    "ensemble": ("ensemble_command", "Train many members side by side, and let them answer together."),
+    "cross-validate": ("cross_validation_command", "Compare settings by cross-validation on the training data."),
     "race": ("race_command", "Let optimizers run side by side on surfaces (and MNIST), and draw their paths."),
     "verify": ("verification_command", "Hold every piece beside an independent implementation, on this device."),
     "list": ("listing_commands", "List models, data sets, optimizers and schedules."),
@@ -68,11 +71,11 @@ def _dispatch(args) -> int:
     if args[0] not in COMMANDS:
         raise unknown("command", args[0], COMMANDS)
     module = import_module(f"jaxnn.cli.{COMMANDS[args[0]][0]}")
-    return getattr(module, f"{args[0]}_command")(args[1:])
+    return getattr(module, f"{args[0].replace('-', '_')}_command")(args[1:])
 
 
 def _usage() -> str:
-    commands = "\n".join(f"  {name:<10}{text}" for name, (_, text) in COMMANDS.items())
+    commands = "\n".join(f"  {name:<16}{text}" for name, (_, text) in COMMANDS.items())
     return (
         "usage: jaxnn COMMAND ...\n\n"
         "The deep-learning course as a fast, verified, functional toolkit in JAX.\n\n"
@@ -84,14 +87,25 @@ def _usage() -> str:
 
 def _check_flags(config_class, args, command):
     """Names the nearest flag where a flag is unknown."""
-    import tyro
-
-    is_positional = lambda field: tyro.conf.Positional in getattr(field.type, "__metadata__", ())  # noqa: E731
-    names = [f.name.replace("_", "-") for f in dataclasses.fields(config_class) if not is_positional(f)]
+    names = [name.replace("_", "-") for name in _flags(config_class)]
     for arg in args:
         flag = arg.split("=")[0].replace("_", "-")
         if re.match(r"--[a-z]", flag) and flag.removeprefix("--").removeprefix("no-") not in (*names, "help"):
             raise unknown(f"flag of `jaxnn {command}`", flag, [f"--{name}" for name in names])
+
+
+def _flags(config_class):
+    """The fields that are flags, those of a configuration inside it too."""
+    import tyro
+
+    hidden = {tyro.conf.Positional, tyro.conf.Suppress}
+    for field in dataclasses.fields(config_class):
+        annotated = getattr(field.type, "__metadata__", ())
+        inner = getattr(field.type, "__origin__", field.type)
+        if dataclasses.is_dataclass(inner):
+            yield from _flags(inner)
+        elif not hidden.intersection(annotated):
+            yield field.name
 
 
 def _first_sentence(box: str) -> str:

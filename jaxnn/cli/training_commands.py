@@ -36,7 +36,14 @@ def resume_command(args) -> int:
     from jaxnn.runs import checkpoints, read_config
 
     folder = Path(parse(Resumption, args, command="resume").run)
-    config = from_record(read_config(folder)["config"], where=str(folder / "config.json"))
+    record = read_config(folder)["config"]
+    if record.get("command") == "ensemble":
+        from jaxnn.cli.ensemble_command import resume_ensemble
+
+        return resume_ensemble(folder, record)
+    if "command" in record:
+        raise ValueError(f"{folder} is of `jaxnn {record['command']}`, which cannot be resumed. Start it anew.")
+    config = from_record(record, where=str(folder / "config.json"))
     if not checkpoints.steps(folder / "checkpoints"):
         _say(f"{folder} has no checkpoint yet; training from the start")
         return _train(config, folder, resume=False)

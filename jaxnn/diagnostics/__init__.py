@@ -20,6 +20,12 @@ from jaxnn.diagnostics.plots import plot_mistakes as plot_mistakes
 from jaxnn.diagnostics.race_page import write_race_page as write_race_page
 from jaxnn.diagnostics.race_plots import plot_race as plot_race
 from jaxnn.diagnostics.race_plots import plot_training_race as plot_training_race
+from jaxnn.diagnostics.search_plots import plot_heat_map as plot_heat_map
+from jaxnn.diagnostics.search_plots import plot_parallel_coordinates as plot_parallel_coordinates
+from jaxnn.diagnostics.study_plots import plot_cross_validation as plot_cross_validation
+from jaxnn.diagnostics.study_plots import plot_ensemble_errors as plot_ensemble_errors
+from jaxnn.diagnostics.study_plots import plot_rate_sweep as plot_rate_sweep
+from jaxnn.diagnostics.study_plots import plot_study as plot_study
 from jaxnn.diagnostics.surfaces import SURFACES as SURFACES
 from jaxnn.diagnostics.surfaces import Surface as Surface
 from jaxnn.diagnostics.trajectories import CONTESTANTS as CONTESTANTS

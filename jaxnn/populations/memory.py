@@ -9,7 +9,7 @@ import numpy as np
 from jax.extend.core import jaxprs_in_params
 
 SHARE = 0.5  # of the free memory that a population may fill
-MOST_ON_CPU = 16  # members in a chunk: their parameters should stay near the cores
+MOST_ON_CPU, MOST_ON_CPU_DEVICE = 16, 8  # members in a chunk: their parameters should stay near the cores
 MOST = 4096
 
 
@@ -58,8 +58,8 @@ def choose_chunk(
     Raises:
       ValueError: not even one member a device fits, or not as many as wanted.
 
-    >>> choose_chunk(100, state=10**5, working=10**6, memory=10**9, devices=2, platform="cpu")  # 4 chunks
-    26
+    >>> choose_chunk(100, state=10**5, working=10**6, memory=10**9, devices=2, platform="cpu")  # 7 chunks
+    16
     """
     if state + working > memory:
         raise ValueError(
@@ -70,7 +70,7 @@ def choose_chunk(
     fitting = max(1, (memory - working) // state if one_at_a_time else memory // (state + working)) * devices
     if wanted is not None:
         return _wanted(wanted, fitting, devices)
-    most = min(fitting, MOST_ON_CPU * devices if platform == "cpu" else MOST)
+    most = min(fitting, max(MOST_ON_CPU, MOST_ON_CPU_DEVICE * devices) if platform == "cpu" else MOST)
     even = math.ceil(members / math.ceil(members / most))
     return math.ceil(even / devices) * devices
 

@@ -53,6 +53,9 @@ def fit(
     stops, and is marked; who stops costs no more, once whole chunks can be left out. A dropout rate can be traced in
     `jaxnn.layers.dropout`, not in Flax's; as a constant it may draw other masks (of fewer bits).
 
+    On CPU members run fastest with a device for each core: `jax.config.update("jax_num_cpu_devices", cores)` before the
+    first computation; the commands do that.
+
     Args:
       model: a linen module or a pair (init, apply).
       train: dict of arrays of one length; the splits of the members are rows of it.

@@ -1,4 +1,4 @@
-"""A population of jaxnn: members of other seeds, or other settings of one seed. Prints rates and times as JSON.
+"""A population of jaxnn, a CPU device for each core: other seeds, or other settings of one seed. Prints JSON.
 
 `images_per_second` counts the images of all members, in the epochs after the first; `seconds` is the whole of `fit`,
 compilation included.
@@ -9,6 +9,7 @@ import sys
 import time
 from functools import partial
 
+import jax
 import numpy as np
 
 from jaxnn import populations
@@ -35,6 +36,7 @@ def members_of(workload, examples):
 
 def main(workload):
     begun = time.perf_counter()
+    jax.config.update("jax_num_cpu_devices", workload["threads"])
     with np.load(workload["data"]) as arrays:
         train = {"image": arrays["train_image"], "label": arrays["train_label"]}
     times = []

@@ -1,0 +1,168 @@
+"""`jaxnn cross-validate`: settings compared on every part of the training data in turn."""
+
+import dataclasses
+import itertools
+import sys
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from jaxnn.cli.configurations import check, load_data, to_record
+from jaxnn.cli.hyperparameters import grid_values, parse_over, told, train_command
+from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, parse_with_recipe
+
+REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Compare settings by cross-validation: each is trained on all folds but one, and measured on that one, in turn.
+
+    jaxnn cross-validate mlp --over hidden=8,32,128 learning_rate=0.002,0.01 --folds 5 --epochs 3
+
+    All settings, folds and seeds are trained side by side. The test data are not looked at. Two settings are named:
+    the best, and the simplest within one standard error of it (fewest weights, then most regularization). The folder
+    holds every training so far (trials.csv, after each epoch, so that a stop loses no more), the table
+    (cross_validation.csv, .json) and a picture of it.
+    """
+
+    training: tyro.conf.OmitArgPrefixes[SettingsWithoutTest]
+    over: tuple[str, ...] = ()
+    """What is compared, all combinations of NAME=A,B,C; names as for `jaxnn search`.
+    A range (NAME=log:LOW:HIGH or NAME=LOW:HIGH) is cut into as many points as --trials allow."""
+    folds: int = 5
+    """Parts of the training data, each with every class as often as the others."""
+    seeds: int = 1
+    """Trainings of each setting on each fold."""
+    trials: int = 8
+    """Settings in all, where ranges are given."""
+    metric: Literal["accuracy", "loss"] = "accuracy"
+    """What is measured on the fold left out."""
+    out: str | None = None
+    """Folder for the results, a new one; by default runs/cross-validate-001, -002, ..."""
+
+
+def cross_validate_command(args) -> int:
+    """Prints mean and standard error of each setting, and the command that trains the chosen one."""
+    started, config = time.perf_counter(), parse_with_recipe(CrossValidation, args, command="cross-validate")
+    check_count("seeds", config.seeds)
+    check_count("trials", config.trials)
+    check_count("folds", config.folds, least=2)
+    values = grid_values(parse_over(config.over, config.training), trials=config.trials)
+    from jaxnn import populations
+    from jaxnn.cli.population_records import Records
+    from jaxnn.cli.population_tasks import check_taken, make_trainer, spread_over_cores
+
+    spread_over_cores()
+    check_taken(config.training, values)
+    records = Records(config.out, "cross-validate", _record(config))
+    dataset, seed = load_data(config.training), config.training.seed
+    labels = dataset.train["label"]
+    learned = _check_folds(config, values, labels)
+    trainer = make_trainer(
+        config.training, dataset, [*values], train=dataset.train, validation=None, examples=learned, records=records
+    )
+    settings = populations.grid(**values)
+    print(f"{len(settings)} settings x {config.folds} folds x {config.seeds} seeds", file=sys.stderr, flush=True)
+    with records.kept():
+        validated = populations.cross_validate(
+            trainer,
+            settings,
+            labels,
+            folds=config.folds,
+            seeds=range(seed, seed + config.seeds),
+            epochs=config.training.epochs,
+            metric=f"test/{config.metric}",
+            fold_seed=seed,
+        )
+    inputs = dataset.train["image"][0].size
+    _report(config, validated, records, inputs=inputs, seconds=time.perf_counter() - started)
+    return 0
+
+
+def _check_folds(config: CrossValidation, values, labels) -> int:
+    """The examples that a training learns from."""
+    import numpy as np
+
+    rarest = int(np.bincount(labels).min())
+    if config.folds > rarest:
+        raise ValueError(
+            f"--folds must be at most the number of examples of the rarest class, {rarest}; received {config.folds}."
+        )
+    learned = len(labels) - -(-len(labels) // config.folds)
+    for size in values.get("batch_size", (config.training.batch_size,)):
+        if size > learned:
+            raise ValueError(
+                f"--batch-size must be at most the examples of all folds but one, {learned}; received {size}."
+            )
+    return learned
+
+
+def _report(config: CrossValidation, validated, records, *, inputs: int, seconds: float) -> None:
+    from jaxnn.cli.population_records import columns
+    from jaxnn.diagnostics.study_plots import plot_cross_validation
+
+    best, chosen = validated.best(), validated.one_standard_error(lambda setting: _complexity(setting, inputs))
+    records.write_csv("cross_validation.csv", [_row(validated, i) for i in range(len(validated.settings))])
+    commands = {"best": _command(config, validated, best), "one_standard_error": _command(config, validated, chosen)}
+    results = {"settings": validated.settings, "scores": validated.scores, "mean": validated.mean}
+    summary = {"metric": config.metric, **results, "standard_error": validated.standard_error}
+    positions = {"best": best, "one_standard_error": chosen}
+    records.write_json("cross_validation.json", {**summary, **positions, "commands": commands})
+    figure = plot_cross_validation(
+        validated.settings, validated.scores, validated.standard_error, metric=f"validation {config.metric}",
+        best=best, chosen=chosen,
+    )  # fmt: skip
+    records.save_figure("cross_validation.png", figure)
+    print(columns([_shown(validated, i, best, chosen) for i in _order(validated)]))
+    print(f"{validated.scores.size} trainings in {seconds:.1f} s; table, JSON and picture in {records.folder}")
+    print(f"Train the best on all training data, and test it:\n  {commands['best']}")
+    if chosen != best:
+        print(f"Or the simplest within one standard error:\n  {commands['one_standard_error']}")
+
+
+def _complexity(setting, inputs: int):
+    """The number of weights of hidden layers, then how little is regularized; None varied: all are alike.
+
+    >>> _complexity({"hidden": (10, 5), "weight_decay": 0.5}, 784)
+    (7890, -0.5, 0.0, 0.0)
+    """
+    widths = (inputs, *setting.get("hidden", ()))
+    weights = sum(a * b for a, b in itertools.pairwise(widths))
+    return weights, *(0.0 - setting.get(name, 0.0) for name in REGULARIZERS)
+
+
+def _order(validated):
+    import numpy as np
+
+    sign = 1 if validated.metric.endswith("loss") else -1
+    return np.argsort(np.nan_to_num(sign * validated.mean, nan=np.inf), kind="stable")
+
+
+def _row(validated, i):
+    folds = {f"run_{k}": float(score) for k, score in enumerate(validated.scores[i], 1)}
+    mean, error = float(validated.mean[i]), float(validated.standard_error[i])
+    return {**told(validated.settings[i], digits=9), "mean": mean, "standard_error": error, **folds}
+
+
+def _shown(validated, i, best, chosen) -> dict[str, str]:
+    from jaxnn.cli.population_records import score_told
+
+    mean, error = (
+        score_told(float(values[i]), validated.metric) for values in (validated.mean, validated.standard_error)
+    )
+    marks = [word for position, word in ((best, "best"), (chosen, "simplest within one s.e.")) if position == i]
+    said = mean if mean == "diverged" else f"{mean.removesuffix(' %')} ± {error}"
+    return {validated.metric.replace("test/", "validation "): said, **told(validated.settings[i]), "": ", ".join(marks)}
+
+
+def _command(config, validated, i):
+    setting = validated.settings[i]
+    return train_command(check(dataclasses.replace(config.training, **setting)), setting)
+
+
+def _record(config: CrossValidation):
+    own = {name: value for name, value in vars(config).items() if name != "training"}
+    return {"command": "cross-validate", **own, "over": list(config.over), "training": to_record(config.training)}

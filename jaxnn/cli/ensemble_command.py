@@ -1,0 +1,158 @@
+"""`jaxnn ensemble`: many members trained side by side, who answer together."""
+
+import dataclasses
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from jaxnn.cli.configurations import from_record, load_data, to_record
+from jaxnn.cli.population_flags import Settings, check_count, parse_with_recipe
+
+MOST_ROWS = 10  # of the table; more members are shown in powers of two
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Train members that differ in their seeds, side by side, and average the probabilities that they give.
+
+    Prints the test error of one member and of all together, by the mean of their probabilities and by their votes, and
+    how it falls with their number. A checkpoint of all members is written after each epoch: `jaxnn resume FOLDER` goes
+    on from it.
+    """
+
+    training: tyro.conf.OmitArgPrefixes[Settings]
+    members: int = 8
+    """How many; their seeds are --seed, --seed + 1, ..."""
+    bagging: bool = False
+    """Whether each member learns from examples of its own, drawn with replacement (Breiman 1996)."""
+    out: str | None = None
+    """Folder for the results, a new one; by default runs/ensemble-001, -002, ..."""
+
+
+def ensemble_command(args) -> int:
+    """Trains in a new folder."""
+    config = parse_with_recipe(Ensemble, args, command="ensemble")
+    check_count("members", config.members, least=2)
+    if config.training.seed + config.members > 2**32:
+        raise ValueError(f"--seed must leave room for the seeds of all members; received {config.training.seed}.")
+    return _run(config, is_made=False)
+
+
+def resume_ensemble(folder: Path, record: dict) -> int:
+    """Goes on from the last checkpoint.
+
+    Raises:
+      ValueError: the record was edited; no checkpoint, or a damaged one.
+    """
+    where = str(folder / "config.json")
+    kinds = {"members": int, "bagging": bool, "training": dict}
+    for name, kind in kinds.items():
+        if type(record.get(name)) is not kind:
+            received = repr(record.get(name))
+            raise ValueError(f"{where}: {name} must be of type {kind.__name__}; received {received}. Was it edited?")
+    training = Settings(**vars(from_record(record["training"], where=where)))
+    return _run(Ensemble(training, record["members"], record["bagging"], str(folder)), is_made=True)
+
+
+def _run(config: Ensemble, *, is_made: bool) -> int:
+    started = time.perf_counter()
+    from jaxnn.cli.ensemble_checkpoints import restore, saving
+    from jaxnn.cli.population_records import Records
+    from jaxnn.cli.population_tasks import make_trainer, spread_over_cores
+
+    spread_over_cores()
+    record = {**dataclasses.asdict(config), "command": "ensemble", "training": to_record(config.training)}
+    records = Records(config.out, "ensemble", record, where="test", is_made=is_made)
+    dataset, members = load_data(config.training), None
+    examples = len(dataset.train["label"])
+    if config.training.batch_size > examples:
+        received = config.training.batch_size
+        raise ValueError(
+            f"--batch-size must be at most the number of training examples, {examples}; received {received}."
+        )
+    members = _members(config, examples)
+    parts = {"train": dataset.train, "validation": dataset.test}
+    trainer = make_trainer(config.training, dataset, [], **parts, examples=examples, records=records)
+    before = restore(records.folder, config.training, dataset, members) if is_made else None
+    with records.kept(f"; go on with: jaxnn resume {records.folder}"):
+        hooks = [saving(records.folder)]
+        trained = trainer(members, epochs=config.training.epochs, population=before, hooks=hooks)
+    _report(config, trained, dataset, records, seconds=time.perf_counter() - started)
+    return 0
+
+
+def _members(config: Ensemble, examples: int):
+    """Of consecutive seeds; all are tested on the test data, those of a bag too."""
+    from jaxnn.populations import Member, Split, bootstraps
+
+    seeds = range(config.training.seed, config.training.seed + config.members)
+    if not config.bagging:
+        return [Member(seed) for seed in seeds]
+    bags = bootstraps(examples, config.members, seed=config.training.seed)
+    return [Member(seed, {}, Split(bag.train, bag.test[:0])) for seed, bag in zip(seeds, bags, strict=True)]
+
+
+def _report(config, trained, dataset, records, *, seconds: float) -> None:
+    import numpy as np
+
+    from jaxnn.cli.assembly import build_preprocessing
+    from jaxnn.cli.population_records import columns
+    from jaxnn.diagnostics.study_plots import plot_ensemble_errors
+    from jaxnn.populations import ensemble_errors, predict_members
+
+    whole = trained.select(np.flatnonzero(~trained.diverged).tolist())
+    _check_diverged(trained, records)
+    preprocess = build_preprocessing(config.training, dataset)
+    logits = predict_members(whole, dataset.test["image"], preprocess=preprocess)
+    errors = ensemble_errors(logits, dataset.test["label"], seed=config.training.seed)
+    records.save_figure("ensemble_errors.png", plot_ensemble_errors(*errors))
+    records.write_json("ensemble.json", _summary(errors, len(dataset.test["label"]), seconds))
+    print(columns(_table(errors)))
+    mean, sd = 100 * errors.single.mean(), 100 * errors.single.std(ddof=min(1, len(errors.single) - 1))
+    together = (
+        f"{100 * errors.averaged[-1].mean():.2f} % by averaged probabilities, {100 * errors.voted[-1].mean():.2f} %"
+    )
+    print(f"\ntest error on {len(dataset.test['label'])} images: one member {mean:.2f} ± {sd:.2f} %")
+    print(f"{len(whole)} members together: {together} by votes")
+    print(f"{seconds:.1f} s in all; JSON, picture and checkpoint in {records.folder}")
+
+
+def _check_diverged(trained, records) -> None:
+    from jaxnn.training import DivergenceError
+
+    lost = int(trained.diverged.sum())
+    if lost == len(trained):
+        raise DivergenceError(f"every member diverged; see {records.folder / 'trials.csv'}. Lower the learning rate.")
+    if lost:
+        print(f"{lost} of {len(trained)} members diverged and are left out", file=sys.stderr)
+
+
+def _table(errors):
+    sizes = errors.members if len(errors.members) <= MOST_ROWS else [s for s in errors.members if _is_shown(s, errors)]
+    spread = lambda row: f"{100 * row.mean():.2f} ± {100 * row.std():.2f} %"  # noqa: E731
+    return [
+        {
+            "members": str(size),
+            "error, averaged": spread(errors.averaged[size - 1]),
+            "error, votes": spread(errors.voted[size - 1]),
+        }
+        for size in sizes
+    ]
+
+
+def _is_shown(size, errors) -> bool:
+    return size & (size - 1) == 0 or size == errors.members[-1]
+
+
+def _summary(errors, images: int, seconds: float):
+    curve = {
+        "members": errors.members,
+        "averaged": errors.averaged.mean(axis=1),
+        "averaged_sd": errors.averaged.std(axis=1),
+        "voted": errors.voted.mean(axis=1),
+        "voted_sd": errors.voted.std(axis=1),
+    }
+    return {"test_images": images, "single": errors.single, "by_number_of_members": curve, "seconds": round(seconds, 1)}

@@ -1,0 +1,141 @@
+"""The folder of a population command: new, made when training starts, and up to date after every epoch."""
+
+import contextlib
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxnn.cli.hyperparameters import told
+from jaxnn.runs import atomic_files, create, default_path
+from jaxnn.training import Evaluated, Started
+
+
+class Records:
+    """Writes `trials.csv`, a line for every training so far, after every epoch; a stop loses one epoch at most.
+
+    Args:
+      out: the folder, a new one; None for the next free one in runs/.
+      command: names it then.
+      config: what `config.json` is to hold.
+      where: what the examples are called on which members are tested.
+      is_made: the folder is there, and is gone on with.
+
+    Raises:
+      FileExistsError: the folder is there and not empty, or is a file.
+    """
+
+    def __init__(
+        self, out: str | None, command: str, config: dict[str, Any], *, where: str = "validation", is_made: bool = False
+    ):
+        self.folder = Path(out) if out else default_path(command)
+        self.config, self.where, self.trainings, self.is_made = config, where, [], is_made
+        if is_made:
+            return
+        if self.folder.is_dir() and any(self.folder.iterdir()):
+            raise FileExistsError(f"{self.folder} is not empty, expected a new folder. Choose another --out.")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise FileExistsError(f"{self.folder} is a file, expected the name of a new folder. Choose another --out.")
+
+    def of(self, members: Sequence) -> Callable:
+        """A hook for one call of `populations.fit`."""
+        self.trainings.append([])
+
+        def record(event):
+            if isinstance(event, Started) and not self.is_made:
+                create(self.folder, self.config)
+                self.is_made = True
+            if isinstance(event, Evaluated):
+                self.trainings[-1] = self._lines(members, event.state())
+                self.write_csv("trials.csv", [line for lines in self.trainings for line in lines])
+
+        return record
+
+    @contextlib.contextmanager
+    def kept(self, advice: str = ""):
+        """Where a stop leaves what was measured until then, is said as it passes."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if (self.folder / "trials.csv").exists():
+                print(f"\nmeasured until now: {self.folder / 'trials.csv'}{advice}", file=sys.stderr, flush=True)
+            raise
+
+    def write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
+        """A table; the first row has all the names."""
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
+        atomic_files.write(self.folder / name, text.getvalue().encode())
+
+    def write_json(self, name: str, record: dict[str, Any]) -> None:
+        """NaN and infinities become null."""
+        text = json.dumps(for_json(record), indent=2, allow_nan=False)
+        atomic_files.write(self.folder / name, text.encode())
+
+    def save_figure(self, name: str, figure) -> None:
+        """A picture."""
+        from jaxnn.diagnostics.figure_style import save_figure
+
+        save_figure(figure, self.folder / name)
+
+    def _lines(self, members, population):
+        metrics = sorted((name for name in population.history if not name.endswith("/count")), reverse=True)
+        values = {name: population.last(name) for name in metrics}
+        return [
+            {
+                "call": len(self.trainings),
+                "member": i,
+                "seed": member.seed,
+                **told(member.hyperparameters, digits=9),
+                "epochs": int(population.epochs[i]),
+                "diverged": bool(population.diverged[i]),
+                **{name.replace("test/", f"{self.where}/"): f"{values[name][i]:.6g}" for name in metrics},
+            }
+            for i, member in enumerate(members)
+        ]
+
+
+def for_json(value):
+    """NumPy's and our own values as JSON's.
+
+    >>> for_json({"scores": np.array([0.5, np.nan]), "hidden": (32,)})
+    {'scores': [0.5, None], 'hidden': [32]}
+    """
+    if isinstance(value, dict):
+        return {str(name): for_json(one) for name, one in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [for_json(one) for one in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def columns(rows: Sequence[dict[str, str]]) -> str:
+    """A table in columns as wide as they must be.
+
+    >>> print(columns([{"rank": "1", "accuracy": "97.10 %"}]))
+    rank  accuracy
+    1     97.10 %
+    """
+    names = list(rows[0])
+    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
+    lines = [names, *([row[name] for name in names] for row in rows)]
+    return "\n".join("  ".join(f"{word:<{w}}" for word, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def score_told(value: float, metric: str) -> str:
+    """A loss with digits, an accuracy in percent.
+
+    >>> score_told(0.9712, "test/accuracy"), score_told(0.1, "test/loss"), score_told(float("nan"), "test/loss")
+    ('97.12 %', '0.1000', 'diverged')
+    """
+    if not math.isfinite(value):
+        return "diverged"
+    return f"{100 * value:.2f} %" if metric.endswith(("accuracy", "error")) else f"{value:.4f}"

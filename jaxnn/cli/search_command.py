@@ -1,0 +1,231 @@
+"""`jaxnn search`: hyperparameters by a grid, at random, coarse to fine, by halving, Hyperband or evolution."""
+
+import dataclasses
+import sys
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import tyro
+
+from jaxnn.cli.configurations import check, load_data, to_record
+from jaxnn.cli.hyperparameters import Range, grid_values, parse_over, told, train_command
+from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, parse_with_recipe
+
+SHOWN = 10  # settings on the screen; search.csv has all
+ROUNDS = 3  # of coarse-to-fine
+
+
+@dataclass(frozen=True)
+class Search:
+    """Search for hyperparameters. Many settings are trained side by side and measured on a part of the training data.
+
+    jaxnn search mlp --over learning_rate=log:1e-4:1e-1 hidden=32,128 --trials 16 --epochs 3
+
+    The test data are not looked at: the last line printed is the command that trains the best setting on all training
+    data and tests it. The folder holds every training so far (trials.csv, after each epoch, so that a stop loses no
+    more), the ranking (search.csv, search.json) and pictures of it.
+    """
+
+    training: tyro.conf.OmitArgPrefixes[SettingsWithoutTest]
+    over: tuple[str, ...] = ()
+    """What is searched, NAME=VALUES: log:LOW:HIGH (a logarithmic range), LOW:HIGH, or A,B,C.
+    Ranges or lists: learning_rate, momentum, b1, b2, eps, weight_decay, decay_rate, label_smoothing, dropout_rate.
+    Lists: batch_size, hidden (32,256x128), optimizer, schedule; each combination of these is compiled on its own."""
+    strategy: Literal["grid", "random", "coarse-to-fine", "halving", "hyperband", "pbt"] = "random"
+    """grid: all combinations, ranges in as many points as --trials allow.
+    random: --trials points.
+    coarse-to-fine: three rounds of random points, each closer to the best.
+    halving: only a third goes on after 1/9 of the epochs, and of these after 1/3.
+    hyperband: several halvings, of as many trials as they take.
+    pbt: after each epoch the worst quarter goes on from the best, with rates moved a little."""
+    trials: int = 32
+    """Settings in all; hyperband takes its own number."""
+    seeds: int = 1
+    """Trainings of each setting, whose mean counts; for grid and random."""
+    validation: float = 0.1
+    """Part of the training data that is held out, and measured on."""
+    metric: Literal["accuracy", "loss"] = "accuracy"
+    """By which settings are ranked, on the part held out."""
+    out: str | None = None
+    """Folder for the results, a new one; by default runs/search-001, -002, ..."""
+
+
+def search_command(args) -> int:
+    """Searches, prints the ten best and the command that trains the best; all of it is written to a new folder."""
+    started, config = time.perf_counter(), parse_with_recipe(Search, args, command="search")
+    over = _check(config, parse_over(config.over, config.training))
+    trainer, records = _prepare(config, over)
+    with records.kept():
+        result = _search(config, over, trainer)
+    _report(config, result, records, seconds=time.perf_counter() - started)
+    return 0
+
+
+def _check(config: Search, over):
+    for name, least in (("trials", 2 if config.strategy == "pbt" else 1), ("seeds", 1)):
+        check_count(name, getattr(config, name), least=least)
+    if not 0 < config.validation < 1:
+        raise ValueError(f"--validation must be more than 0 and less than 1; received {config.validation}.")
+    if config.seeds > 1 and config.strategy not in ("grid", "random"):
+        raise ValueError(f"--seeds is for grid and random; received {config.seeds} with --strategy {config.strategy}.")
+    if config.strategy == "coarse-to-fine" and not any(isinstance(values, Range) for values in over.values()):
+        raise ValueError(
+            "--strategy coarse-to-fine needs a range, as --over learning_rate=log:1e-4:1e-1; received lists."
+        )
+    if config.strategy == "grid":
+        grid_values(over, trials=config.trials)
+    return over
+
+
+def _prepare(config: Search, over):
+    """The trainer, on what is not held out, and the records of its folder, which is not made yet."""
+    from jaxnn.cli.population_records import Records
+    from jaxnn.cli.population_tasks import check_taken, make_trainer, rows_of, spread_over_cores
+    from jaxnn.populations import hold_out
+
+    spread_over_cores()
+    check_taken(config.training, over)
+    records = Records(config.out, "search", _record(config))
+    dataset = load_data(config.training)
+    split = hold_out(len(dataset.train["label"]), config.validation, seed=config.training.seed)
+    for size in over.get("batch_size", (config.training.batch_size,)):
+        if size > len(split.train):
+            raise ValueError(
+                f"--batch-size must be at most the number of training examples, {len(split.train)}; received {size}."
+            )
+    _say(f"{config.training.model} on {config.training.data}: {len(split.train)} images, {len(split.test)} held out")
+    parts = {"train": rows_of(dataset.train, split.train), "validation": rows_of(dataset.train, split.test)}
+    trainer = make_trainer(config.training, dataset, [*over], **parts, examples=len(split.train), records=records)
+    return trainer, records
+
+
+def _search(config: Search, over, train):
+    """The `SearchResult` of the strategy."""
+    from jaxnn import populations
+
+    epochs, seed, metric = config.training.epochs, config.training.seed, f"test/{config.metric}"
+    ranges = {name: _distribution(values) for name, values in over.items()}
+    common = {"epochs": epochs, "metric": metric}
+    match config.strategy:
+        case "grid":
+            settings = populations.grid(**grid_values(over, trials=config.trials))
+            return populations.search(train, settings, seeds=range(seed, seed + config.seeds), **common)
+        case "random":
+            return populations.search(
+                train, _drawn(config, over, ranges), seeds=range(seed, seed + config.seeds), **common
+            )
+        case "coarse-to-fine":
+            trials = max(1, config.trials // ROUNDS)
+            return populations.coarse_to_fine(train, ranges, trials=trials, rounds=ROUNDS, seed=seed, **common)
+        case "halving":
+            settings = _drawn(config, over, ranges)
+            rungs = sorted({max(1, epochs // 9), max(1, epochs // 3), epochs})
+            return populations.successive_halving(train, settings, epochs=rungs, keep=1 / 3, metric=metric, seed=seed)
+        case "hyperband":
+            return populations.hyperband(train, ranges, most_epochs=epochs, factor=3, seed=seed, metric=metric)
+        case "pbt":
+            return _evolve(train, config.trials, over, ranges, seed=seed, **common)
+
+
+def _drawn(config: Search, over, ranges):
+    """As many settings as there are trials; of lists alone none twice, and all if they are few enough."""
+    import numpy as np
+
+    from jaxnn import populations
+
+    if any(isinstance(values, Range) for values in over.values()):
+        return populations.random_settings(config.trials, seed=config.training.seed, **ranges)
+    every = populations.grid(**over)
+    order = np.random.default_rng(config.training.seed).permutation(len(every))
+    return [every[i] for i in sorted(order[: config.trials])]
+
+
+def _evolve(train, trials, over, ranges, *, seed, **common):
+    """Population-based training as a `SearchResult`: the settings are those of the last round."""
+    import numpy as np
+
+    from jaxnn import populations
+
+    inside = {name: ranges[name] for name, values in over.items() if all(isinstance(v, float) for v in values[:2])}
+    settings = populations.random_settings(trials, seed=seed, **ranges)
+    found = populations.population_based_training(train, settings, ranges=inside, seed=seed, **common)
+    settings = [dict(member.hyperparameters) for member in found.population.members]
+    epochs = np.full(len(settings), common["epochs"])
+    return populations.SearchResult(settings, found.scores[-1], epochs, common["metric"], found.population)
+
+
+def _distribution(values):
+    from jaxnn.populations import choice, log_uniform, uniform
+
+    if not isinstance(values, Range):
+        return choice(*values)
+    return (log_uniform if values.is_log else uniform)(values.low, values.high)
+
+
+def _report(config: Search, result, records, *, seconds: float) -> None:
+    """Prints and writes the ranking, the pictures and the command."""
+    from jaxnn.cli.population_records import columns
+
+    rows = [_row(row) for row in result.table()]
+    records.write_csv("search.csv", rows)
+    _draw(result, records)
+    best = result.settings[_best(result, records)]
+    command = train_command(check(dataclasses.replace(config.training, **best)), best)
+    summary = {"strategy": config.strategy, "best": best, "command": command, "on_border": result.on_border}
+    records.write_json("search.json", {**summary, "seconds": round(seconds, 1), "settings": rows})
+    print(columns([_shown(row, result.metric, best) for row in result.table()[:SHOWN]]))
+    for name in result.on_border:
+        print(f"The best {name} lies at an end of its range: search beyond it.")
+    if config.strategy == "pbt":
+        print("The rates of pbt changed as it trained; these are the last ones of each member.")
+    print(f"{len(result.settings)} settings in {seconds:.1f} s; table, JSON and pictures in {records.folder}")
+    print(f"Train the best on all training data, and test it:\n  {command}")
+
+
+def _best(result, records) -> int:
+    import numpy as np
+
+    from jaxnn.training import DivergenceError
+
+    if not np.isfinite(result.scores).any():
+        raise DivergenceError(
+            f"every run diverged, all {len(result.scores)}; they stand in {records.folder}. Lower the learning rates."
+        )
+    return result.best()
+
+
+def _row(row):
+    """A row of the result as files hold it."""
+    row = row | ({"hidden": told(row)["hidden"]} if "hidden" in row else {})
+    return {name.replace("test/", "validation/"): value for name, value in row.items()}
+
+
+def _shown(row, metric: str, names) -> dict[str, str]:
+    """A row as it is printed."""
+    from jaxnn.cli.population_records import score_told
+
+    score = {metric.replace("test/", "validation "): score_told(row[metric], metric)}
+    return {"rank": str(row["rank"]), **score, "epochs": str(row["epochs"]), **told({n: row[n] for n in names})}
+
+
+def _draw(result, records) -> None:
+    from jaxnn.diagnostics.search_plots import plot_heat_map, plot_parallel_coordinates
+
+    told_metric = result.metric.replace("test/", "validation ")
+    records.save_figure(
+        "parallel_coordinates.png", plot_parallel_coordinates(result.settings, result.scores, metric=told_metric)
+    )
+    numeric = [name for name, value in result.settings[0].items() if isinstance(value, int | float)]
+    if len(numeric) >= 2:
+        figure = plot_heat_map(result.settings, result.scores, numeric[0], numeric[1], metric=told_metric)
+        records.save_figure("heat_map.png", figure)
+
+
+def _record(config: Search):
+    own = {name: value for name, value in vars(config).items() if name != "training"}
+    return {"command": "search", **own, "over": list(config.over), "training": to_record(config.training)}
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)
