@@ -24,6 +24,7 @@ _SUBMODULES = (
     "models",
     "optimizers",
     "parameter_paths",
+    "populations",
     "preprocessing",
     "regularizers",
     "runs",

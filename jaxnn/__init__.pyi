@@ -9,6 +9,7 @@ from jaxnn import metrics as metrics
 from jaxnn import models as models
 from jaxnn import optimizers as optimizers
 from jaxnn import parameter_paths as parameter_paths
+from jaxnn import populations as populations
 from jaxnn import preprocessing as preprocessing
 from jaxnn import regularizers as regularizers
 from jaxnn import runs as runs

@@ -20,7 +20,7 @@ def test_quick_start_is_one_block_of_exactly_two_commands():
 
 
 def test_every_command_is_shown_and_every_command_shown_exists():
-    shown = set(re.findall(r"^jaxnn (\w+)", README, re.MULTILINE))
+    shown = set(re.findall(r"^jaxnn ([\w-]+)", README, re.MULTILINE))
     assert shown == COMMANDS.keys()
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import tyro
@@ -14,6 +15,7 @@ from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, parse_w
 
 SHOWN = 10  # settings on the screen; search.csv has all
 ROUNDS = 3  # of coarse-to-fine
+CHUNK = 4  # members that run at once where their number falls from rung to rung
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,20 @@ def _search(config: Search, over, train):
         case "halving":
             settings = _drawn(config, over, ranges)
             rungs = sorted({max(1, epochs // 9), max(1, epochs // 3), epochs})
+            train = _in_small_chunks(train)
             return populations.successive_halving(train, settings, epochs=rungs, keep=1 / 3, metric=metric, seed=seed)
         case "hyperband":
+            train = _in_small_chunks(train)
             return populations.hyperband(train, ranges, most_epochs=epochs, factor=3, seed=seed, metric=metric)
         case "pbt":
             return _evolve(train, config.trials, over, ranges, seed=seed, **common)
+
+
+def _in_small_chunks(train):
+    """On CPU, where compiling a rung takes longer than training it: later rungs run the program of the first."""
+    import jax
+
+    return partial(train, chunk=CHUNK) if jax.default_backend() == "cpu" else train
 
 
 def _drawn(config: Search, over, ranges):

@@ -184,3 +184,12 @@ def test_workloads_survive_the_command_line(tmp_path):
     workload = {"epochs": 1, "mean": 0.1307, "data": "a b.npz"}
     printed, _ = measuring.run_program(measuring.Program("echo", str(program)), workload, peers_python=sys.executable)
     assert printed == json.loads(json.dumps(workload))
+
+
+def test_population_throughput_measures_rates_and_times_of_every_program():
+    table, targets = smoke("population_throughput")
+    assert table[0] == ["what", "program", "median", "range over rounds"]
+    assert {row[0] for row in table[1:]} == {"images/s", "seconds in all"}
+    assert {"16 seeds", "64 settings", "one", "8 LeNet-5", "5 folds x 20 settings"} <= {row[1] for row in table[1:]}
+    assert all(float(row[2].replace(",", "")) > 0 for row in table[1:])
+    check_targets(targets, 5)
