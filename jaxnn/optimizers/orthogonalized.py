@@ -109,7 +109,7 @@ def muon(
             m = beta * m + (1 - beta) * g
             m_hat = (of_m * m + of_g * g if nesterov else of_m * m).reshape(-1, m.shape[-1])
             O = _orthogonalize(m_hat, polynomials, eps)
-            O = jnp.sum(m_hat * O) * O if adaptive else O
+            O = _inner(m_hat, O) * O if adaptive else O
             return -lr * (_scaled(O, consistent_rms).reshape(m.shape) + decay), m
 
         updates, m = leafwise(equation, g, state.m, given=(decay,))
@@ -154,6 +154,11 @@ def _orthogonalize(X, polynomials, eps):
         A = X @ X.T
         X = a * X + (b * A + c * A @ A) @ X
     return X.T if is_tall else X
+
+
+def _inner(X, Y):
+    """<X, Y>; rows by a product, lest XLA join the sum to the products before it: 5 times as slow on CPU (jax 0.10)."""
+    return jnp.sum(jnp.matmul(X * Y, jnp.ones(X.shape[-1], X.dtype), precision="highest"))
 
 
 def _polynomials(ns_coeffs, ns_steps):
