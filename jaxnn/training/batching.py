@@ -86,5 +86,5 @@ def check_batch_size(batch_size: int, examples: int) -> None:
 
 def _rows(order, batch_size):
     order, numpy = order.astype(np.int32), np if isinstance(order, np.ndarray) else jnp
-    fillers = -1 - order[: -len(order) % batch_size]
+    fillers = -1 - order[np.arange(-len(order) % batch_size) % len(order)]
     return numpy.concatenate([order, fillers]).reshape(-1, batch_size)

@@ -53,16 +53,25 @@ def _compile(lowered, options, after):
 
 @lru_cache(maxsize=MOST_PROGRAMS)
 def _trace(function, donate, tree, avals, settings):
-    args = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(shape, dtype, weak_type=w) for shape, dtype, w in avals])
+    args = jax.tree.unflatten(
+        tree, [jax.ShapeDtypeStruct(shape, dtype, weak_type=w, sharding=s) for shape, dtype, w, s in avals]
+    )
     return jax.jit(function, donate_argnums=donate).trace(*args)
 
 
 def _signature(function, donate, args):
     leaves, tree = jax.tree.flatten(args)
-    avals = tuple((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False)) for leaf in leaves)
+    avals = tuple((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False), _placed(leaf)) for leaf in leaves)
     config = jax.config
     settings = (config.jax_default_device, config.jax_default_matmul_precision, config.jax_enable_x64)
     return function, donate, tree, avals, settings
+
+
+def _placed(leaf):
+    """Where an array has been put, or is to be; None where JAX is free to choose."""
+    if isinstance(leaf, jax.Array):
+        return leaf.sharding if leaf.committed else None
+    return getattr(leaf, "sharding", None)
 
 
 @cache

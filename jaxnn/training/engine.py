@@ -17,11 +17,12 @@ from jax.extend.core import jaxprs_in_params
 from jaxnn.metrics import Mean
 from jaxnn.training.batching import take_batch
 from jaxnn.training.compilation import call, prepare, program
+from jaxnn.training.one_device import ONE_DEVICE
 
 STATE_AND_TOTALS = (0, 1)  # the arguments that are donated
 
 
-def run_steps(step, state, data, order, *, first: int, last: int, fused: bool):
+def run_steps(step, state, data, order, *, first: int, last: int, fused: bool, placement=ONE_DEVICE):
     """Steps `first` to `last` (exclusive) of an epoch: `(state, totals)`, totals the summed (sum, count) pairs.
 
     Args:
@@ -29,31 +30,29 @@ def run_steps(step, state, data, order, *, first: int, last: int, fused: bool):
       state: donated; do not use it afterwards.
       data: the whole split, a dict of arrays on the device.
       order: (steps, batch) rows of indices into the data.
+      placement: on which devices; state and data lie there.
     """
-    totals = no_totals(step)
-    if fused:
-        return call(
-            StepLoop(step), state, totals, data, order, np.int32(first), np.int32(last), donate=STATE_AND_TOTALS
-        )
-    for i in range(first, last):
-        state, totals = call(_Single(step), state, totals, data, order, np.int32(i), donate=STATE_AND_TOTALS)
+    function, totals = _compiled(step, placement, fused), placement.put(no_totals(step))
+    calls = [(np.int32(first), np.int32(last))] if fused else [(np.int32(i),) for i in range(first, last)]
+    for steps in calls:
+        state, totals = call(function, state, totals, data, order, *steps, donate=STATE_AND_TOTALS)
     return state, totals
 
 
-def compile_steps(step, state, data, order, *, fused: bool):
+def compile_steps(step, state, data, order, *, fused: bool, placement=ONE_DEVICE):
     """Starts to compile what `run_steps` will call, for arguments like these; a future."""
-    i = np.int32(0)
-    if fused:
-        return prepare(StepLoop(step), state, no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
-    return prepare(_Single(step), state, no_totals(step), data, order, i, donate=STATE_AND_TOTALS)
+    function, totals = _compiled(step, placement, fused), placement.put(no_totals(step))
+    steps = [np.int32(0)] * (2 if fused else 1)
+    return prepare(function, state, totals, data, order, *steps, donate=STATE_AND_TOTALS)
 
 
-def choose_fusion(step, state, data, order) -> bool:
+def choose_fusion(step, state, data, order, placement=ONE_DEVICE) -> bool:
     """True unless the platform is the CPU and the step has a convolution that is slow in a loop there."""
     if jax.default_backend() != "cpu":
         return True
     i = np.int32(0)
-    loop = program(StepLoop(step), state, no_totals(step), data, order, i, i, donate=STATE_AND_TOTALS)
+    function, totals = _compiled(step, placement, True), placement.put(no_totals(step))
+    loop = program(function, state, totals, data, order, i, i, donate=STATE_AND_TOTALS)
     return not any(_is_slow_in_loop(equation) for equation in _equations(loop))
 
 
@@ -75,6 +74,10 @@ class StepLoop:
     def __call__(self, state, totals, data, order, first, last):
         one = _Single(self.step)
         return jax.lax.fori_loop(first, last, lambda i, carry: one(*carry, data, order, i), (state, totals))
+
+
+def _compiled(step, placement, fused):
+    return placement.over((StepLoop if fused else _Single)(placement.step(step)))
 
 
 def no_totals(step):

@@ -13,6 +13,7 @@ from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
 from jaxnn.training.compilation import call, prepare
 from jaxnn.training.functional_model import FunctionalModel
+from jaxnn.training.one_device import ONE_DEVICE, OneDevice
 from jaxnn.training.train_step import EvaluationStep
 
 METRICS = (("loss", cross_entropy), ("accuracy", accuracy))
@@ -27,6 +28,7 @@ def evaluate(
     preprocess=as_float,
     fields: tuple[str, str] = ("image", "label"),
     batch_size: int = 500,
+    placement: OneDevice = ONE_DEVICE,
 ) -> dict[str, float | int]:
     """The mean of every metric over all examples; the last batch is padded and masked, and the count asserted.
 
@@ -35,12 +37,14 @@ def evaluate(
       state: a `TrainState`, or anything with `params` and `model_state`.
       data: a dict of arrays of one length, NumPy or JAX.
       metrics: a dict or pairs name -> metric.
+      placement: on which devices; the state lies there.
 
     Returns:
       name -> mean, and "count" -> the number of examples that were counted.
     """
     examples = count_examples(data, fields)
-    program, args = _evaluation(model, state, on_device(data), metrics, preprocess, fields, batch_size)
+    data = placement.put(on_device(data))
+    program, args = _evaluation(model, state, data, metrics, preprocess, fields, batch_size, placement)
     totals = jax.device_get(call(program, *args))
     counts = {int(total.count) for total in totals.values()}
     if counts != {examples}:
@@ -48,9 +52,11 @@ def evaluate(
     return {name: float(total.sum / total.count) for name, total in totals.items()} | {"count": examples}
 
 
-def compile_evaluation(model, state, data, *, metrics, preprocess, fields, batch_size: int = 500, after=None):
+def compile_evaluation(
+    model, state, data, *, metrics, preprocess, fields, batch_size: int = 500, placement=ONE_DEVICE, after=None
+):
     """Starts to compile, after another compilation, what `evaluate` will call with arguments like these; a future."""
-    program, args = _evaluation(model, state, data, metrics, preprocess, fields, batch_size)
+    program, args = _evaluation(model, state, data, metrics, preprocess, fields, batch_size, placement)
     return prepare(program, *args, after=after)
 
 
@@ -70,13 +76,14 @@ def on_device(data):
     return {name: jnp.asarray(array) for name, array in data.items()}
 
 
-def _evaluation(model, state, data, metrics, preprocess, fields, batch_size):
+def _evaluation(model, state, data, metrics, preprocess, fields, batch_size, placement):
     examples = count_examples(data)
     batch_size = min(batch_size, examples)
     check_batch_size(batch_size, examples)
-    order = plain_order(examples=examples, batch_size=batch_size)
+    divisible = -(-batch_size // placement.parts) * placement.parts
+    order = placement.put(plain_order(examples=examples, batch_size=divisible))
     step = EvaluationStep(model, tuple(dict(metrics).items()), preprocess, tuple(fields))
-    return _Evaluation(step), (state.params, state.model_state, data, order)
+    return placement.over(_Evaluation(step), sums=True), (state.params, state.model_state, data, order)
 
 
 @dataclass(frozen=True)

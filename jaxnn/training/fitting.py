@@ -17,6 +17,7 @@ from jaxnn.training.compilation import call, prepare, result_like
 from jaxnn.training.engine import choose_fusion, compile_steps, run_steps
 from jaxnn.training.evaluation import compile_evaluation, evaluate, on_device
 from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
+from jaxnn.training.one_device import ONE_DEVICE, OneDevice
 from jaxnn.training.train_state import TrainState, init_state
 from jaxnn.training.train_step import TrainStep
 
@@ -48,6 +49,7 @@ def fit(
     state: TrainState | None = None,
     hooks: Iterable[Callable[[Event], bool | None]] = (),
     fused: bool | None = None,
+    placement: OneDevice = ONE_DEVICE,
 ) -> Fitted:
     """Trains for `epochs` passes over `train`, shuffled anew for each.
 
@@ -64,12 +66,13 @@ def fit(
       state: where to go on, at any step; the result is bit for bit that of an uninterrupted run. It is donated.
       hooks: functions of an event (`jaxnn.training.events`); one that returns True stops the run.
       fused: whether steps are compiled together; None lets `choose_fusion` decide.
+      placement: on which devices, and how; see `jaxnn.parallel.placement`.
 
     Returns:
       `Fitted(state, history, stopped)`.
 
     Raises:
-      ValueError: arrays of different lengths, a batch size out of range, epochs < 1.
+      ValueError: arrays of different lengths, a batch size out of range or not divisible by the devices, epochs < 1.
       DivergenceError: the loss is not finite.
     """
     examples = count_examples(train, fields)
@@ -78,10 +81,10 @@ def fit(
     check_batch_size(batch_size, examples)
     if epochs < 1:
         raise ValueError(f"`epochs` must be at least 1; received {epochs}.")
+    _check_parts(batch_size, placement.parts)
     step = TrainStep(model, loss, optimizer.update, tuple(dict(metrics).items()), preprocess, tuple(fields))
-    data = on_device(train)
-    test = None if validation is None else on_device(validation)
-    run = _Run(step, data, test, examples, batch_size, epochs, list(hooks), fused)
+    data, test = (None if split is None else placement.put(on_device(split)) for split in (train, validation))
+    run = _Run(step, data, test, examples, batch_size, epochs, list(hooks), fused, placement)
     example = np.asarray(train[fields[0]][:1])
     return run(state, partial(init_state, model, optimizer, example, key=key, preprocess=preprocess))
 
@@ -89,9 +92,9 @@ def fit(
 class _Run:
     """The host's side of a run: which steps are next, what is pending, who is told."""
 
-    def __init__(self, step, data, test, examples, batch_size, epochs, hooks, fused):
+    def __init__(self, step, data, test, examples, batch_size, epochs, hooks, fused, placement):
         self.step, self.data, self.test, self.hooks = step, data, test, hooks
-        self.batch_size, self.epochs, self.fused = batch_size, epochs, fused
+        self.batch_size, self.epochs, self.fused, self.placement = batch_size, epochs, fused, placement
         self.shuffle = Shuffle(examples, batch_size)
         self.steps_per_epoch, self.steps_per_call = -(-examples // batch_size), 8
 
@@ -116,12 +119,14 @@ class _Run:
         """Compiles the step while the state is made, and the evaluation behind them; returns the state."""
         start = time.perf_counter()
         making = None if state is not None else prepare(init, runs_once=True)
+        if self.placement != ONE_DEVICE:  # where the state lies is part of what is compiled
+            state, making = self.placement.put(making.result()() if making else state), None
         like = state if making is None else result_like(init)
         order = jax.ShapeDtypeStruct((self.steps_per_epoch, self.batch_size), np.int32)
         pending = [prepare(self.shuffle, like.key, np.int32(0))]
         if self.fused is None:
-            self.fused = choose_fusion(self.step, like, self.data, order)
-        pending.append(compile_steps(self.step, like, self.data, order, fused=self.fused))
+            self.fused = choose_fusion(self.step, like, self.data, order, self.placement)
+        pending.append(compile_steps(self.step, like, self.data, order, fused=self.fused, placement=self.placement))
         if self.test is not None:  # not needed before the first epoch is over
             compile_evaluation(self.step.model, like, self.test, **self._measures, after=pending[-1])
         state = state if making is None else making.result()()
@@ -140,7 +145,8 @@ class _Run:
     @property
     def _measures(self):
         metrics = (("loss", self.step.loss), *self.step.metrics)
-        return {"metrics": metrics, "preprocess": self.step.preprocess, "fields": self.step.fields}
+        own = {"preprocess": self.step.preprocess, "fields": self.step.fields, "placement": self.placement}
+        return {"metrics": metrics, **own}
 
     def _epoch(self, state, epoch):
         """Runs what is left of an epoch; reads the metrics of a call while the next one is running."""
@@ -148,7 +154,8 @@ class _Run:
         totals, pending, stop, clock = {}, None, False, time.perf_counter()
         while first < self.steps_per_epoch and not stop:
             last = min(first + self.steps_per_call, self.steps_per_epoch)
-            state, running = run_steps(self.step, state, self.data, order, first=first, last=last, fused=self.fused)
+            calls = {"first": first, "last": last, "fused": self.fused, "placement": self.placement}
+            state, running = run_steps(self.step, state, self.data, order, **calls)
             if pending is not None:
                 stop, clock = self._report(*pending, totals, clock)
             pending, first = (running, epoch, first, last), last
@@ -174,11 +181,19 @@ class _Run:
         return stop, now
 
     def _order(self, key, epoch):
-        return call(self.shuffle, key, np.int32(epoch))
+        return self.placement.put(call(self.shuffle, key, np.int32(epoch)))
 
     def _tell(self, event) -> bool:
         answers = [hook(event) for hook in self.hooks]  # every hook is told
         return any(answers)
+
+
+def _check_parts(batch_size, parts) -> None:
+    if batch_size % parts:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {parts} devices among which a batch is divided; received "
+            f"{batch_size}. Take {max(1, batch_size // parts) * parts}."
+        )
 
 
 def _means(totals) -> dict[str, float]:

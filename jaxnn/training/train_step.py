@@ -30,6 +30,8 @@ class TrainStep:
       metrics: pairs (name, metric), metric as loss; reported next to "loss".
       preprocess: pure function of the inputs.
       fields: the batch's names for inputs and targets.
+      axis_name: of the mapped devices, each of which has a part of the batch; gradient and metrics are those of the
+        whole. Under `shard_map` with `check_vma=False`, `pmap` or `vmap`.
     """
 
     model: Any
@@ -38,26 +40,47 @@ class TrainStep:
     metrics: tuple[tuple[str, Callable[..., jax.Array]], ...] = ()
     preprocess: Callable[[jax.Array], jax.Array] = as_float
     fields: tuple[str, str] = ("image", "label")
+    axis_name: str | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "model", FunctionalModel(self.model))
 
     def __call__(self, state: TrainState, batch):
         """One update; the metrics are (sum, count) pairs of the forward pass before it."""
-        objective = partial(self._objective, state=state, batch=batch)
-        (loss, (metrics, model_state)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
-        extra = passable(self.update, value=loss, grad=grads, value_fn=lambda params: objective(params)[0])
-        updates, opt_state = self.update(grads, state.opt_state, state.params, **extra)
-        params = apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, model_state, opt_state, state.key), metrics
+        grads, metrics, model_state = self.gradient(state, batch)
+        loss = metrics["loss"].sum / jnp.maximum(metrics["loss"].count, 1)
+        value_fn = lambda params: self._summed(self.objective(params, state, batch)[0])  # noqa: E731
+        return self.descend(state, grads, model_state, value=loss, grad=grads, value_fn=value_fn), metrics
 
-    def _objective(self, params, state, batch):
+    def gradient(self, state: TrainState, batch):
+        """`(grads, metrics, model_state)` at `state.params`: what a worker computes."""
+        objective = partial(self.objective, state=state, batch=batch)
+        (_, (metrics, model_state)), grads = jax.value_and_grad(objective, has_aux=True)(state.params)
+        return self._summed(grads), self._summed(metrics), self._averaged(model_state)
+
+    def descend(self, state: TrainState, grads, model_state, **extra) -> TrainState:
+        """The next state: what a parameter server computes. `extra`: for optimizers that ask for more."""
+        updates, opt_state = self.update(grads, state.opt_state, state.params, **passable(self.update, **extra))
+        return TrainState(state.step + 1, apply_updates(state.params, updates), model_state, opt_state, state.key)
+
+    def objective(self, params, state, batch):
+        """The mean loss over the mask (this device's share of it), and `(metrics, model_state)` of this device."""
         inputs, targets = (batch[name] for name in self.fields)
         key = stream_key(state.key, "dropout", state.step)
+        if self.axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(self.axis_name))
         outputs, model_state = self.model.apply(params, state.model_state, self.preprocess(inputs), train=True, key=key)
         metrics = measure(outputs, targets, batch["mask"], (("loss", self.loss), *self.metrics))
-        loss = metrics["loss"].sum / jnp.maximum(metrics["loss"].count, 1)
-        return loss, (metrics, model_state)
+        count = self._summed(metrics["loss"].count)
+        return metrics["loss"].sum / jnp.maximum(count, 1), (metrics, model_state)
+
+    def _summed(self, tree):
+        """Over the devices."""
+        return tree if self.axis_name is None else jax.lax.psum(tree, self.axis_name)
+
+    def _averaged(self, tree):
+        """Statistics of each device's examples, such as batch norm's, become one."""
+        return tree if self.axis_name is None else jax.lax.pmean(tree, self.axis_name)
 
 
 @dataclass(frozen=True)
