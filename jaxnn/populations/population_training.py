@@ -69,7 +69,7 @@ def fit(
       hooks: functions of an event (`jaxnn.training.events`), whose metrics are medians over the members, and whose
         `state` is a function that returns the `Population` so far; one that returns True stops all after the epoch.
       mapping: "vmap" or "map"; None decides by the model and the platform.
-      devices: over which the members are spread; by default all.
+      devices: over which the members are spread; by default all of this process.
       memory: bytes on each device that may be filled; by default half of what is free.
       chunk: members that run at once, the last chunk filled up; by default as many as memory and caches suggest. The
         same `chunk` for a smaller population later is the same program: nothing is compiled anew.
@@ -95,7 +95,7 @@ def fit(
     _check(members, train, validation, fields, {"epochs": epochs, "patience": patience, "chunk": chunk}, mapping)
     recipe = Recipe(model, optimizer, loss, tuple(dict(metrics).items()), preprocess, tuple(fields))
     recipe.check(members[0].hyperparameters)
-    devices = tuple(jax.devices() if devices is None else devices)
+    devices = tuple(jax.local_devices() if devices is None else devices)
     memory = int(SHARE * free_memory(devices[0])) if memory is None else memory
     resources = Resources(mapping, devices, memory, chunk)
     grouped = groups_of(members)
@@ -132,7 +132,8 @@ class _Run:
             self._begin(group, positions, train, test, population)
             for group, positions in zip(groups, self.positions, strict=True)
         ]
-        self._compile()
+        if start < epochs:
+            self._compile()
         for epoch in range(start, epochs):
             active = self._active(epoch)
             for run, positions in zip(self.runs, self.positions, strict=True):

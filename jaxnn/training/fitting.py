@@ -170,7 +170,7 @@ class _Run:
         for name, (total, count) in running.items():
             so_far = totals.get(name, (0.0, 0.0))
             totals[name] = (so_far[0] + float(total), so_far[1] + float(count))
-        self.steps_per_call = resized(self.steps_per_call, (now - clock) / (last - first))
+        self.steps_per_call = resized(self.steps_per_call, (now - clock) / (last - first), SECONDS_PER_CALL)
         step = epoch * self.steps_per_epoch + last
         means = _means(running)
         if not math.isfinite(means["loss"]):
@@ -200,7 +200,7 @@ def _means(totals) -> dict[str, float]:
     return {name: float(total) / max(float(count), 1.0) for name, (total, count) in totals.items()}
 
 
-def resized(steps_per_call: int, seconds_per_step: float, seconds_per_call: float = SECONDS_PER_CALL) -> int:
+def resized(steps_per_call: int, seconds_per_step: float, seconds_per_call: float) -> int:
     """Steps of the next call, towards the seconds wanted; at most doubling: one call's time is not to be trusted."""
     wanted = round(seconds_per_call / max(seconds_per_step, 1e-7))
     return int(np.clip(wanted, 1, 2 * steps_per_call))

@@ -15,7 +15,7 @@ from jaxnn.layers import dropout
 from jaxnn.losses import cross_entropy
 from jaxnn.models import LeNet5
 from jaxnn.optimizers import adam, sgd
-from jaxnn.populations import Member, bootstraps, grid, k_fold, members_of, memory
+from jaxnn.populations import Member, bootstraps, grid, k_fold, members_of
 from jaxnn.populations.members import groups_of
 from jaxnn.populations.population_training import epochs_since_best
 from jaxnn.training import Compiled, Evaluated, Progress, Started
@@ -128,23 +128,22 @@ def test_widths_and_batch_sizes_are_programs_of_their_own():
         assert population.models[i].width == given["width"]
 
 
-def test_one_compilation_for_the_whole_sweep_and_for_another_one_like_it(monkeypatch):
+def test_one_compilation_for_the_whole_sweep_and_for_another_one_like_it():
     traces = []
     counting = lambda outputs, targets: traces.append(1) or cross_entropy(outputs, targets)  # noqa: E731
     first = members_of(grid(learning_rate=np.geomspace(1e-4, 1e-1, 6).tolist()), seeds=[0, 1])
-    monkeypatch.setattr(memory, "MOST_ON_CPU", 5)  # three chunks, the last one filled up
-    fit(members=first, loss=counting)
+    fit(members=first, loss=counting, chunk=5)  # three chunks, the last one filled up
     seen = len(traces)
     assert seen <= 3  # memory, and steps: no evaluation here
-    fit(members=members_of(grid(learning_rate=np.geomspace(1e-5, 1.0, 6).tolist()), seeds=[2, 3]), loss=counting)
+    second = members_of(grid(learning_rate=np.geomspace(1e-5, 1.0, 6).tolist()), seeds=[2, 3])
+    fit(members=second, loss=counting, chunk=5)
     assert len(traces) == seen
 
 
-def test_chunks_change_nothing(monkeypatch):
+def test_chunks_change_nothing():
     members = members_of(grid(learning_rate=[1e-3, 1e-2, 3e-2, 1e-1, 3e-1]), seeds=[1])
     whole = fit(members=members, validation=TEST)
-    monkeypatch.setattr(memory, "MOST_ON_CPU", 2)
-    chunked = fit(members=members, validation=TEST)
+    chunked = fit(members=members, validation=TEST, chunk=2)
     for a, b in zip(whole.states, chunked.states, strict=True):
         assert_close(a.params, b.params, rtol=1e-5)
 
@@ -185,12 +184,12 @@ def test_who_diverges_is_marked_and_does_not_stop_the_others():
     assert population.best("test/accuracy") != 1
 
 
-def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free(monkeypatch):
-    monkeypatch.setattr(memory, "MOST_ON_CPU", 2)
+def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free():
     members = members_of(grid(learning_rate=[1e-30, 1e-2, 2e-30, 2e-2]))  # two never improve
     work, found = [], {}
     hook = lambda event: work.append(event.examples) if isinstance(event, Progress) else None  # noqa: E731
-    population = fit(members=members, validation=TEST, epochs=5, patience=2, monitor="test/loss", hooks=[hook])
+    settings = {"epochs": 5, "patience": 2, "monitor": "test/loss", "chunk": 2}
+    population = fit(members=members, validation=TEST, hooks=[hook], **settings)
     assert population.epochs.tolist() == [3, 5, 3, 5]
     assert sum(work) == 60 * (3 * 4 + 2 * 2)
     for i in (1, 3):
