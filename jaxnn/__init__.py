@@ -23,6 +23,7 @@ _SUBMODULES = (
     "metrics",
     "models",
     "optimizers",
+    "parallel",
     "parameter_paths",
     "populations",
     "preprocessing",

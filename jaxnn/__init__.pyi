@@ -8,6 +8,7 @@ from jaxnn import losses as losses
 from jaxnn import metrics as metrics
 from jaxnn import models as models
 from jaxnn import optimizers as optimizers
+from jaxnn import parallel as parallel
 from jaxnn import parameter_paths as parameter_paths
 from jaxnn import populations as populations
 from jaxnn import preprocessing as preprocessing

@@ -39,6 +39,9 @@ SCHEDULES = {
     "warm_restarts": "a cosine to 0 that begins anew after each epoch",
 }
 
+STRATEGIES = ("synchronous", "downpour")
+PLACEMENTS = ("single", "pmap", "shard_map", "automatic", "local_rows")
+
 
 @dataclass(frozen=True)
 class Training:
@@ -90,6 +93,22 @@ class Training:
     """Use only the first so many training examples."""
     test_examples: int | None = None
     """Use only the first so many test examples."""
+    placement: str | None = None
+    """How a batch is divided among devices: single, pmap, shard_map, automatic, or local_rows, where each keeps only
+    its own rows of the training data; by default single, and shard_map on several devices or processes."""
+    devices: int | None = None
+    """On how many devices; by default one, and with a --placement all; the CPU is divided into so many."""
+    strategy: str = "synchronous"
+    """How updates are made: synchronous, or downpour, by servers, and workers that do not wait for one another, each
+    a process; needs Ray, jaxnn[ray]."""
+    workers: int = 2
+    """Of downpour: processes that compute gradients, each on a part of the data of its own."""
+    servers: int = 1
+    """Of downpour: processes that apply them, each to a part of the parameters."""
+    staleness: int | None = None
+    """Of downpour: how many updates a worker may be ahead of the slowest before it waits; by default it never waits."""
+    address: str | None = None
+    """Of downpour: of the Ray cluster to join, HOST:PORT; by default one is started here, for this machine alone."""
     keep: int = 3
     """Checkpoints to keep, beside the best."""
     tensorboard: bool = True
@@ -117,10 +136,12 @@ def recipe(model: str) -> Training:
 def check(config: Training) -> Training:
     """The configuration itself, if every value is one that a training can have; else ValueError says which is not."""
     recipe(config.model)
-    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("strategy", STRATEGIES)):
         if getattr(config, name) not in known:
             raise unknown(name, getattr(config, name), known)
-    for name in ("epochs", "batch_size", "keep", "train_examples", "test_examples"):
+    if config.placement is not None and config.placement not in PLACEMENTS:
+        raise unknown("placement", config.placement, PLACEMENTS)
+    for name in ("epochs", "batch_size", "keep", "train_examples", "test_examples", "devices", "workers", "servers"):
         value = getattr(config, name)
         if value is not None and value < 1:
             raise _out_of_range(name, "an integer of at least 1", value)
@@ -149,6 +170,12 @@ def check(config: Training) -> Training:
         raise ValueError(
             f"--dropout-rate is mlp's; received {config.dropout_rate} for {config.model}. Leave it out, or train mlp."
         )
+    if config.placement == "single" and config.devices not in (None, 1):
+        raise ValueError(f"--placement single is one device; received --devices {config.devices}. Leave one out.")
+    if config.staleness is not None and config.staleness < 0:
+        raise _out_of_range("staleness", "an integer of at least 0", config.staleness)
+    if config.strategy == "downpour" and (config.placement, config.devices) != (None, None):
+        raise ValueError("--strategy downpour has --workers and --servers; received --placement or --devices as well.")
     if config.nesterov and config.momentum == 0:
         raise ValueError("--nesterov looks ahead along the velocity; received --momentum 0. Give a momentum, say 0.9.")
     return config
@@ -184,7 +211,7 @@ def from_record(record: dict, *, where: str) -> Training:
     values = record | {"hidden": tuple(record["hidden"]) if isinstance(record["hidden"], list) else None}
     for name, default in expected.items():
         optional = default is None and values[name] is None
-        kinds = {"train_examples": int, "test_examples": int, "out": str, "data_folder": str, **_NUMBERS}
+        kinds = {"train_examples": int, "test_examples": int, "devices": int, "staleness": int, **_TEXTS, **_NUMBERS}
         kind = kinds.get(name, type(default))
         if not optional and type(values[name]) is not kind:
             raise ValueError(f"{where}: {name} must be of type {kind.__name__}; received {record[name]!r}. {_EDITED}")
@@ -194,8 +221,12 @@ def from_record(record: dict, *, where: str) -> Training:
         raise ValueError(f"{where}: {error} {_EDITED}") from None
 
 
+_TEXTS = dict.fromkeys(("out", "data_folder", "placement", "address"), str)
 _NUMBERS = dict.fromkeys(("warmup", "momentum", "b1", "b2", "eps", "weight_decay", "dropout_rate"), float)
-_ADDED_LATER = {"dropout_rate": None}  # what the files of older versions lack, and meant
+_ADDED_LATER = {  # what older files lack, and meant
+    **dict.fromkeys(("dropout_rate", "placement", "devices", "staleness", "address")),
+    **{"strategy": "synchronous", "workers": 2, "servers": 1},
+}
 _EDITED = "Was the file edited? Restore it from a copy, or start a new run."
 
 

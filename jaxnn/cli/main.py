@@ -14,6 +14,7 @@ from jaxnn.version import __version__
 COMMANDS = {
     "train": ("training_commands", "Train a model on a data set, in a new run folder."),
     "resume": ("training_commands", "Go on with a run that was stopped."),
+    "launch": ("launch_command", "Train or resume in many processes, on this machine or a cluster."),
     "evaluate": ("inference_commands", "Measure a run's checkpoint on the test data."),
     "predict": ("inference_commands", "Classify image files with a run's checkpoint."),
     "summary": ("listing_commands", "Show a model's layers, shapes, parameters and multiply-adds."),
@@ -34,16 +35,26 @@ def main(argv: list[str] | None = None) -> int:
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(args)
-    except KeyboardInterrupt:
-        return _complain("interrupted", 130)
+    except KeyboardInterrupt as error:
+        return _complain("interrupted", exit_status(error))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; let the exit flush in peace
         return 0
     except (ValueError, OSError, ImportError) as error:
         if "JAXNN_TRACEBACK" in os.environ:
             raise
-        diverged = type(error).__name__ == "DivergenceError"
-        return _complain(str(error), 1 if diverged else 2)
+        return _complain(str(error), exit_status(error))
+
+
+def exit_status(error: BaseException) -> int:
+    """Of a command that ends by the error: 130 if interrupted, 2 on bad input, 1 if a run diverged or jaxnn has a bug.
+
+    >>> exit_status(ValueError()), exit_status(RuntimeError())
+    (2, 1)
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    return 2 if isinstance(error, ValueError | OSError | ImportError) and not _is_divergence(error) else 1
 
 
 def parse(config_class, args, *, command: str, default=None):
@@ -114,6 +125,10 @@ def _first_sentence(box: str) -> str:
     rule = next((i for i, line in enumerate(box.split("\n")[1:]) if "───" in line), len(lines))
     sentence = " ".join(line for line in lines[:rule] if line)
     return sentence if sentence.endswith(".") else f"{sentence}."
+
+
+def _is_divergence(error):
+    return type(error).__name__ == "DivergenceError"  # by name: its module imports jax
 
 
 def _complain(sentence: str, status: int) -> int:

@@ -14,6 +14,13 @@ class Settings(Training):
     """As for `jaxnn train`: what every member has that is not varied."""
 
     out: tyro.conf.Suppress[str | None] = None
+    placement: tyro.conf.Suppress[str | None] = None
+    devices: tyro.conf.Suppress[int | None] = None
+    strategy: tyro.conf.Suppress[str] = "synchronous"
+    workers: tyro.conf.Suppress[int] = 2
+    servers: tyro.conf.Suppress[int] = 1
+    staleness: tyro.conf.Suppress[int | None] = None
+    address: tyro.conf.Suppress[str | None] = None
     keep: tyro.conf.Suppress[int] = 3
     tensorboard: tyro.conf.Suppress[bool] = True
     pictures: tyro.conf.Suppress[bool] = True

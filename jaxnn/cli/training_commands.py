@@ -1,5 +1,6 @@
 """`jaxnn train` and `jaxnn resume`."""
 
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,8 @@ from typing import Annotated
 import tyro
 
 from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, recipe, to_record
-from jaxnn.cli.main import parse
+from jaxnn.cli.main import exit_status, parse
+from jaxnn.cli.placement_flags import choose_placement, own_rows, resume_line
 
 
 @dataclass(frozen=True)
@@ -23,46 +25,81 @@ class Resumption:
 
 def train_command(args) -> int:
     """Trains in a new run folder; the defaults are those of the model's recipe."""
+    return _train(read_training(args), None, resume=False)
+
+
+def read_training(args) -> Training:
+    """What the arguments of `jaxnn train` say, checked."""
     model = next((arg for arg in args if not arg.startswith("-")), "lenet5")
     default = RECIPES.get(model, RECIPES["lenet5"])
     config = check(parse(Training, args, command="train", default=default))
     if config.model != default.model:  # the model stood behind a flag's value
         config = check(parse(Training, args, command="train", default=recipe(config.model)))
-    return _train(config, None, resume=False)
+    return config
 
 
 def resume_command(args) -> int:
     """Goes on with a run; one that is finished is left as it is."""
-    from jaxnn.runs import checkpoints, read_config
+    from jaxnn.runs import checkpoints
 
-    folder = Path(parse(Resumption, args, command="resume").run)
-    record = read_config(folder)["config"]
+    folder, record = read_run(args)
     if record.get("command") == "ensemble":
         from jaxnn.cli.ensemble_command import resume_ensemble
 
         return resume_ensemble(folder, record)
-    if "command" in record:
-        raise ValueError(f"{folder} is of `jaxnn {record['command']}`, which cannot be resumed. Start it anew.")
-    config = from_record(record, where=str(folder / "config.json"))
+    config = training_of(folder, record)
     if not checkpoints.steps(folder / "checkpoints"):
         _say(f"{folder} has no checkpoint yet; training from the start")
         return _train(config, folder, resume=False)
     return _train(config, folder, resume=True)
 
 
+def read_run(args) -> tuple[Path, dict]:
+    """The folder that `jaxnn resume` is given, and its configuration as it stands there."""
+    from jaxnn.runs import read_config
+
+    folder = Path(parse(Resumption, args, command="resume").run)
+    return folder, read_config(folder)["config"]
+
+
+def training_of(folder: Path, record: dict) -> Training:
+    """The configuration of a run of `jaxnn train`; that of another command raises ValueError."""
+    if "command" in record:
+        raise ValueError(f"{folder} is of `jaxnn {record['command']}`, which cannot be resumed. Start it anew.")
+    return from_record(record, where=str(folder / "config.json"))
+
+
 def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
-    """Trains in `folder`, or in a new one, which is made only when everything else is known to be in order."""
+    """Trains in `folder`, or in a new one, beside other processes if there are any."""
     started = time.perf_counter()
+    if config.strategy == "downpour":
+        from jaxnn.cli.downpour_training import train_by_servers
+
+        return _finish(config, *train_by_servers(config, folder), started)
     with ThreadPoolExecutor(1) as pool:  # the data is unpacked while JAX is imported
         loading = pool.submit(load_data, config)
-        from jaxnn.cli.assembly import assemble
-        from jaxnn.runs import create, default_path
-        from jaxnn.runs.training_run import train_in_folder
+        from jaxnn.parallel import multihost
 
-        task = assemble(config, loading.result())
+        with multihost.joined(exit_status):
+            return _train_joined(config, folder, loading, started, resume=resume)
+
+
+def _train_joined(config, folder, loading, started, *, resume):
+    """A new folder is made, by the first process, only when everything else is known to be in order."""
+    from jaxnn.cli.assembly import assemble
+    from jaxnn.parallel import multihost
+    from jaxnn.runs import create, default_path
+    from jaxnn.runs.training_run import train_in_folder
+
+    placement = choose_placement(config, resume=resume)
+    task = assemble(config, loading.result())
+    task = task._replace(train=own_rows(task.train, placement))
+    images, writes = placement.total(len(task.train["label"])), multihost.is_writer()
     if folder is None:
-        folder = create(config.out or default_path(config.model), to_record(config))
-    _say(f"{config.model} on {config.data}, {len(task.train['label'])} training images; run folder {folder}")
+        folder = Path(config.out or default_path(config.model))
+        folder = create(folder, to_record(config)) if writes else folder
+    if writes:
+        _say(f"{config.model} on {config.data}, {images} training images; run folder {folder}")
     outcome = train_in_folder(
         folder,
         task,
@@ -71,9 +108,17 @@ def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
         keep=config.keep,
         tensorboard=config.tensorboard,
         resume=resume,
+        placement=placement,
     )
+    if not writes:
+        return outcome.exit_status
+    return _finish(config, folder, task, outcome, started)
+
+
+def _finish(config, folder, task, outcome, started):
+    """Says how it ended; returns the exit status."""
     if outcome.exit_status:
-        _say(f"stopped at step {int(outcome.state.step)}; go on with: jaxnn resume {folder}")
+        _say(f"stopped at step {int(outcome.state.step)}; go on with: {resume_line(folder, os.environ)}")
         return outcome.exit_status
     _conclude(folder, config, task, outcome, seconds=time.perf_counter() - started)
     return 0

@@ -1,4 +1,4 @@
-"""One step, four placements: the same training on one device or on many, to the same parameters.
+"""One step, five placements: the same training on one device or on many, and but for the last to the same parameters.
 
 Every device holds the parameters, the optimizer's state and the data; the rows of a batch are divided among them. Each
 computes the gradient of its rows, and their sum is the gradient of the batch, whatever the number of devices:
@@ -7,10 +7,14 @@ computes the gradient of its rows, and their sum is the gradient of the batch, w
     pmap         as the course has it: the step of a device, mapped
     shard_map    the same step over a mesh: what `pmap` has become
     automatic    the step of the whole batch, compiled for divided rows: XLA finds where to sum
+    local_rows   shard_map where each device keeps only its rows of the training data, and shuffles them apart
 
 Batch norm sees a device's rows under `pmap` and `shard_map`, unless the model is given the axis
 (`nn.BatchNorm(axis_name=parallel.AXIS)`), and the whole batch under `automatic`. Dropout draws other masks on each
 device, and so its numbers depend on how many there are.
+
+The devices may be those of several processes (`jaxnn.parallel.multihost`), each of which runs the same program on the
+same data: then `shard_map`, `automatic` and `local_rows` serve.
 """
 
 import dataclasses
@@ -19,12 +23,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxnn.naming import unknown
+from jaxnn.training.batching import Shuffle
 from jaxnn.training.one_device import OneDevice
 
 AXIS = "data"
@@ -56,8 +63,17 @@ class _DataParallel(OneDevice):
         return Mesh(np.array(self.devices), (AXIS,))
 
     def put(self, tree):
-        """A copy on every device."""
-        return jax.device_put(tree, NamedSharding(self.mesh, P()))
+        """A copy on every device; each process brings it for its own."""
+        whole = NamedSharding(self.mesh, P())
+        if whole.is_fully_addressable:
+            return jax.device_put(tree, whole)
+        return jax.tree.map(lambda leaf: _copied(leaf, whole), tree)
+
+    def agreed(self, *numbers: float) -> tuple[float, ...]:
+        """As `OneDevice.agreed`."""
+        if jax.process_count() == 1:
+            return numbers
+        return tuple(multihost_utils.process_allgather(np.array(numbers, np.float32)).max(axis=0).tolist())
 
     def over(self, function: Callable, *, sums: bool = False) -> Callable:
         """As `OneDevice.over`."""
@@ -73,11 +89,46 @@ class ShardMap(_DataParallel):
 
     def run(self, function, sums, state, totals, data, order, *rest):
         """Each device gets its columns of the order."""
-        specs = P(), P(), P(), P(None, AXIS), *(P() for _ in rest)
+        specs = P(), P(), self.data_spec(sums), P(None, AXIS), *(P() for _ in rest)
         own = _summed(function) if sums else function
         # without the check: with it, JAX sums gradients of what is replicated a first time by itself
         mapped = jax.shard_map(own, mesh=self.mesh, in_specs=specs, out_specs=P(), check_vma=False)
         return mapped(state, totals, data, order, *rest)
+
+    def data_spec(self, sums):
+        """On every device whole."""
+        return P()
+
+
+class LocalRows(ShardMap):
+    """`ShardMap` on training data that no device has whole: each keeps its own rows; validation data lie on all.
+
+    `fit` gets, in every process, its rows: equally many, and a multiple of its devices. A batch takes as many from each
+    device, so that the order of the examples depends on how many there are; all are seen once an epoch all the same.
+    """
+
+    def total(self, examples: int) -> int:
+        """Of all processes, where each has so many."""
+        here = len(self.mesh.local_devices)
+        most, least = (int(number) for number in self.agreed(examples, -examples))
+        if examples % here or most != -least:
+            raise ValueError(
+                f"every process must have equally many rows, a multiple of its {here} devices; received {examples} "
+                f"here and {-least} to {most} in all. Leave a few out."
+            )
+        return examples * self.parts // here
+
+    def put_rows(self, data):
+        """Each process's rows, divided among its devices."""
+        return jax.make_array_from_process_local_data(NamedSharding(self.mesh, P(AXIS)), data)
+
+    def shuffle(self, examples: int, batch_size: int):
+        """Of each device's rows apart."""
+        return _ShuffleApart(examples // self.parts, batch_size // self.parts, self.parts)
+
+    def data_spec(self, sums):
+        """Rows in training; an evaluation's data lie whole."""
+        return P() if sums else P(AXIS)
 
 
 class Pmap(_DataParallel):
@@ -117,7 +168,27 @@ class _Over:
         return self.placement.run(self.function, self.sums, *args)
 
 
-PLACEMENTS = {"single": Single, "pmap": Pmap, "shard_map": ShardMap, "automatic": Automatic}
+@dataclass(frozen=True)
+class _ShuffleApart:
+    """`shuffle(key, epoch)`: (steps, parts * width), the columns of a part being an order of its own `rows`."""
+
+    rows: int
+    width: int
+    parts: int
+
+    def __call__(self, key, epoch):
+        one = Shuffle(self.rows, self.width)
+        orders = jax.vmap(lambda part: one(jax.random.fold_in(key, part), epoch))(jnp.arange(self.parts))
+        return orders.transpose(1, 0, 2).reshape(-1, self.parts * self.width)
+
+
+PLACEMENTS = {
+    "single": Single,
+    "pmap": Pmap,
+    "shard_map": ShardMap,
+    "automatic": Automatic,
+    "local_rows": LocalRows,
+}
 
 
 def placement(name: str, devices: Sequence | None = None) -> OneDevice:
@@ -135,6 +206,23 @@ def placement(name: str, devices: Sequence | None = None) -> OneDevice:
     if not devices:
         raise ValueError("`devices` must be one or more; received none. jax.devices() lists those there are.")
     return PLACEMENTS[name](devices)
+
+
+def rows_of_process(data, placement: LocalRows):
+    """Of data that every process has whole, the rows of this one; the few that cannot be divided are left out."""
+    each = len(next(iter(data.values()))) // placement.parts * len(placement.mesh.local_devices)
+    first = jax.process_index() * each
+    return {name: array[first : first + each] for name, array in data.items()}
+
+
+def _copied(leaf, whole):
+    """On every device, from what this process has. `jax.device_put` would first compare it over all processes."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return jax.device_put(leaf, whole)
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        bits = _copied(jax.random.key_data(leaf), whole)
+        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
+    return jax.make_array_from_process_local_data(whole, np.asarray(leaf), np.shape(leaf))
 
 
 def _summed(function):

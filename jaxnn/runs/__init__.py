@@ -13,6 +13,7 @@
 """
 
 from jaxnn.runs.progress_bar import ProgressBar as ProgressBar
+from jaxnn.runs.run_folder import check_new as check_new
 from jaxnn.runs.run_folder import create as create
 from jaxnn.runs.run_folder import default_path as default_path
 from jaxnn.runs.run_folder import read_config as read_config

@@ -39,21 +39,29 @@ def create(path: str | os.PathLike, config: dict[str, Any]) -> Path:
     path = Path(path)
     text = _render(config)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        atomic_files.remove_leftovers(path)
-        occupied = any(path.iterdir())
+        if not path.is_file():
+            path.mkdir(parents=True, exist_ok=True)
+            atomic_files.remove_leftovers(path)
+        check_new(path)
     except FileExistsError:
-        raise FileExistsError(f"{path} is a file, expected the name of a new folder. Choose another --out.") from None
+        raise
     except OSError as error:
         raise ValueError(_unwritable(path, error)) from error
-    if occupied:
-        remedy = f"Choose another --out, or continue that run with `jaxnn resume {path}`."
-        raise FileExistsError(f"{path} is not empty, expected a new folder. {remedy}")
     try:
         atomic_files.write(path / "config.json", text.encode())
     except OSError as error:
         raise ValueError(_unwritable(path, error)) from error
     return path
+
+
+def check_new(path: str | os.PathLike) -> None:
+    """Raises FileExistsError if `path` is a file, or a folder with something in it."""
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"{path} is a file, expected the name of a new folder. Choose another --out.")
+    if path.is_dir() and any(path.iterdir()):
+        remedy = f"Choose another --out, or continue that run with `jaxnn resume {path}`."
+        raise FileExistsError(f"{path} is not empty, expected a new folder. {remedy}")
 
 
 def read_config(path: str | os.PathLike) -> dict[str, Any]:

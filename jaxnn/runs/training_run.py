@@ -12,6 +12,7 @@ from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
 from jaxnn.runs.progress_bar import ProgressBar
 from jaxnn.runs.signals import graceful_stop
 from jaxnn.training import Evaluated, Stopped, TrainState, fit, init_state
+from jaxnn.training.one_device import ONE_DEVICE, OneDevice
 
 
 class Outcome(NamedTuple):
@@ -44,9 +45,13 @@ def train_in_folder(
     keep: int = 3,
     tensorboard: bool = True,
     resume: bool = False,
+    placement: OneDevice = ONE_DEVICE,
     hooks=(),
 ) -> Outcome:
     """Trains `task` in `folder`: a checkpoint and a line of metrics at every evaluation.
+
+    Of several processes (`placement` is over the devices of all) the first writes, and all read when they resume; there
+    may be another number of them then.
 
     SIGINT and SIGTERM end it after the step, with a checkpoint of exactly that step. Resuming goes on from the last
     checkpoint, to the parameters of an uninterrupted run, bit for bit.
@@ -55,13 +60,11 @@ def train_in_folder(
       OSError: a checkpoint cannot be written; the earlier ones are whole.
       DivergenceError: the loss is no longer finite; the checkpoints are.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder, writes = Path(folder), jax.process_index() == 0
     state = restore_state(folder, task)[0] if resume else None
     step = 0 if state is None else int(state.step)
-    checkpoints.rewind(folder / "checkpoints", step)
-    recorder = Recorder(folder, from_step=step, keep=keep, tensorboard=tensorboard)
-    bar = ProgressBar()
+    _check_alike(placement, step)
+    witnesses = [ProgressBar(), Recorder(folder, from_step=step, keep=keep, tensorboard=tensorboard)] if writes else []
     with graceful_stop() as stop:
         try:
             fitted = fit(
@@ -75,12 +78,15 @@ def train_in_folder(
                 batch_size=batch_size,
                 key=task.seed,
                 state=state,
-                hooks=[bar, recorder, lambda event: stop.requested is not None, *hooks],
+                placement=placement,
+                hooks=[*witnesses, lambda event: stop.requested is not None, *hooks],
             )
         finally:
-            bar.close()
-            recorder.close()
-    return Outcome(fitted.state, read_metrics(folder / "metrics.jsonl"), stop.exit_status if fitted.stopped else 0)
+            for witness in witnesses:
+                witness.close()
+    status = int(*placement.agreed(stop.exit_status)) if fitted.stopped else 0  # another may have had the signal
+    history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
+    return Outcome(own_copy(fitted.state), history, status)
 
 
 def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainState, dict]:
@@ -91,10 +97,26 @@ def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainSt
     return checkpoints.restore(Path(folder) / "checkpoints", template, which=which)
 
 
+def own_copy(state):
+    """Of arrays that lie whole on many devices, perhaps those of other processes too, the first copy of this one."""
+
+    def own(leaf):
+        many = isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
+        return leaf.addressable_data(0) if many and leaf.sharding.is_fully_replicated else leaf
+
+    return jax.tree.map(own, state)
+
+
 class Recorder:
-    """A hook that writes metrics, TensorBoard events and checkpoints, in this order."""
+    """A hook that writes metrics, TensorBoard events and checkpoints, in this order; forgets what is after `from_step`.
+
+    Args:
+      folder: the run folder; made if missing.
+    """
 
     def __init__(self, folder: Path, *, from_step: int, keep: int, tensorboard: bool):
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoints.rewind(folder / "checkpoints", from_step)
         self.folder, self.keep, self.clock = folder, keep, time.perf_counter()
         self.metrics = MetricsFile(folder / "metrics.jsonl", from_step)
         self.tensorboard = TensorBoard(folder / "tensorboard", from_step) if tensorboard else None
@@ -108,9 +130,20 @@ class Recorder:
                 self.tensorboard.write(event.step, {k: v for k, v in event.metrics.items() if math.isfinite(v)})
         if isinstance(event, Evaluated | Stopped):
             metrics = event.metrics if isinstance(event, Evaluated) else {}
-            checkpoints.save(self.folder / "checkpoints", event.state, step=event.step, metrics=metrics, keep=self.keep)
+            state = own_copy(event.state)
+            checkpoints.save(self.folder / "checkpoints", state, step=event.step, metrics=metrics, keep=self.keep)
 
     def close(self) -> None:
         """Waits until TensorBoard's events are on disk."""
         if self.tensorboard is not None:
             self.tensorboard.close()
+
+
+def _check_alike(placement, step):
+    """Processes that began at different steps would wait for one another for ever."""
+    last, first = (int(number) for number in placement.agreed(step, -step))
+    if last != -first:
+        raise OSError(
+            f"every process must find the same last checkpoint; received steps {-first} to {last}, and {step} in "
+            f"process {jax.process_index()}. Is the run folder on a disk that all of them share?"
+        )

@@ -12,7 +12,7 @@ import numpy as np
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
-from jaxnn.training.batching import Shuffle, check_batch_size, count_examples
+from jaxnn.training.batching import check_batch_size, count_examples
 from jaxnn.training.compilation import call, prepare, result_like
 from jaxnn.training.engine import choose_fusion, compile_steps, run_steps
 from jaxnn.training.evaluation import compile_evaluation, evaluate, on_device
@@ -75,7 +75,7 @@ def fit(
       ValueError: arrays of different lengths, a batch size out of range or not divisible by the devices, epochs < 1.
       DivergenceError: the loss is not finite.
     """
-    examples = count_examples(train, fields)
+    examples = placement.total(count_examples(train, fields))
     if validation is not None:
         count_examples(validation, fields)
     check_batch_size(batch_size, examples)
@@ -83,7 +83,8 @@ def fit(
         raise ValueError(f"`epochs` must be at least 1; received {epochs}.")
     _check_parts(batch_size, placement.parts)
     step = TrainStep(model, loss, optimizer.update, tuple(dict(metrics).items()), preprocess, tuple(fields))
-    data, test = (None if split is None else placement.put(on_device(split)) for split in (train, validation))
+    data = placement.put_rows(on_device(train))
+    test = None if validation is None else placement.put(on_device(validation))
     run = _Run(step, data, test, examples, batch_size, epochs, list(hooks), fused, placement)
     example = np.asarray(train[fields[0]][:1])
     return run(state, partial(init_state, model, optimizer, example, key=key, preprocess=preprocess))
@@ -95,7 +96,7 @@ class _Run:
     def __init__(self, step, data, test, examples, batch_size, epochs, hooks, fused, placement):
         self.step, self.data, self.test, self.hooks = step, data, test, hooks
         self.batch_size, self.epochs, self.fused, self.placement = batch_size, epochs, fused, placement
-        self.shuffle = Shuffle(examples, batch_size)
+        self.shuffle = placement.shuffle(examples, batch_size)
         self.steps_per_epoch, self.steps_per_call = -(-examples // batch_size), 8
 
     def __call__(self, state, init) -> Fitted:
@@ -111,18 +112,19 @@ class _Run:
                 return Fitted(state, history, True)
             metrics = self._evaluate(state, means)
             history.append(metrics)
-            if self._tell(Evaluated((epoch + 1) * self.steps_per_epoch, epoch + 1, metrics, state)) or stop:
+            asked = self._tell(Evaluated((epoch + 1) * self.steps_per_epoch, epoch + 1, metrics, state))
+            if any(self.placement.agreed(asked)) or stop:
                 return Fitted(state, history, epoch + 1 < self.epochs)
         return Fitted(state, history, False)
 
     def _compile(self, state, init):
         """Compiles the step while the state is made, and the evaluation behind them; returns the state."""
         start = time.perf_counter()
-        making = None if state is not None else prepare(init, runs_once=True)
+        making = None if state is not None else prepare(self.placement.made(init), runs_once=True)
         if self.placement != ONE_DEVICE:  # where the state lies is part of what is compiled
             state, making = self.placement.put(making.result()() if making else state), None
         like = state if making is None else result_like(init)
-        order = jax.ShapeDtypeStruct((self.steps_per_epoch, self.batch_size), np.int32)
+        order = self.placement.put(np.zeros((self.steps_per_epoch, self.batch_size), np.int32))
         pending = [prepare(self.shuffle, like.key, np.int32(0))]
         if self.fused is None:
             self.fused = choose_fusion(self.step, like, self.data, order, self.placement)
@@ -170,15 +172,16 @@ class _Run:
         for name, (total, count) in running.items():
             so_far = totals.get(name, (0.0, 0.0))
             totals[name] = (so_far[0] + float(total), so_far[1] + float(count))
-        self.steps_per_call = resized(self.steps_per_call, (now - clock) / (last - first), SECONDS_PER_CALL)
         step = epoch * self.steps_per_epoch + last
         means = _means(running)
         if not math.isfinite(means["loss"]):
             raise DivergenceError(
                 f"the loss became {means['loss']} between step {step - last + first} and step {step}. {_REMEDY}"
             )
-        stop = self._tell(Progress(step, epoch, means, int(running["loss"].count), now - clock))
-        return stop, now
+        asked = self._tell(Progress(step, epoch, means, int(running["loss"].count), now - clock))
+        stop, seconds = self.placement.agreed(asked, now - clock)
+        self.steps_per_call = resized(self.steps_per_call, seconds / (last - first), SECONDS_PER_CALL)
+        return bool(stop), now
 
     def _order(self, key, epoch):
         return self.placement.put(call(self.shuffle, key, np.int32(epoch)))

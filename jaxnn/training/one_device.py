@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from jaxnn.training.batching import Shuffle
+
 
 @dataclass(frozen=True)
 class OneDevice:
@@ -24,9 +26,29 @@ class OneDevice:
         """
         return function
 
+    def made(self, init: Callable) -> Callable:
+        """`init`, which makes a state, with what is needed so that no device ever holds more of it than `put` gives."""
+        return init
+
     def put(self, tree):
         """Arrays, where every device finds them."""
         return tree
+
+    def put_rows(self, data):
+        """The training data; as `put`, unless each process has rows of its own."""
+        return self.put(data)
+
+    def total(self, examples: int) -> int:
+        """The training examples in all, where this process was given so many."""
+        return examples
+
+    def shuffle(self, examples: int, batch_size: int) -> Callable:
+        """`shuffle(key, epoch)`: the order of an epoch."""
+        return Shuffle(examples, batch_size)
+
+    def agreed(self, *numbers: float) -> tuple[float, ...]:
+        """The largest of each number over all processes, so that what depends on them happens alike in each."""
+        return numbers
 
 
 ONE_DEVICE = OneDevice()

@@ -1,0 +1,90 @@
+"""`jaxnn train --strategy downpour`: parameter servers and workers, as processes of Ray, in a run folder."""
+
+import sys
+import time
+from pathlib import Path
+
+from jaxnn.cli.configurations import Training, load_data, to_record
+
+
+def train_by_servers(config: Training, folder: Path | None) -> tuple:
+    """`(folder, task, outcome)` of a run in `folder`, which is gone on with, or in a new one.
+
+    The servers' logs and checkpoints lie in `servers` there; the result is a checkpoint like any other.
+
+    Raises:
+      ImportError: Ray is not installed.
+      DivergenceError: the loss is not finite.
+    """
+    from jaxnn.cli.assembly import assemble
+    from jaxnn.parallel.downpour_client import Downpour
+    from jaxnn.parallel.ray_cluster import train_asynchronously
+    from jaxnn.parallel.ray_startup import check_ray
+    from jaxnn.runs import create, default_path
+    from jaxnn.runs.signals import graceful_stop
+
+    check_ray()
+    task = assemble(config, load_data(config))
+    settings = Downpour(config.workers, config.servers, config.batch_size, bound=config.staleness, seed=config.seed)
+    steps = config.epochs * -(-len(task.train["label"]) // (config.workers * config.batch_size))
+    if folder is None:
+        folder = create(config.out or default_path(config.model), to_record(config))
+    _say(f"{config.model} on {config.data}, {config.workers} workers, {config.servers} servers; run folder {folder}")
+    with graceful_stop() as stop:
+        trained = train_asynchronously(
+            task.model,
+            task.train,
+            optimizer=task.optimizer,
+            steps=steps,
+            folder=folder / "servers",
+            settings=settings,
+            loss=task.loss,
+            preprocess=task.preprocess,
+            address=config.address,
+            watch=_Watch(steps * config.workers, lambda: stop.requested is not None),
+        )
+    return folder, task, _recorded(folder, config, task, trained, stop.exit_status)
+
+
+def _recorded(folder, config, task, trained, exit_status):
+    """Evaluates the last state, and writes down what a run has: metrics and a checkpoint."""
+    from jaxnn.runs.loggers import read_metrics
+    from jaxnn.runs.training_run import Outcome, Recorder
+    from jaxnn.training import Evaluated, evaluate
+
+    options = {"metrics": {"loss": task.loss, **_accuracy()}, "preprocess": task.preprocess}
+    splits = {"train": task.train, "test": task.test}
+    measured = {name: evaluate(task.model, trained.state, split, **options) for name, split in splits.items()}
+    metrics = {f"{split}/{name}": value for split, of in measured.items() for name, value in of.items()}
+    recorder = Recorder(folder, from_step=0, keep=config.keep, tensorboard=config.tensorboard)
+    try:
+        recorder(Evaluated(int(trained.state.step), config.epochs, metrics, trained.state))
+    finally:
+        recorder.close()
+    return Outcome(trained.state, read_metrics(folder / "metrics.jsonl"), exit_status)
+
+
+def _accuracy():
+    from jaxnn.metrics import accuracy
+
+    return {"accuracy": accuracy}
+
+
+class _Watch:
+    """Says every few seconds how far the servers are; asks to stop when a signal did."""
+
+    def __init__(self, pushes: int, stopped):
+        self.pushes, self.stopped, self.told = pushes, stopped, time.perf_counter()
+
+    def __call__(self, progress) -> bool:
+        now = time.perf_counter()
+        if progress.servers and now - self.told > 5:
+            done, self.told = min(server["number"] for server in progress.servers), now
+            _say(
+                f"{done} of {self.pushes} pushes, {done / progress.seconds:.0f} a second, {progress.restarts} restarts"
+            )
+        return self.stopped()
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,90 @@
+"""Where a training computes: what `--placement` and `--devices` mean, in one process and in many."""
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxnn.cli.configurations import Training
+
+OF_MANY = ("shard_map", "automatic", "local_rows")  # what works over the devices of several processes
+
+
+def choose_placement(config: Training, *, resume: bool):
+    """The placement for `fit`; the first thing that touches a device.
+
+    Raises:
+      ValueError: more devices than there are, a batch that they cannot divide, a placement of one process in many.
+    """
+    import jax
+
+    if jax.distributed.is_initialized() and jax.process_count() > 1:
+        placement = _placement(placement_of_many(config, jax.process_count(), resume=resume), jax.devices())
+    else:
+        placement = _placement_of_one(config)
+    check_divides(config, placement.parts)
+    return placement
+
+
+def own_rows(data, placement):
+    """The training data that this process is to learn from: its own rows, if they are divided, else all."""
+    from jaxnn.parallel import LocalRows, rows_of_process
+
+    return rows_of_process(data, placement) if isinstance(placement, LocalRows) else data
+
+
+def placement_of_many(config: Training, processes: int, *, resume: bool = False) -> str:
+    """The name of the placement over several processes; a run that began in one goes on by `shard_map`.
+
+    Raises:
+      ValueError: what was asked for is for one process.
+    """
+    if processes == 1 or config.placement in OF_MANY:
+        return config.placement or "single"
+    for flag in () if resume else ("placement", "devices"):
+        if (value := getattr(config, flag)) is not None:
+            raise ValueError(
+                f"--{flag} {value} is for one process; received it for {processes}. Leave it out: every process has a "
+                f"device of its own. --placement {' or '.join(OF_MANY)} serves all."
+            )
+    return "shard_map"
+
+
+def check_divides(config: Training, parts: int) -> None:
+    """Raises ValueError unless a batch can be divided into so many parts."""
+    if config.batch_size % parts:
+        raise ValueError(
+            f"--batch-size must be a multiple of the {parts} devices that share a batch; received {config.batch_size}. "
+            f"Take {max(1, config.batch_size // parts) * parts}."
+        )
+
+
+def resume_line(folder: Path, environment: Mapping[str, str]) -> str:
+    """The command that goes on with a run as it was started: in as many processes.
+
+    >>> resume_line(Path("runs/mlp-001"), {"JAXNN_COORDINATOR": "127.0.0.1:7000", "JAXNN_PROCESSES": "4"})
+    'jaxnn launch -n 4 -- resume runs/mlp-001'
+    """
+    if "JAXNN_COORDINATOR" not in environment:
+        return f"jaxnn resume {folder}"
+    processes = environment.get("JAXNN_PROCESSES")
+    return f"jaxnn launch {f'-n {processes}' if processes else '--cluster'} -- resume {folder}"
+
+
+def _placement_of_one(config):
+    import jax
+
+    if config.devices is not None:
+        with contextlib.suppress(RuntimeError):  # devices are in use: there are as many as there are
+            jax.config.update("jax_num_cpu_devices", config.devices)
+    name = config.placement or ("single" if config.devices in (None, 1) else "shard_map")
+    here = jax.devices()
+    if config.devices is not None and config.devices > len(here):
+        raise ValueError(f"--devices must be at most {len(here)}, those JAX finds here; received {config.devices}.")
+    return _placement(name, here[: config.devices])
+
+
+def _placement(name, devices):
+    from jaxnn.parallel import placement
+    from jaxnn.training.one_device import ONE_DEVICE
+
+    return ONE_DEVICE if name == "single" else placement(name, devices)

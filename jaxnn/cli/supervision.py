@@ -1,0 +1,127 @@
+"""Processes of one job: started together, their lines told apart, and none left behind when one of them dies."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+WITNESSES = 0.5  # seconds to wait for those who die of the same cause, and to see who was first
+PATIENCE = 5.0  # seconds between the first end and the last, after a signal that all have had
+_CONSEQUENCES = (-signal.SIGABRT, 75)  # of a peer's death: JAX aborts a process, or it leaves (`multihost.LOST_PEER`)
+_CHATTER = b"[Gloo] Rank "  # how many peers it is connected to, on the standard output
+
+
+class Ending(NamedTuple):
+    """How a job ended: `status` is 0 if every process's was; `process`, the one that ended it and was not asked to."""
+
+    status: int
+    process: int | None = None
+    returncode: int = 0
+
+
+class Child(NamedTuple):
+    """A process with the threads that pass its lines on."""
+
+    process: subprocess.Popen
+    readers: tuple[threading.Thread, ...]
+
+
+def start(command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> list[Child]:
+    """Starts the command once in each environment, out of reach of the terminal's Ctrl-C; lines get `[0] ` in front."""
+    children = []
+    for number, environment in enumerate(environments):
+        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
+        pairs = (process.stdout, sys.stdout), (process.stderr, sys.stderr)
+        readers = [threading.Thread(target=_pass_on, args=[*pair, f"[{number}] "], daemon=True) for pair in pairs]
+        for reader in readers:
+            reader.start()
+        children.append(Child(process, tuple(readers)))
+    return children
+
+
+def supervise(children: Sequence[Child]) -> Ending:
+    """Waits for the end of all; when one fails, ends the others.
+
+    SIGINT and SIGTERM are passed on to each; the second one ends all at once.
+    """
+    with _passing_on(children) as received:
+        try:
+            while any(child.process.poll() is None for child in children) and not _failed(children):
+                time.sleep(0.02)
+            _wait(children, PATIENCE if received else WITNESSES)
+            failed = _failed(children)
+        finally:
+            _kill(children)
+    for child in children:
+        child.process.wait()
+        for reader in child.readers:
+            reader.join()
+    return _ending(failed, received)
+
+
+def describe_end(returncode: int) -> str:
+    """In words.
+
+    >>> describe_end(-9), describe_end(2)
+    ('was ended by SIGKILL', 'ended with exit status 2, as it said')
+    """
+    if returncode < 0:
+        return f"was ended by {signal.Signals(-returncode).name}"
+    return f"ended with exit status {returncode}, as it said"
+
+
+def _ending(failed: Mapping[int, int], received) -> Ending:
+    if not failed:
+        return Ending(0)
+    process, returncode = min(failed.items(), key=lambda pair: (pair[1] in _CONSEQUENCES, pair[0]))
+    status = 128 - returncode if returncode < 0 else returncode
+    asked = received and (len(received) > 1 or status == 128 + received[0])
+    return Ending(128 + received[0]) if asked else Ending(status, process, returncode)
+
+
+def _failed(children) -> dict[int, int]:
+    """Process -> return code, of those that ended badly by themselves."""
+    codes = {number: child.process.poll() for number, child in enumerate(children)}
+    return {number: code for number, code in codes.items() if code}
+
+
+def _wait(children, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(child.process.poll() is None for child in children):
+        time.sleep(0.05)
+
+
+def _kill(children):
+    for child in children:
+        child.process.kill()  # hard: a collective hears no other signal
+
+
+@contextlib.contextmanager
+def _passing_on(children) -> Iterator[list[int]]:
+    """Passes signals on to the processes; yields the list of those received."""
+    received = []
+
+    def pass_on(number, frame):
+        received.append(number)
+        for child in children:
+            child.process.send_signal(number if len(received) == 1 else signal.SIGKILL)
+
+    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _pass_on(source, target, prefix):
+    with source:
+        for line in source:
+            if line.startswith(_CHATTER):
+                continue
+            print(prefix + line.decode(errors="replace"), end="", file=target, flush=True)

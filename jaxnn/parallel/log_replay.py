@@ -1,0 +1,139 @@
+"""A real asynchronous run once more, from its log, in one process: the same pure functions end at the same bits.
+
+Every gradient is a function of the versions that its worker fetched, every version of the pushes before it. So the log
+is a graph of what depends on what, and any order along its edges will do; deaths and restored servers are part of it.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from jaxnn.parallel.downpour_client import Client, Downpour
+from jaxnn.parallel.event_logs import Log
+from jaxnn.parallel.parameter_server import Apply
+from jaxnn.parallel.parameter_shards import divide, merge
+from jaxnn.parallel.push_log import Life, Version, read_log
+from jaxnn.training.compilation import call
+from jaxnn.training.evaluation import on_device
+from jaxnn.training.train_state import TrainState
+from jaxnn.training.train_step import TrainStep
+
+
+def replay_run(
+    step: TrainStep, state: TrainState, data, *, init, settings: Downpour, folder: str | os.PathLike
+) -> TrainState:
+    """The state at which a run ended, computed from its logs.
+
+    Args:
+      step, data, settings: as in the run.
+      state: with which it began.
+      init: the optimizer's.
+      folder: of the run.
+
+    Returns:
+      The state, bit for bit where XLA computes as it did there: on the same kind of processor, with as many threads
+      (`NPROC=1` in the environment before jax is imported).
+
+    Raises:
+      FileNotFoundError: the folder has no log.
+      ValueError: the logs contradict one another, or are not whole.
+    """
+    logs = [read_log(folder, shard) for shard in range(settings.servers)]
+    shared = on_device(data)
+    clients = [Client(step, shared, state.params, settings, worker) for worker in range(settings.workers)]
+    replay = _Replay(logs, clients, Apply(step, settings.codec), divide(state, init, settings.servers))
+    return merge(replay(), state)
+
+
+def gradient_log(lives: Sequence[Life]) -> Log:
+    """The log of a run with one server, in which nothing died, as `async_sgd.replay` takes it: a row a gradient.
+
+    Raises:
+      ValueError: a server or worker had more than one life.
+    """
+    if len(lives) != 1 or any(push.life for push in lives[0].pushes):
+        raise ValueError("`lives` must be one, of workers of one life; replay_run replays deaths too.")
+    rows, done = [], Counter()
+    for push in sorted(lives[0].pushes, key=lambda push: push.step):
+        for t in range(done[push.worker], push.step + 1):
+            read = [fetch for fetch in push.fetches if fetch.step <= t][-1].versions[0]
+            rows.append((push.worker, t, read.number, push.applied))
+        done[push.worker] = push.step + 1
+    return Log(*map(list, zip(*rows, strict=True)))
+
+
+class _Replay:
+    """Programs that go on as far as they can, in turns, until all are done."""
+
+    def __init__(self, logs, clients, apply, parts):
+        self.logs, self.clients, self.apply, self.parts = logs, clients, apply, parts
+        self.fetches, self.last = {}, {}
+        for push in (push for lives in logs for life in lives for push in life.pushes):
+            who = push.worker, push.life
+            self.fetches.setdefault(who, {}).update({fetch.step: fetch.versions for fetch in push.fetches})
+            self.last[who] = max(self.last.get(who, 0), push.step)
+        self.readers = Counter(
+            (shard, version)
+            for fetches in self.fetches.values()
+            for versions in fetches.values()
+            for shard, version in enumerate(versions)
+        )
+        self.origins = {(shard, life.origin) for shard, lives in enumerate(logs) for life in lives if life.origin}
+        self.versions: dict[tuple[int, Version], TrainState] = {}
+        self.messages: dict[tuple, Any] = {}
+        self.ends, self.events = {}, 0
+
+    def __call__(self) -> list[TrainState]:
+        programs = [self._client(*who) for who in self.fetches]
+        programs += [self._server(shard, life) for shard, lives in enumerate(self.logs) for life in lives]
+        while programs:
+            before = self.events, len(programs)
+            programs = [program for program in programs if next(program, "done") != "done"]
+            if (self.events, len(programs)) == before:
+                raise ValueError("the logs are not whole: what is left in them waits for versions or pushes not there.")
+        return [self.ends[shard, lives[-1].number] for shard, lives in enumerate(self.logs)]
+
+    def _client(self, worker, life) -> Iterator[None]:
+        client, fetches = self.clients[worker], self.fetches[worker, life]
+        own, first, last = None, min(fetches), self.last[worker, life]
+        for t in range(first, last + 1):
+            if t in fetches:
+                keys = list(enumerate(fetches[t]))
+                while not all(key in self.versions for key in keys):
+                    yield
+                own = client.fetched(own, *self._read(keys))
+            own = client.computed(own, t)
+            if client.settings.sends(t, first) or t == last:
+                message, own = client.packed(own, t)
+                self.messages[worker, life, t] = message, own.model_state
+            self.events += 1
+
+    def _server(self, shard, life: Life) -> Iterator[None]:
+        while life.origin and (shard, life.origin) not in self.versions:
+            yield
+        part = self.versions[shard, life.origin] if life.origin else self.parts[shard]
+        self._publish(shard, life, part)
+        for push in life.pushes:
+            while (push.worker, push.life, push.step) not in self.messages:
+                yield
+            message, model_state = self.messages[push.worker, push.life, push.step]
+            own = {name: message[name] for name in part.params}
+            part = call(self.apply, part, own, model_state if shard == 0 else {})
+            self._publish(shard, life, part)
+        self.ends[shard, life.number] = part
+
+    def _read(self, keys):
+        """What a worker got; a version is let go with its last reader, if no life begins there."""
+        parts = [self.versions[key] for key in keys]
+        for key in keys:
+            self.readers[key] -= 1
+            if not self.readers[key] and key not in self.origins:
+                del self.versions[key]
+        return {name: leaf for part in parts for name, leaf in part.params.items()}, parts[0].model_state
+
+    def _publish(self, shard, life, part):
+        self.events += 1
+        key = shard, Version(life.number, int(part.step))
+        if self.readers[key] or key in self.origins:
+            self.versions[key] = part

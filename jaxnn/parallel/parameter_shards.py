@@ -1,0 +1,92 @@
+"""A training state cut into parts that servers keep, each with whole arrays by name, and put together again.
+
+A part is a `TrainState` itself, whose parameters are a dict `path -> array`. An optimizer that treats every array by
+itself, as all first-order ones do, makes of the parts exactly what it makes of the whole; what looks at all of them,
+such as clipping by the global norm or a second-order method, does so in each part alone.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxnn.training.train_state import TrainState
+
+
+def named_leaves(tree: Any) -> dict[str, Any]:
+    """Every leaf by its path.
+
+    >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
+    {'dense/bias': 2.0, 'dense/kernel': 1.0}
+    """
+    return {_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def with_named_leaves(tree: Any, leaves: dict[str, Any]) -> Any:
+    """The tree with the leaves of these names in place of its own; those without a name there stay."""
+    return jax.tree_util.tree_map_with_path(lambda path, leaf: leaves.get(_name(path), leaf), tree)
+
+
+def assign(params: Any, shards: int) -> list[list[str]]:
+    """The names of each part: the largest array first, always to the part that has least.
+
+    Raises:
+      ValueError: more parts than arrays, or none.
+
+    >>> assign({"a": jnp.ones(5), "b": jnp.ones(3), "c": jnp.ones(3)}, 2)
+    [['a'], ['b', 'c']]
+    """
+    sizes = {name: np.size(leaf) for name, leaf in named_leaves(params).items()}
+    if not 1 <= shards <= len(sizes):
+        raise ValueError(f"`shards` must be between 1 and the number of arrays, {len(sizes)}; received {shards}.")
+    parts: list[list[str]] = [[] for _ in range(shards)]
+    for name in sorted(sizes, key=lambda name: (-sizes[name], name)):
+        min(parts, key=lambda part: sum(sizes[other] for other in part)).append(name)
+    return [sorted(part) for part in parts]
+
+
+def divide(state: TrainState, init, shards: int) -> list[TrainState]:
+    """The state in parts, as NumPy arrays; the first has the model state, and none has a key.
+
+    Args:
+      state: the whole.
+      init: the optimizer's; what it makes for a part says which arrays of `state.opt_state` belong there.
+      shards: how many parts.
+
+    Raises:
+      ValueError: more parts than arrays, or an optimizer whose state cannot be told apart by the parameters' names.
+    """
+    params, optimizers = named_leaves(state.params), named_leaves(state.opt_state)
+    parts = []
+    for index, names in enumerate(assign(state.params, shards)):
+        own = {name: params[name] for name in names}
+        opt_state = _checked(jax.eval_shape(init, own), optimizers)
+        parts.append(TrainState(state.step, own, state.model_state if index == 0 else {}, opt_state, None))
+    return jax.device_get(parts)
+
+
+def merge(parts: list[TrainState], like: TrainState) -> TrainState:
+    """The parts as one state in the structure of `like`, with its key; its step is that of the furthest part."""
+    params, optimizers = ({}, {})
+    for part in reversed(parts):  # of what all have, such as a count of steps, the first part's
+        params |= named_leaves(part.params)
+        optimizers |= named_leaves(part.opt_state)
+    step = jnp.asarray(max(int(part.step) for part in parts), jnp.int32)
+    whole = with_named_leaves(like.params, params), parts[0].model_state, with_named_leaves(like.opt_state, optimizers)
+    return TrainState(step, *jax.tree.map(jnp.asarray, whole), like.key)
+
+
+def _checked(template, leaves):
+    """The leaves that the template has names for, of its shapes."""
+    for name, leaf in named_leaves(template).items():
+        if name not in leaves or np.shape(leaves[name]) != leaf.shape:
+            raise ValueError(
+                f"the optimizer's state must follow the parameters' names; {name!r} does not. An optimizer that mixes "
+                "parameters cannot be divided among servers; take one that treats each by itself, such as adagrad."
+            )
+    return with_named_leaves(template, leaves)
+
+
+def _name(path) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

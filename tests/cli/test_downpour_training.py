@@ -1,0 +1,69 @@
+"""`jaxnn train --strategy downpour`: a run like any other, by servers and workers that are processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jaxnn.cli.main import main
+from jaxnn.parallel.push_log import read_log
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = [
+    *("--train-examples", "640", "--test-examples", "200", "--epochs", "4", "--batch-size", "32"),
+    *("--no-tensorboard", "--no-pictures"),
+]
+
+
+def complaint(capsys, *args) -> str:
+    assert main(["train", "mlp", "--strategy", *args]) == 2
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["downpouring"], "unknown strategy 'downpouring'; did you mean 'downpour'?"),
+        (["downpour", "--workers", "0"], "--workers must be an integer of at least 1; received 0"),
+        (["downpour", "--staleness", "-1"], "--staleness must be an integer of at least 0; received -1"),
+        (["downpour", "--devices", "2"], "--strategy downpour has --workers and --servers"),
+    ],
+)
+def test_bad_input_is_refused(args, message, capsys):
+    assert message in complaint(capsys, *args)
+
+
+def test_without_ray_one_sentence_says_what_to_install(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    message = complaint(capsys, "downpour", "--out", str(tmp_path / "run"))
+    assert message.endswith('needs Ray, which is not installed. Run: pip install "jaxnn[ray]"\n')
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_run_can_be_evaluated_and_resumed(tmp_path):
+    pytest.importorskip("ray")
+    folder = tmp_path / "run"
+    trained = jaxnn("train", "mlp", "--strategy", "downpour", "--servers", 2, "--staleness", 5, *TINY, "--out", folder)
+    assert "test accuracy" in trained
+    (line,) = (folder / "metrics.jsonl").read_text().splitlines()
+    metrics = json.loads(line)
+    assert metrics["step"] == 2 * 4 * 10  # two workers, ten batches of 32 in an epoch of each
+    assert metrics["test/accuracy"] > 0.6
+    assert len(read_log(folder / "servers", 1)[0].pushes) == 80
+    measured = json.loads(jaxnn("evaluate", folder, "--json"))
+    assert measured["accuracy"] == pytest.approx(metrics["test/accuracy"])
+    jaxnn("resume", folder)  # nothing is left to do
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def jaxnn(*args) -> str:
+    """In a process of its own, without pytest's checkers, which Ray cannot send to others."""
+    command = [sys.executable, "-m", "jaxnn", *map(str, args)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout

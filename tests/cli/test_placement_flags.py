@@ -1,0 +1,86 @@
+"""`--placement` and `--devices`: another division of the work, not another run."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from jaxnn import parallel
+from jaxnn.cli import configurations
+from jaxnn.cli.configurations import RECIPES, from_record, to_record
+from jaxnn.cli.main import main
+
+TINY = [
+    *("--train-examples", "600", "--test-examples", "200", "--epochs", "1", "--batch-size", "50"),
+    *("--no-tensorboard", "--no-pictures"),
+]
+
+
+def train(folder, *flags):
+    assert main(["train", "mlp", *TINY, *map(str, flags), "--out", str(folder)]) == 0
+    return load_file(folder / "checkpoints/00000012.safetensors")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("run") / "alone")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--devices", 2),
+        ("--placement", "pmap", "--devices", 5),
+        ("--placement", "automatic", "--devices", 2),
+        ("--placement", "single"),
+    ],
+    ids=lambda flags: " ".join(map(str, flags)),
+)
+def test_every_placement_ends_at_the_parameters_of_one_device(flags, alone, tmp_path):
+    ours = train(tmp_path / "run", *flags)
+    assert ours.keys() == alone.keys()
+    for name in ours:
+        np.testing.assert_allclose(ours[name], alone[name], rtol=0, atol=1e-6, err_msg=name)
+    assert main(["resume", str(tmp_path / "run")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (("--placement", "smap"), "unknown placement 'smap'; did you mean 'pmap'"),
+        (("--devices", "0"), "--devices must be an integer of at least 1; received 0"),
+        (("--devices", "10"), "--devices must be at most 8"),
+        (
+            ("--devices", "4"),
+            "--batch-size must be a multiple of the 4 devices that share a batch; received 50. Take 48",
+        ),
+        (("--placement", "single", "--devices", "2"), "--placement single is one device; received --devices 2"),
+    ],
+)
+def test_bad_flags_are_refused_before_a_folder_is_made(flags, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "mlp", *TINY, *flags]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_its_own_for_each_device_are_another_order_of_all(alone, tmp_path, capsys):
+    train(tmp_path / "run", "--placement", "local_rows", "--devices", 5)
+    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["test/count"] == 200
+    assert main(["train", "mlp", *TINY, "--placement", "local_rows", "--devices", "7", "--batch-size", "49",
+                 "--out", str(tmp_path / "uneven")]) == 0  # fmt: skip
+    assert "mlp on mnist, 595 training images" in capsys.readouterr().err
+
+
+def test_the_names_are_those_of_the_placements():
+    assert set(configurations.PLACEMENTS) == parallel.PLACEMENTS.keys()
+
+
+def test_configurations_of_before_still_load():
+    record = json.loads(json.dumps(to_record(RECIPES["mlp"])))
+    old = {name: value for name, value in record.items() if name not in ("placement", "devices")}
+    assert from_record(old, where="here") == RECIPES["mlp"]
+    with pytest.raises(ValueError, match="devices must be of type int; received '2'"):
+        from_record(record | {"devices": "2"}, where="here")
