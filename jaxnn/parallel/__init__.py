@@ -3,6 +3,7 @@
 from jaxnn.parallel.async_sgd import downpour as downpour
 from jaxnn.parallel.async_sgd import replay as replay
 from jaxnn.parallel.async_sgd import replicate as replicate
+from jaxnn.parallel.downpour_client import Downpour as Downpour
 from jaxnn.parallel.elastic_averaging import easgd as easgd
 from jaxnn.parallel.event_logs import Log as Log
 from jaxnn.parallel.event_logs import clock_gaps as clock_gaps
@@ -14,10 +15,14 @@ from jaxnn.parallel.event_scan import Shards as Shards
 from jaxnn.parallel.event_times import Program as Program
 from jaxnn.parallel.event_times import in_turns as in_turns
 from jaxnn.parallel.event_times import simulate as simulate
+from jaxnn.parallel.gradient_compression import EightBits as EightBits
+from jaxnn.parallel.gradient_compression import Exact as Exact
+from jaxnn.parallel.gradient_compression import TopK as TopK
 from jaxnn.parallel.local_descent import diloco as diloco
 from jaxnn.parallel.local_descent import local_cluster as local_cluster
 from jaxnn.parallel.local_descent import local_sgd as local_sgd
 from jaxnn.parallel.lock_free import hogwild as hogwild
+from jaxnn.parallel.log_replay import replay_run as replay_run
 from jaxnn.parallel.memory_report import MemoryReport as MemoryReport
 from jaxnn.parallel.memory_report import report_memory as report_memory
 from jaxnn.parallel.placements import AXIS as AXIS
@@ -29,6 +34,8 @@ from jaxnn.parallel.placements import ShardMap as ShardMap
 from jaxnn.parallel.placements import Single as Single
 from jaxnn.parallel.placements import placement as placement
 from jaxnn.parallel.placements import rows_of_process as rows_of_process
+from jaxnn.parallel.push_log import read_log as read_log
+from jaxnn.parallel.ray_cluster import train_asynchronously as train_asynchronously
 from jaxnn.parallel.scaling_model import Link as Link
 from jaxnn.parallel.scaling_model import all_reduce_seconds as all_reduce_seconds
 from jaxnn.parallel.scaling_model import break_even as break_even
