@@ -97,7 +97,7 @@ def test_hyperparameters_of_optimizer_loss_model_and_start():
     settings = [setting | {"initial_scale": 0.5} for setting in settings]
     members = members_of(settings)
     population = fit(members=members, validation=TEST)
-    for i, member in enumerate(members):
+    for i, member in [(0, members[0]), (3, members[3])]:
         given = member.hyperparameters
         model, optimizer = Net(dropout_rate=given["dropout_rate"]), adam(1e-2, b1=given["b1"])
         state = training.init_state(model, optimizer, DATA["image"][:1], key=0)
@@ -118,9 +118,9 @@ def test_the_keywords_of_a_pair_of_functions_are_hyperparameters():
 
 
 def test_widths_and_batch_sizes_are_programs_of_their_own():
-    members = members_of(grid(width=[4, 8], batch_size=[16, 30], learning_rate=[1e-2, 1e-3]))
+    members = members_of(grid(width=[4, 8], batch_size=[16, 30], learning_rate=[1e-2]))
     population = fit(members=members, validation=TEST)
-    for i, member in enumerate(members):
+    for i, member in [(0, members[0]), (3, members[3])]:
         given = member.hyperparameters
         optimizer = adam(given["learning_rate"])
         run = alone(member, Net(width=given["width"]), optimizer=optimizer, batch_size=given["batch_size"])
@@ -236,6 +236,7 @@ def test_convolutions_are_mapped_one_after_the_other_on_cpu():
     assert chosen == (["map", "vmap"] if jax.default_backend() == "cpu" else ["vmap", "vmap"])
 
 
+@pytest.mark.slow
 def test_members_spread_over_devices_equal_those_on_one():
     code = """
 import numpy as np, jax
