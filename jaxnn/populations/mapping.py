@@ -57,7 +57,7 @@ class OverMembers:
 
 def choose_mapping(params) -> str:
     """ "vmap", save on CPU for a model with kernels of more than two axes: convolutions, which `vmap` makes ten times
-    slower there, being grouped then (FACTS: `lax.map` costs exactly n times one).
+    slower there, being grouped then; `lax.map` costs n times one.
     """
     has_convolution = any(leaf.ndim > 2 for leaf in jax.tree.leaves(params))
     return "map" if has_convolution and jax.default_backend() == "cpu" else "vmap"
