@@ -56,8 +56,8 @@ class OverMembers:
 
 
 def choose_mapping(params) -> str:
-    """ "vmap", save on CPU for a model with kernels of more than two axes: convolutions, which `vmap` makes ten times
-    slower there, being grouped then; `lax.map` costs n times one.
+    """Chooses "vmap", save on CPU for a model with kernels of more than two axes: `vmap` makes a grouped convolution of
+    them, ten times slower there, while "map" costs n times one.
     """
     has_convolution = any(leaf.ndim > 2 for leaf in jax.tree.leaves(params))
     return "map" if has_convolution and jax.default_backend() == "cpu" else "vmap"
