@@ -144,8 +144,8 @@ def cut(positions: np.ndarray, size: int, states=None) -> list[Chunk]:
     return chunks
 
 
-def compacted(chunks: list[Chunk], active: np.ndarray) -> tuple[list[Chunk], list[Chunk]]:
-    """The chunks, with fewer of them if those still active fill fewer; and those that left, as chunks to be read.
+def compacted(chunks: list[Chunk], active: np.ndarray) -> list[Chunk]:
+    """The chunks; fewer of them, of active members only, if those fill fewer.
 
     Args:
       chunks: of one size.
@@ -153,12 +153,11 @@ def compacted(chunks: list[Chunk], active: np.ndarray) -> tuple[list[Chunk], lis
     """
     size, left = chunks[0].size, sum(active[chunk.positions].sum() for chunk in chunks)
     if -(-left // size) == len(chunks):
-        return chunks, []
+        return chunks
     positions = np.concatenate([chunk.positions for chunk in chunks])
     states = stacked([state for chunk in chunks for state in unstacked(chunk.states, len(chunk.positions))])
-    stay, leave = np.flatnonzero(active[positions]), np.flatnonzero(~active[positions])
-    gone = Chunk(positions[leave], len(leave), taken(states, leave))
-    return cut(positions[stay], size, taken(states, stay)) if len(stay) else [], [gone]
+    stay = np.flatnonzero(active[positions])
+    return cut(positions[stay], size, taken(states, stay)) if len(stay) else []
 
 
 def filled(rows: np.ndarray, size: int) -> np.ndarray:

@@ -6,7 +6,16 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from jaxnn.populations.chunks import Chunk, compacted, compile_chunk, cut, evaluation_order, init_chunk, run_steps
+from jaxnn.populations.chunks import (
+    Chunk,
+    compacted,
+    compile_chunk,
+    cut,
+    evaluation_order,
+    init_chunk,
+    run_steps,
+    taken,
+)
 from jaxnn.populations.mapping import place
 from jaxnn.populations.members import is_traced
 from jaxnn.populations.planning import Group
@@ -30,7 +39,8 @@ class GroupRun:
     """
 
     def __init__(self, group: Group, data, test, *, states: list[TrainState] | None = None):
-        self.group, self.data, self.test, self.gone = group, data, test, []
+        self.group, self.data, self.test = group, data, test
+        self.gone: dict[int, TrainState] = {}  # by position, as each was when it stopped
         self.devices, self.steps_per_call = group.programs.devices, 8
         self.chunks = [self._begin(chunk, states) for chunk in cut(np.arange(len(group.members)), group.size)]
 
@@ -63,18 +73,24 @@ class GroupRun:
         return table.means()
 
     def keep(self, active: np.ndarray) -> None:
-        """Lets go of members that are not `active`, as soon as a whole chunk becomes free; their states are kept."""
-        if self.chunks and not active.all():
-            self.chunks, left = compacted(self.chunks, active)
-            self.gone += left
+        """Puts aside the states of members that are not `active` any more, and lets go of chunks that become free.
+
+        Until a whole chunk is free such a member is stepped on beside the others; what is put aside is not.
+        """
+        for chunk in self.chunks:
+            rows = [row for row, i in enumerate(chunk.positions) if not active[i] and i not in self.gone]
+            states = unstacked(taken(chunk.states.run, np.array(rows, int)), len(rows))
+            self.gone |= dict(zip(chunk.positions[rows].tolist(), states, strict=True))
+        if self.chunks:
+            self.chunks = compacted(self.chunks, active)
 
     def states(self) -> list[TrainState]:
         """Of all members in order, on the host."""
-        runs = [None] * len(self.group.members)
-        for chunk in [*self.gone, *self.chunks]:
-            for position, state in zip(chunk.positions, unstacked(chunk.states.run, len(chunk.positions)), strict=True):
-                runs[position] = state
-        return runs
+        runs = {}
+        for chunk in self.chunks:
+            runs |= dict(zip(chunk.positions.tolist(), unstacked(chunk.states.run, len(chunk.positions)), strict=True))
+        runs |= self.gone
+        return [runs[position] for position in range(len(self.group.members))]
 
     def models(self) -> list:
         """Each member's model, with its hyperparameters set."""

@@ -75,6 +75,8 @@ def check_members(members: Sequence[Member]) -> list[Member]:
         for name, value in member.hyperparameters.items():
             if is_traced(value) and not math.isfinite(value):
                 raise ValueError(f"`{name}` must be finite; member {i} has {value}.")
+            if name == "batch_size" and not isinstance(value, int | np.integer):
+                raise ValueError(f"`batch_size` must be an integer; member {i} has {value!r}.")
     return members
 
 

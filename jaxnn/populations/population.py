@@ -85,9 +85,9 @@ def unstacked(stacked, count: int) -> list:
 
 
 def on_host(tree):
-    """The tree in NumPy arrays, typed keys excepted."""
+    """The tree in NumPy arrays of its own (what was on the device may be donated), typed keys excepted."""
     is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
-    return jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.asarray(leaf), tree)
+    return jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.array(leaf), tree)
 
 
 def stacked(trees):

@@ -69,8 +69,9 @@ class Recipe:
         """The state before the first step, for inputs like `x`."""
         model, optimizer, _ = self.pieces(hyperparameters)
         run = init_state(model, optimizer, x, key=key, preprocess=self.preprocess)
-        if INITIAL_SCALE in hyperparameters:
-            params = jax.tree.map(partial(_scaled, hyperparameters[INITIAL_SCALE]), run.params)
+        scale = {**dict(self.static), **hyperparameters}.get(INITIAL_SCALE)
+        if scale is not None:
+            params = jax.tree.map(partial(_scaled, scale), run.params)
             run = run._replace(params=params, opt_state=optimizer.init(params))
         return MemberState(hyperparameters, run)
 

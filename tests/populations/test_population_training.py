@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -107,6 +108,14 @@ def test_hyperparameters_of_optimizer_loss_model_and_start():
         assert_same_run(population, i, alone(member, model, optimizer=optimizer, loss=loss, state=start), rtol=1e-4)
 
 
+def test_an_integer_scales_the_start_as_the_float_does():
+    scaled = [fit(members=members_of([{"learning_rate": 1e-30, "initial_scale": s}]), epochs=1) for s in (2, 2.0)]
+    assert_close(*(population.states[0].params for population in scaled))
+    plain = fit(members=members_of([{"learning_rate": 1e-30}]), epochs=1).states[0].params
+    kernel = lambda params: params["Dense_0"]["kernel"]  # noqa: E731
+    assert_close(kernel(scaled[0].states[0].params), 2 * kernel(plain), rtol=1e-5)
+
+
 def test_the_keywords_of_a_pair_of_functions_are_hyperparameters():
     pair = (lambda key, x: {"w": jnp.ones((4, 3))}, lambda params, x, *, gain: gain * (x @ params["w"]))
     members = members_of(grid(gain=[1.0, 2.0], learning_rate=[0.1]))
@@ -199,6 +208,17 @@ def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free():
     assert_same_run(population, 0, stopped)
 
 
+def test_who_stalls_beside_a_member_that_goes_on_keeps_the_state_of_then():
+    members = members_of(grid(learning_rate=[1e-5, 1e-2]))
+    start = fit(members=members, validation=TEST, epochs=1)
+    worse = dataclasses.replace(start, history=start.history | {"test/loss": start.history["test/loss"] * [0, 1]})
+    population = fit(members=members, validation=TEST, epochs=5, patience=2, population=worse)
+    assert population.epochs.tolist() == [3, 5]
+    assert int(population.states[0].step) == 3 * 4
+    check = alone(members[0], optimizer=adam(1e-5), epochs=3).state.params
+    assert_close(population.states[0].params, jax.device_get(check), rtol=2e-5)
+
+
 def test_goes_on_where_it_was_and_with_other_rates():
     members = members_of(grid(learning_rate=[1e-3, 1e-2]), seeds=[3, 4])
     through = fit(members=members, validation=TEST, epochs=4)
@@ -267,6 +287,7 @@ print("equal")
         ({"epochs": 0}, "`epochs` must be at least 1"),
         ({"patience": 0}, "`patience` must be at least 1"),
         ({"chunk": 0}, "`chunk` must be at least 1"),
+        ({"members": [Member(0, {"learning_rate": 0.1, "batch_size": 8.0})]}, "must be an integer; member 0 has 8.0"),
         ({"batch_size": 61}, "between 1 and the number of examples, 60"),
         ({"mapping": "pmap"}, "unknown mapping 'pmap'"),
         ({"members": members_of([{"learning_rate": 0.1}], splits=k_fold(70, 2))}, r"lie in \[0, 60\)"),
