@@ -141,14 +141,14 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def publish(report: Report, *, script: str, doc: str, record: bool, peers_python: str = sys.executable) -> None:
-    """Prints the report; with `record` also makes it the section of `script` in RESULTS.md."""
+    """Prints the report; with `record` also makes it the section of `script` (and of the accelerator) in RESULTS.md."""
     tables = [markdown(report.header, report.rows)]
     if report.targets:
         tables.append(markdown(("target", "bound", "measured", "reached"), map(_target_row, report.targets)))
     body = "\n\n".join([*tables, *report.remarks])
     print(body)
     if record:
-        name = Path(script).stem
+        name = " on ".join([Path(script).stem, *accelerators()])
         facts = {"command": f"`{_command(script)}`", "date": date.today().isoformat(), "hardware": hardware()}
         facts["versions"] = versions(peers_python)
         listed = "\n".join(f"- {key}: {value}" for key, value in facts.items())
@@ -170,7 +170,7 @@ def replace_section(text: str, name: str, body: str) -> str:
 def hardware() -> str:
     """CPU model, cores that this process may use, memory, and the accelerator where there is one."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return ", ".join([_cpu_model(), f"{cores()} cores", f"{memory:.0f} GiB", *_accelerators()])
+    return ", ".join([_cpu_model(), f"{cores()} cores", f"{memory:.0f} GiB", *accelerators()])
 
 
 def cores() -> int:
@@ -216,7 +216,8 @@ def _cpu_model() -> str:
     return next(named, platform.processor() or platform.machine())
 
 
-def _accelerators() -> list[str]:
+def accelerators() -> list[str]:
+    """The names of the GPUs, as their driver tells them."""
     if shutil.which("nvidia-smi") is None:
         return []
     query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]

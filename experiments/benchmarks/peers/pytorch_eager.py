@@ -1,4 +1,4 @@
-"""PyTorch as its users write it: eager, data in memory, batches by random permutation. Prints images per second.
+"""PyTorch as its users write it: eager, data in the device's memory, batches by random permutation. Prints images/s.
 
 A workload with `members` trains so many networks one after the other; the rate is then of all of them.
 """
@@ -38,6 +38,7 @@ def mlp32():
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 32), nn.ReLU(), nn.Linear(32, 10))
 
 
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 NETWORKS = {"lenet5": lenet5, "mlp": mlp, "mlp32": mlp32}
 
 
@@ -45,7 +46,7 @@ def read(workload, split):
     """Images (examples, 1, 28, 28) as bytes, labels as integers."""
     with np.load(workload["data"]) as arrays:
         images, labels = torch.from_numpy(arrays[f"{split}_image"]), torch.from_numpy(arrays[f"{split}_label"])
-    return images.permute(0, 3, 1, 2).contiguous(), labels.long()
+    return images.permute(0, 3, 1, 2).contiguous().to(DEVICE), labels.long().to(DEVICE)
 
 
 def standardize(images, workload):
@@ -53,7 +54,7 @@ def standardize(images, workload):
 
 
 def train_epoch(model, optimizer, images, labels, workload, schedule=None):
-    for rows in torch.randperm(len(images)).split(workload["batch_size"]):
+    for rows in torch.randperm(len(images), device=DEVICE).split(workload["batch_size"]):
         loss = F.cross_entropy(model(standardize(images[rows], workload)), labels[rows])
         optimizer.zero_grad()
         loss.backward()
@@ -69,12 +70,14 @@ def main(workload):
     start, members = time.perf_counter(), workload.get("members", 1)
     for _ in range(members):
         train(images, labels, workload, epochs=workload["epochs"])
+    if DEVICE.type == "cuda":
+        torch.cuda.synchronize()
     seconds = time.perf_counter() - start
     print(json.dumps({"images_per_second": members * workload["epochs"] * len(images) / seconds}))
 
 
 def train(images, labels, workload, *, epochs):
-    model = NETWORKS[workload["network"]]()
+    model = NETWORKS[workload["network"]]().to(DEVICE)
     optimizer = torch.optim.Adam(model.parameters(), lr=workload["learning_rate"])
     for _ in range(epochs):
         train_epoch(model, optimizer, images, labels, workload)

@@ -4,7 +4,7 @@ import json
 import sys
 
 import torch
-from pytorch_eager import NETWORKS, read, standardize, train_epoch
+from pytorch_eager import DEVICE, NETWORKS, read, standardize, train_epoch
 
 
 @torch.no_grad()
@@ -19,7 +19,7 @@ def main(workload):
     torch.set_num_threads(workload["threads"])
     torch.manual_seed(workload["seed"])
     images, labels = read(workload, "train")
-    model, peak = NETWORKS[workload["network"]](), workload["learning_rate"]
+    model, peak = NETWORKS[workload["network"]]().to(DEVICE), workload["learning_rate"]
     optimizer = torch.optim.Adam(model.parameters(), lr=peak)
     steps = workload["epochs"] * -(-len(images) // workload["batch_size"])
     schedule = torch.optim.lr_scheduler.OneCycleLR(
