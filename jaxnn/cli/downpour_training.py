@@ -1,5 +1,6 @@
 """`jaxnn train --strategy downpour`: parameter servers and workers, as processes of Ray, in a run folder."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,8 +15,10 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
 
     Raises:
       ImportError: Ray is not installed.
+      ValueError: this is one of many processes.
       DivergenceError: the loss is not finite.
     """
+    check_alone(config, launched="JAXNN_COORDINATOR" in os.environ)
     from jaxnn.cli.assembly import assemble
     from jaxnn.parallel.downpour_client import Downpour
     from jaxnn.parallel.ray_cluster import train_asynchronously
@@ -44,6 +47,15 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
             watch=_Watch(steps * config.workers, lambda: stop.requested is not None),
         )
     return folder, task, _recorded(folder, config, task, trained, stop.exit_status)
+
+
+def check_alone(config: Training, *, launched: bool) -> None:
+    """Raises ValueError for a downpour run that `jaxnn launch` started, or is to start."""
+    if launched and config.strategy == "downpour":
+        raise ValueError(
+            "`jaxnn launch` starts processes that make every step together; received --strategy downpour, which starts "
+            f"its own. Leave launch out: jaxnn train {config.model} --strategy downpour --workers {config.workers}"
+        )
 
 
 def _recorded(folder, config, task, trained, exit_status):

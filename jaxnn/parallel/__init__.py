@@ -25,6 +25,7 @@ from jaxnn.parallel.lock_free import hogwild as hogwild
 from jaxnn.parallel.log_replay import replay_run as replay_run
 from jaxnn.parallel.memory_report import MemoryReport as MemoryReport
 from jaxnn.parallel.memory_report import report_memory as report_memory
+from jaxnn.parallel.memory_report import shapes_of as shapes_of
 from jaxnn.parallel.placements import AXIS as AXIS
 from jaxnn.parallel.placements import PLACEMENTS as PLACEMENTS
 from jaxnn.parallel.placements import Automatic as Automatic
@@ -34,13 +35,16 @@ from jaxnn.parallel.placements import ShardMap as ShardMap
 from jaxnn.parallel.placements import Single as Single
 from jaxnn.parallel.placements import placement as placement
 from jaxnn.parallel.placements import rows_of_process as rows_of_process
+from jaxnn.parallel.push_log import push_rows as push_rows
 from jaxnn.parallel.push_log import read_log as read_log
 from jaxnn.parallel.ray_cluster import train_asynchronously as train_asynchronously
+from jaxnn.parallel.ray_replay import replay_on_ray as replay_on_ray
 from jaxnn.parallel.scaling_model import Link as Link
 from jaxnn.parallel.scaling_model import all_reduce_seconds as all_reduce_seconds
 from jaxnn.parallel.scaling_model import break_even as break_even
 from jaxnn.parallel.scaling_model import efficiency as efficiency
 from jaxnn.parallel.scaling_model import step_seconds as step_seconds
+from jaxnn.parallel.server_deaths import lost_updates as lost_updates
 from jaxnn.parallel.sharded import Sharded as Sharded
 from jaxnn.parallel.sharded import shard_by as shard_by
 from jaxnn.parallel.sharding_rules import Divide as Divide

@@ -119,6 +119,7 @@ class Client:
         self._pack = _Pack(settings.codec, settings.workers)
         self.data, self.like, self.settings, self.worker = on_device(data), params, settings, worker
         self.parts, self.key, self.stopping = assign(params, settings.servers), as_key(settings.seed), False
+        self.pushes = 0  # that all servers have applied
 
     def stop(self) -> None:
         """Ends the run before its next step."""
@@ -191,6 +192,7 @@ class Client:
         states = [jax.device_get(model_state)] + [{}] * (len(servers) - 1)
         sent = (server.push(push, *of) for server, *of in zip(servers, parts, states, strict=True))
         await asyncio.gather(*sent)
+        self.pushes += 1
 
 
 @dataclass(frozen=True)

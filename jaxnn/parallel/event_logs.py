@@ -76,6 +76,10 @@ def program_of(log: Log) -> Program:
 def staleness_of(log: Log) -> np.ndarray:
     """The updates that the server made between a gradient's read and its own: `version_applied - version_read`.
 
+    With N always busy workers that fetch and push every step the mean is N - 1, whatever their speeds. In a real run it
+    is that less what others push between a worker's own push and its next fetch, which are two messages there
+    (`push_log.push_rows` makes the rows).
+
     >>> staleness_of(Log(*np.array([(0, 0, 0, 0), (1, 0, 0, 1)]).T)).tolist()
     [0, 1]
     """

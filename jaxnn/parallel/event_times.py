@@ -82,6 +82,18 @@ def in_turns(workers: int, pushes: int) -> Program:
     return Program(kind, turn % workers, turn // workers, turn + (kind != FETCH).astype(float))
 
 
+def split(program: Program, parts: int) -> list[Program]:
+    """So many parts of equally many events, in order; what is left over at the end is left out.
+
+    >>> [part.worker.tolist() for part in split(in_turns(2, 3), 2)]
+    [[0, 0, 0, 1], [1, 1, 0, 0]]
+    """
+    if not 1 <= parts <= len(program.kind):
+        raise ValueError(f"`parts` must be between 1 and the {len(program.kind)} events; received {parts}.")
+    length = len(program.kind) // parts
+    return [Program(*(column[i * length : (i + 1) * length] for column in program)) for i in range(parts)]
+
+
 class _Simulation:
     """Processes are generators that yield seconds until they want to go on; None: until somebody wakes them."""
 

@@ -49,11 +49,17 @@ def replay_run(
 def gradient_log(lives: Sequence[Life]) -> Log:
     """The log of a run with one server, in which nothing died, as `async_sgd.replay` takes it: a row a gradient.
 
+    The simulator ends at the same bits, though it is one compiled program and the run was several. Of several servers
+    it can know nothing: it counts one version, and they apply the same pushes each in an order of its own.
+
     Raises:
-      ValueError: a server or worker had more than one life.
+      ValueError: several servers, or a server or worker that had more than one life.
     """
-    if len(lives) != 1 or any(push.life for push in lives[0].pushes):
-        raise ValueError("`lives` must be one, of workers of one life; replay_run replays deaths too.")
+    if len(lives) != 1 or any(push.life or len(push.fetches[-1].versions) > 1 for push in lives[0].pushes):
+        raise ValueError(
+            "`lives` must be one, of one server and of workers of one life; received a log of several servers or "
+            "lives. replay_run replays those, too."
+        )
     rows, done = [], Counter()
     for push in sorted(lives[0].pushes, key=lambda push: push.step):
         for t in range(done[push.worker], push.step + 1):

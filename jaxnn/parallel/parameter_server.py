@@ -92,8 +92,8 @@ class ParameterServer:
         save_shard(self.folder, self.shard, ShardCheckpoint(jax.device_get(self.part), self.version, self.next_steps))
 
     async def status(self) -> dict[str, int]:
-        """The process, its life and version, and the widest gap between a worker that went on and the slowest."""
-        return {"pid": os.getpid(), **self.version._asdict(), "widest_gap": self.widest_gap}
+        """Process, shard, life and version, and the widest gap between a worker that went on and the slowest."""
+        return {"pid": os.getpid(), "shard": self.shard, **self.version._asdict(), "widest_gap": self.widest_gap}
 
     async def state(self) -> TrainState:
         """The part, as NumPy arrays, checkpointed."""

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxnn.parallel.event_logs import Log
+
 
 class Version(NamedTuple):
     """Of a shard's parameters: `number` updates, counted in one `life` of its server."""
@@ -106,19 +108,23 @@ def read_log(folder: str | os.PathLike, shard: int = 0) -> list[Life]:
     return [_read(path) for path in files]
 
 
-def staleness(lives: Iterable[Life], shard: int = 0) -> np.ndarray:
-    """Of each push the updates that others made between its fetch and its arrival: version applied - version read.
+def push_rows(lives: Iterable[Life], shard: int = 0) -> Log:
+    """A row for each push, as `staleness_of` takes them; worker, local step, version read and version applied.
 
-    With N always busy workers that fetch and push every step the mean is N - 1, whatever their speeds, less what others
-    push between a worker's own push and its next fetch, which are two messages here. Pushes that were computed from an
-    earlier life are left out: their versions cannot be compared.
+    Pushes that were computed from an earlier life are left out: their versions cannot be compared.
 
+    >>> from jaxnn.parallel.event_logs import staleness_of
     >>> push = Push(worker=0, life=0, step=4, fetches=(Fetch(4, (Version(0, 7),)),), applied=9)
-    >>> staleness([Life(0, None, [push])]).tolist()
+    >>> staleness_of(push_rows([Life(0, None, [push])])).tolist()
     [2]
     """
-    compared = [(life, push) for life in lives for push in life.pushes if push.read(shard).life == life.number]
-    return np.array([push.applied - push.read(shard).number for _, push in compared], np.int64)
+    rows = [
+        (push.worker, push.step, push.read(shard).number, push.applied)
+        for life in lives
+        for push in life.pushes
+        if push.read(shard).life == life.number
+    ]
+    return Log(*np.array(rows, np.int64).reshape(-1, 4).T)
 
 
 def _files(folder: Path) -> list[Path]:

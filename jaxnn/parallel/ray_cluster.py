@@ -9,7 +9,6 @@ Ray is an optional part: `pip install "jaxnn[ray]"`. Nothing here imports it bef
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -22,7 +21,14 @@ from jaxnn.parallel.downpour_client import Client, Downpour
 from jaxnn.parallel.parameter_server import ParameterServer
 from jaxnn.parallel.parameter_shards import divide, merge
 from jaxnn.parallel.push_log import read_log, shard_folder
-from jaxnn.parallel.ray_startup import LOOPBACK, STORE_BYTES, ray_session, require_ray
+from jaxnn.parallel.ray_startup import (
+    LOOPBACK,
+    STORE_BYTES,
+    actor_environment,
+    check_room,
+    ray_session,
+    require_ray,
+)
 from jaxnn.parallel.shard_checkpoints import newest_shard
 from jaxnn.preprocessing import as_float
 from jaxnn.training.train_state import TrainState, init_state
@@ -87,7 +93,8 @@ def train_asynchronously(
 
     Raises:
       ImportError: Ray is not installed.
-      ValueError: numbers out of range, or a folder of another model.
+      ValueError: numbers out of range, a folder of another model, or a cluster with fewer CPUs than actors.
+      ConnectionError, TimeoutError: see `ray_session`; or actors that do not answer for two minutes.
       DivergenceError: the loss is not finite.
       RuntimeError: more restarts than allowed.
     """
@@ -103,6 +110,7 @@ def train_asynchronously(
         newest_shard(folder, shard, part)  # refuses the folder of another model, before anything starts
     room = 2 * sum(array.nbytes for array in train.values()) + STORE_BYTES
     with ray_session(address, cpus=settings.workers + settings.servers, host=host, store_bytes=room) as ray:
+        check_room(ray, settings.workers + settings.servers)
         cluster = _Cluster(ray, step, parts, train, jax.device_get(state.params), settings, folder)
         try:
             run = cluster.run(steps, pauses or {}, watch, every, most_restarts)
@@ -116,7 +124,7 @@ class _Cluster:
 
     def __init__(self, ray, step, parts, train, params, settings, folder):
         self.ray, self.settings, self.restarts = ray, settings, 0
-        options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": 1, "runtime_env": _environment()}
+        options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": 1, "runtime_env": actor_environment()}
         server, worker = (ray.remote(kind).options(**options) for kind in (_Server, _Worker))
         self.lives = dict.fromkeys(range(settings.workers), _next_life(folder, settings.servers))
         # kept here: from these a replacement is made. In lists, so that an actor fetches them itself
@@ -133,14 +141,14 @@ class _Cluster:
         begin = lambda worker, first: self.workers[worker].run.remote(  # noqa: E731
             self.lives[worker], first, steps, pauses.get(worker, 0.0)
         )
-        running = {begin(worker, first): worker for worker, first in firsts.items()}
-        while running:
-            for reference in self.ray.wait(list(running), timeout=min(every, 0.2))[0]:
-                worker = running.pop(reference)
-                if not self._ended_well(reference) and not stopping:
-                    self._count_restart(most_restarts)
-                    self.lives[worker] += 1
-                    running[begin(worker, self._join(worker))] = worker
+        running, dead = {begin(worker, first): worker for worker, first in firsts.items()}, set()
+        while running or (dead and not stopping):
+            dead |= self._fallen(running, min(every, 0.2))
+            for worker in () if stopping else [worker for worker in dead if any(self._status(self.workers[worker]))]:
+                dead.remove(worker)
+                self._count_restart(most_restarts)
+                self.lives[worker] += 1
+                running[begin(worker, self._join(worker))] = worker
             if watch is not None and time.perf_counter() - told >= every:
                 told = time.perf_counter()
                 stopping = self._stopped(watch(Progress(told - start, *self.statuses(), self.restarts))) or stopping
@@ -172,6 +180,14 @@ class _Cluster:
         self._answers(lambda: [server.leave.remote(worker) for server in self.servers])
         return max(self._answers(lambda: [server.join.remote(worker) for server in self.servers]))
 
+    def _fallen(self, running, seconds) -> set[int]:
+        """Waits a little, takes away what has ended, and returns the workers to whom a death put an end."""
+        if not running:
+            time.sleep(seconds)
+            return set()
+        ended = {running.pop(reference): reference for reference in self.ray.wait(list(running), timeout=seconds)[0]}
+        return {worker for worker, reference in ended.items() if not self._ended_well(reference)}
+
     def _ended_well(self, reference) -> bool:
         try:
             self.ray.get(reference)
@@ -194,9 +210,12 @@ class _Cluster:
         while True:
             try:
                 return self.ray.get(ask(), timeout=_PATIENCE)
-            except self.ray.exceptions.ActorUnavailableError:
+            except (self.ray.exceptions.ActorUnavailableError, self.ray.exceptions.GetTimeoutError) as error:
                 if time.monotonic() > deadline:
-                    raise
+                    raise TimeoutError(
+                        f"servers or workers did not answer for {_PATIENCE:.0f} s: {error} Is the machine busy with "
+                        "other work, or a machine of the cluster gone?"
+                    ) from error
                 time.sleep(0.2)
 
     def _status(self, actor) -> Iterator[dict[str, int]]:
@@ -225,7 +244,7 @@ class _Worker:
         self.client.stop()
 
     async def status(self):
-        return {"pid": os.getpid(), "worker": self.client.worker}
+        return {"pid": os.getpid(), "worker": self.client.worker, "pushes": self.client.pushes}
 
 
 class _Remote:
@@ -242,12 +261,6 @@ class _Remote:
 
     async def leave(self, worker):
         await self.actor.leave.remote(worker)
-
-
-def _environment() -> dict:
-    """Of every actor, before it imports jax: one thread, no accelerator, and what can be imported here."""
-    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
-    return {"env_vars": {"JAX_PLATFORMS": "cpu", "NPROC": "1", "PYTHONPATH": path}}
 
 
 def _next_life(folder, shards: int) -> int:

@@ -6,6 +6,7 @@ A Ray that is started here listens on the loopback interface alone, has no dashb
 import contextlib
 import importlib.util
 import os
+import socket
 import sys
 import tempfile
 import warnings
@@ -14,6 +15,12 @@ LOOPBACK = "127.0.0.1"
 STORE_BYTES = 100 * 2**20
 _ATTEMPTS = 3
 _NO_CLUSTER = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+_SETTINGS = {  # of Ray, for those that the environment does not have; it reads them when it is imported
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_gcs_server_port_wait_time_s": "120",  # its 30 seconds are too few where others work on the machine, too
+    "RAY_worker_register_timeout_seconds": "300",  # its 60, likewise
+    "RAY_worker_niceness": "0",  # with its 15, actors get a thirtieth of a core that others want
+}
 
 
 def check_ray() -> None:
@@ -46,13 +53,16 @@ def ray_session(address: str | None = None, *, cpus: int = 3, host: str = LOOPBA
 
     Raises:
       ImportError: Ray is not installed.
+      ValueError: an address of another form.
       ConnectionError: nothing answers at the address.
-      RuntimeError: Ray was imported before, and would listen on more than loopback.
+      RuntimeError: Ray was imported before it could be told to keep to loopback.
       TimeoutError: Ray's processes do not start.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    check_ray()
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
     running = "ray" in sys.modules and require_ray().is_initialized()
-    if address is None and host == LOOPBACK and not running:
+    if not running and (host if address is None else _check_answers(address)) == LOOPBACK:
         _keep_to_loopback()
     ray = require_ray()
     if running:
@@ -76,7 +86,7 @@ def ray_session(address: str | None = None, *, cpus: int = 3, host: str = LOOPBA
 
 
 def _start(ray, where: dict) -> None:
-    """Ray gives its own processes half a minute to start; on a busy machine that may be too little."""
+    """Ray gives its own processes half a minute to register; on a busy machine that may be too little."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
             with warnings.catch_warnings():  # JAX warns of every fork; those of Ray become other programs at once
@@ -85,18 +95,32 @@ def _start(ray, where: dict) -> None:
             return
         except Exception as error:  # Ray's own is no narrower
             ray.shutdown()
-            if "timed out during startup" not in str(error):
+            if "timed out" not in str(error).lower():
                 raise
             if not attempts_left:
                 remedy = "Is the machine busy with other work? Try again when it is not."
                 raise TimeoutError(f"Ray did not start in {_ATTEMPTS} attempts: {error} {remedy}") from error
 
 
+def _check_answers(address: str) -> str:
+    """The host of an address, at which something listens: Ray itself would ask for minutes and then end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f'`address` must be "HOST:PORT" or "ray://HOST:PORT"; received {address!r}.')
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ConnectionError(
+            f"no Ray cluster answers at {address}: {error}. Is it running? `ray start --head` begins one."
+        ) from None
+    return LOOPBACK if host == "localhost" else host
+
+
 def _keep_to_loopback() -> None:
     """Ray's settings for one machine; it reads them when it is imported.
 
-    Its own `_node_ip_address="127.0.0.1"` is not enough: Ray 2.60 replaces it by the machine's address and listens on
-    all interfaces, unless it believes to be on a system for which it does not support clusters.
+    Its own `_node_ip_address="127.0.0.1"` is not enough: Ray 2.60 replaces it by the machine's address, listens on all
+    interfaces, and looks there for a cluster, unless it believes to be on a system where it does not support clusters.
     """
     if "ray" in sys.modules and os.environ.get(_NO_CLUSTER) != "0":
         raise RuntimeError(
@@ -110,3 +134,19 @@ def _keep_to_loopback() -> None:
 def _short_folder() -> str | None:
     """Where a path stays short enough for sockets."""
     return "/tmp" if os.path.isdir("/tmp") else None
+
+
+def check_room(ray, actors: int) -> None:
+    """Raises ValueError if there are fewer CPUs than actors: Ray would wait for more of them without end."""
+    there = int(ray.cluster_resources().get("CPU", 0))
+    if there < actors:
+        raise ValueError(
+            f"the Ray cluster must have a CPU for each server and worker, {actors} in all; it has {there}. Take fewer, "
+            f"add machines, or start it with: ray start --head --num-cpus {actors}"
+        )
+
+
+def actor_environment() -> dict:
+    """Of every actor, before it imports jax: one thread, no accelerator, and what can be imported here."""
+    path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path if entry)
+    return {"env_vars": {"JAX_PLATFORMS": "cpu", "NPROC": "1", "PYTHONPATH": path}}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jaxnn.cli import supervision
 from jaxnn.cli.main import main
 from jaxnn.parallel.push_log import read_log
 
@@ -34,6 +35,19 @@ def complaint(capsys, *args) -> str:
 )
 def test_bad_input_is_refused(args, message, capsys):
     assert message in complaint(capsys, *args)
+
+
+@pytest.mark.parametrize("args", [["-n", "2", "--"], ["--cluster", "--"]], ids=["here", "on a cluster"])
+def test_launch_refuses_it_in_one_sentence(args, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(supervision, "start", None)
+    monkeypatch.setenv("JAXNN_COORDINATOR", "")  # what --cluster sets, is taken back
+    assert main(["launch", *args, "train", "mlp", "--strategy", "downpour", "--workers", "3"]) == 2
+    assert capsys.readouterr().err == (
+        "jaxnn: `jaxnn launch` starts processes that make every step together; received --strategy downpour, which "
+        "starts its own. Leave launch out: jaxnn train mlp --strategy downpour --workers 3\n"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_ray_one_sentence_says_what_to_install(monkeypatch, capsys, tmp_path):

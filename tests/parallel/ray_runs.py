@@ -5,6 +5,7 @@ python tests/parallel/ray_runs.py NAME FOLDER
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from jaxnn.models import MLP
 from jaxnn.optimizers import adagrad
 from jaxnn.parallel import ray_cluster, ray_startup
 from jaxnn.parallel.downpour_client import Downpour
+from jaxnn.parallel.event_logs import staleness_of
 from jaxnn.parallel.gradient_compression import EightBits, TopK
 from jaxnn.parallel.log_replay import replay_run
-from jaxnn.parallel.push_log import read_log, staleness
+from jaxnn.parallel.push_log import push_rows, read_log
 from jaxnn.training import init_state
 from jaxnn.training.events import DivergenceError
 from jaxnn.training.train_step import TrainStep
@@ -52,7 +54,7 @@ def a_run_replays_to_the_same_bits_and_listens_on_loopback_only(folder):
     check_replay(trained, folder, settings)
     assert trained.state.step == 400
     assert trained.restarts == 0
-    late = staleness(read_log(folder))
+    late = staleness_of(push_rows(read_log(folder)))
     assert late.size == 400
     assert 0.3 < late.mean() < 3  # N - 1 = 1 with workers of equal speed that never pause
     assert addresses, "no socket of Ray's was found"
@@ -108,6 +110,19 @@ def a_run_goes_on_in_its_folder_and_a_divergence_is_told(folder):
     nan = {**DATA, "image": DATA["image"] * np.nan}
     with pytest.raises(DivergenceError, match=r"the loss of worker \d became nan at its step 0"):
         train(folder / "nan", settings, nan, steps=5)
+
+
+def a_cluster_is_joined_by_its_address(folder):
+    """It is this process's; the other has the address only, as of a cluster that somebody else runs."""
+    address = ray_startup.require_ray().get_runtime_context().gcs_address
+    options = ["--address", address, "--train-examples", "2000", "--epochs", "1", "--no-pictures", "--no-tensorboard"]
+    command = [sys.executable, "-m", "jaxnn", "train", "mlp", "--strategy", "downpour", *options]
+    done = subprocess.run([*command, "--workers", "2", "--out", folder / "run"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sum(len(life.pushes) for life in read_log(folder / "run" / "servers")) == 2 * 16
+    many = subprocess.run([*command, "--workers", "9", "--out", folder / "many"], capture_output=True, text=True)
+    assert many.returncode == 2
+    assert "must have a CPU for each server and worker, 10 in all; it has 6." in many.stderr
 
 
 def listening() -> set[str]:

@@ -160,6 +160,7 @@ def test_waves_of_devices_are_equally_fast_workers(driver, name):
     np.testing.assert_allclose(mine, theirs["loss"].sum[computed].reshape(mine.shape), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_waves_carry_batch_statistics_as_the_events_do():
     step, state = training(OPTIMIZERS["sgd"], Noisy())
     server, _ = downpour_waves(step, state, DATA, workers=WORKERS, waves=5, draw=DRAW)

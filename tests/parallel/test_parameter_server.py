@@ -13,12 +13,14 @@ from jaxnn.losses import cross_entropy
 from jaxnn.optimizers import adagrad, lbfgs, sgd
 from jaxnn.parallel import async_sgd
 from jaxnn.parallel.downpour_client import Client, Downpour
+from jaxnn.parallel.event_logs import staleness_of
 from jaxnn.parallel.event_scan import Shards
 from jaxnn.parallel.gradient_compression import EightBits, TopK
 from jaxnn.parallel.log_replay import gradient_log, replay_run
 from jaxnn.parallel.parameter_server import ParameterServer
 from jaxnn.parallel.parameter_shards import assign, divide, merge, named_leaves
-from jaxnn.parallel.push_log import Push, read_log, staleness
+from jaxnn.parallel.push_log import Push, push_rows, read_log
+from jaxnn.parallel.server_deaths import lost_updates
 from jaxnn.training import init_state
 from jaxnn.training.events import DivergenceError
 from jaxnn.training.train_step import TrainStep
@@ -109,8 +111,7 @@ def test_the_log_replays_to_the_same_bits(settings, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["plain", "fetches and pushes are rare", "fetches are rarer than pushes"])
-def test_the_simulator_replays_the_log(name, tmp_path):
-    """One scan on the device and separate processes' functions: compiled apart, so equal to rounding."""
+def test_the_simulator_replays_the_log_to_the_same_bits(name, tmp_path):
     settings = SETTINGS[name]
     state, _ = run(tmp_path, settings)
     draw = Shards(examples=60, batch_size=8, workers=2)
@@ -120,8 +121,14 @@ def test_the_simulator_replays_the_log(name, tmp_path):
             STEP, state, data, log, workers=2, draw=draw, local_rate=settings.local_rate
         )
     )(fresh(), DATA)
-    for left, right in zip(jax.tree.leaves(state.params), jax.tree.leaves(replayed.params), strict=True):
-        np.testing.assert_allclose(left, right, rtol=1e-5, atol=1e-6)
+    same_bits(state, replayed)
+
+
+def test_several_servers_are_not_for_the_simulator(tmp_path):
+    """Each has its own order of pushes, and a worker reads another version from each."""
+    run(tmp_path, Downpour(servers=2, batch_size=8), steps=2)
+    with pytest.raises(ValueError, match=r"received a log of several servers or lives\. replay_run replays those"):
+        gradient_log(read_log(tmp_path))
 
 
 def test_one_worker_is_sequential_sgd(tmp_path):
@@ -144,7 +151,7 @@ def test_every_push_is_in_the_log(tmp_path):
         assert [push.applied for push in life.pushes] == list(range(36))
         assert Counter(push.worker for push in life.pushes) == {0: 12, 1: 12, 2: 12}
         assert all(push.read(shard).number <= push.applied for push in life.pushes)
-        late = staleness([life], shard)
+        late = staleness_of(push_rows([life], shard))
         assert late.min() >= 0
         assert 0 < late.mean() <= 2  # N - 1, less what others push between a worker's own push and its fetch
     lines = (tmp_path / "shard-1" / "life-0000.jsonl").read_text().splitlines()
@@ -223,6 +230,7 @@ def test_a_dead_server_is_restored_and_the_log_still_replays(servers, tmp_path):
     state = stopped(asyncio.run(killed()))
     lives = read_log(tmp_path)
     assert [life.origin for life in lives] == [None, (0, 10)]
+    assert lost_updates(lives) == [2]
     assert len(lives[0].pushes) == 12
     same_bits(state, replay_run(STEP, fresh(), DATA, init=OPTIMIZER.init, settings=settings, folder=tmp_path))
 

@@ -14,7 +14,7 @@ from jaxnn.optimizers import adagrad
 from jaxnn.parallel import ray_cluster
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 300  # after which a run that hangs is ended
+SECONDS = 600  # after which a run that hangs is ended
 DATA = {"image": np.zeros((20, 6), np.float32), "label": np.zeros(20, np.int32)}
 MODEL, OPTIMIZER = MLP(features=(4,), classes=3), adagrad(0.05)
 
@@ -39,6 +39,7 @@ def test_steps_are_checked_before_anything_starts(tmp_path):
         "a_slow_worker_is_waited_for_as_far_as_the_bound_says",
         "killed_workers_and_servers_come_back_and_the_log_replays",
         "a_run_goes_on_in_its_folder_and_a_divergence_is_told",
+        "a_cluster_is_joined_by_its_address",
     ],
 )
 def test_processes(name, tmp_path):
