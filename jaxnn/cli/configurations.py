@@ -40,7 +40,14 @@ SCHEDULES = {
 }
 
 STRATEGIES = ("synchronous", "downpour")
-PLACEMENTS = ("single", "pmap", "shard_map", "automatic", "local_rows")
+PLACEMENTS = {
+    "single": "one device, the whole batch",
+    "pmap": "each device a part of the batch, as the course has it; one process",
+    "shard_map": "the same over a mesh of devices, in any number of processes",
+    "automatic": "the program of one device, which XLA divides",
+    "fully_sharded": "automatic, and each device keeps only a part of parameters and moments (ZeRO, FSDP)",
+    "local_rows": "shard_map, and each device keeps only its own rows of the training data",
+}
 
 
 @dataclass(frozen=True)
@@ -94,8 +101,8 @@ class Training:
     test_examples: int | None = None
     """Use only the first so many test examples."""
     placement: str | None = None
-    """How a batch is divided among devices: single, pmap, shard_map, automatic, or local_rows, where each keeps only
-    its own rows of the training data; by default single, and shard_map on several devices or processes."""
+    """How the work is divided among devices; `jaxnn list` names the ways; by default single, and shard_map on several
+    devices or processes."""
     devices: int | None = None
     """On how many devices; by default one, and with a --placement all; the CPU is divided into so many."""
     strategy: str = "synchronous"
@@ -185,12 +192,17 @@ def load_data(config: Training):
     """The `jaxnn.data.Dataset`, cut to the examples asked for.
 
     Raises:
-      ValueError: unknown or damaged data, subsets larger than the data.
+      ValueError: unknown or damaged data, data without images, subsets larger than the data.
       FileNotFoundError: the data's files are missing.
     """
     from jaxnn import data
 
     dataset = data.load(config.data, folder=config.data_folder)
+    if "image" not in dataset.train:
+        fields = ", ".join(dataset.train)
+        raise ValueError(
+            f"--data must name images; received {config.data}, of {fields}. Train on it from Python: `fit`."
+        )
     return data.subset(dataset, train=config.train_examples, test=config.test_examples)
 
 

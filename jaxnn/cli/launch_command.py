@@ -1,9 +1,10 @@
-"""`jaxnn launch`: one training in many processes."""
+"""`jaxnn launch`: one training in many processes, by a command of jaxnn or by a script of one's own."""
 
 import os
 import socket
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import tyro
 
 from jaxnn.cli import supervision
 from jaxnn.cli.configurations import Training, load_data
+from jaxnn.cli.downpour_training import check_alone
 from jaxnn.cli.main import COMMANDS, main, parse
 from jaxnn.cli.placement_flags import check_divides, placement_of_many, resume_line
 from jaxnn.cli.training_commands import read_run, read_training, training_of
@@ -18,6 +20,7 @@ from jaxnn.naming import unknown
 
 LAUNCHABLE = ("train", "resume")
 _EXAMPLE = "Say what behind two dashes: jaxnn launch -n 4 -- train lenet5"
+_AGAIN = "start the script again: it goes on, if it keeps checkpoints"
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,8 @@ class Launch:
     """Train or resume in many processes, to the result of one: jaxnn launch -n 4 -- train lenet5.
 
     On this machine each process has a CPU device of its own, and one that dies ends all. On a cluster, what starts
-    processes there starts this command: srun jaxnn launch --cluster -- train lenet5.
+    processes there starts this command: srun jaxnn launch --cluster -- train lenet5. A script of your own, which joins
+    the others by jaxnn.parallel.multihost.joined, is launched alike: jaxnn launch -n 4 -- train.py --its flags.
     """
 
     processes: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 2
@@ -39,17 +43,30 @@ def launch_command(args) -> int:
     config, command = _read(args)
     if config.cluster:
         os.environ["JAXNN_COORDINATOR"] = "cluster"
-        return main(command)
+        return os.execv(sys.executable, [sys.executable, *command]) if _is_script(command) else main(command)
+    if _is_script(command):
+        return _supervise(command, config.processes, lambda environment: _AGAIN)
     command, folder = _prepare(command, config.processes)
-    environments = [_environment(seat) for seat in _seats(config.processes)]
-    resume = resume_line(folder, environments[0])
-    children = supervision.start([sys.executable, "-m", "jaxnn", *command], environments)
-    ending = supervision.supervise(children)
+    return _supervise(["-m", "jaxnn", *command], config.processes, partial(_remedy, folder))
+
+
+def _supervise(command, processes, remedy) -> int:
+    """`remedy(environment)`: what to do after an end that nobody asked for."""
+    environments = [_environment(seat) for seat in _seats(processes)]
+    ending = supervision.supervise(supervision.start([sys.executable, *command], environments))
     if ending.process is not None:
-        remedy = f"go on with: {resume}" if (folder / "config.json").is_file() else "nothing is saved yet; start anew"
         how = supervision.describe_end(ending.returncode)
-        print(f"jaxnn: process {ending.process} of {config.processes} {how}; {remedy}", file=sys.stderr)
+        print(f"jaxnn: process {ending.process} of {processes} {how}; {remedy(environments[0])}", file=sys.stderr)
     return ending.status
+
+
+def _is_script(command) -> bool:
+    return command[0].endswith(".py")
+
+
+def _remedy(folder, environment) -> str:
+    saved = (folder / "config.json").is_file()
+    return f"go on with: {resume_line(folder, environment)}" if saved else "nothing is saved yet; start anew"
 
 
 def _read(args) -> tuple[Launch, list[str]]:
@@ -60,6 +77,10 @@ def _read(args) -> tuple[Launch, list[str]]:
         raise ValueError(f"-n must be an integer of at least 1; received {config.processes}.")
     if not command:
         raise ValueError(f"no command to launch. {_EXAMPLE}")
+    if _is_script(command):
+        if not Path(command[0]).is_file():
+            raise FileNotFoundError(f"{command[0]} is no file, expected a script. Check the name.")
+        return config, command
     if command[0] not in COMMANDS:
         raise unknown("command", command[0], LAUNCHABLE)
     if command[0] not in LAUNCHABLE:
@@ -71,6 +92,7 @@ def _prepare(command, processes) -> tuple[list[str], Path]:
     """The command with its run folder; refuses here, once, what every process would refuse."""
     name, *args = command
     config, folder = _training(args) if name == "train" else _resumption(args)
+    check_alone(config, launched=True)
     placement_of_many(config, processes, resume=name == "resume")
     if processes > 1:
         check_divides(config, processes)

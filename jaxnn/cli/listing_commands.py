@@ -1,42 +1,68 @@
 """`jaxnn summary` and `jaxnn list`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import OPTIMIZERS, RECIPES, SCHEDULES, recipe
+from jaxnn.cli.configurations import OPTIMIZERS, PLACEMENTS, RECIPES, SCHEDULES, Training, check, load_data, recipe
 from jaxnn.cli.main import parse
+from jaxnn.cli.placement_flags import choose_placement, memory_of
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Show a model's layers: output shapes, parameters and multiply-adds for one example."""
+    """Show a model's layers: output shapes, parameters and multiply-adds for one example.
+
+    With --placement or --devices also the memory that a training step takes on each device, by the shapes and by XLA.
+    Nothing is trained, and no array is made.
+    """
 
     model: Annotated[str, tyro.conf.Positional] = "lenet5"
     """Which model; `jaxnn list` names them."""
     hidden: tuple[int, ...] = (128,)
     """Widths of mlp's hidden layers."""
+    placement: str | None = None
+    """How the work is divided among devices; `jaxnn list` names the ways."""
+    devices: int | None = None
+    """On how many devices; the CPU is divided into so many."""
+    batch_size: int | None = None
+    """Examples in a step, for the memory; by default those of the model's recipe."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """List models, data sets, optimizers and schedules."""
+    """List models, data sets, optimizers, schedules and placements."""
 
 
 def summary_command(args) -> int:
-    """Prints the table of a model's layers on the input of its recipe."""
+    """Prints the table of a model's layers on the input of its recipe, and the memory that a step takes."""
     config = parse(Summary, args, command="summary")
-    default = recipe(config.model)
-    from dataclasses import replace
-
+    training = _training(config)
+    placement = None if (config.placement, config.devices) == (None, None) else choose_placement(training, resume=False)
     from jaxnn.cli.assembly import build_model
     from jaxnn.diagnostics import format_summary, summarize
 
     shape = (32, 32, 1) if config.model == "lenet1998" else (28, 28, 1)
-    model = build_model(replace(default, hidden=config.hidden), classes=10)
-    print(format_summary(summarize(model, shape)))
+    print(format_summary(summarize(build_model(training, classes=10), shape)))
+    if placement is not None:
+        print(f"\na training step with {training.optimizer}, {training.batch_size} examples, each of the devices:\n")
+        print(_memory(training, placement))
     return 0
+
+
+def _training(config: Summary) -> Training:
+    """The training whose step is asked about."""
+    default = recipe(config.model)
+    batch_size = default.batch_size if config.batch_size is None else config.batch_size
+    asked = {"hidden": config.hidden, "placement": config.placement, "devices": config.devices}
+    return check(replace(default, batch_size=batch_size, **asked))
+
+
+def _memory(training: Training, placement):
+    from jaxnn.cli.assembly import assemble
+
+    return memory_of(assemble(training, load_data(training)), placement, batch_size=training.batch_size, compiled=True)
 
 
 def list_command(args) -> int:
@@ -54,6 +80,7 @@ def list_command(args) -> int:
         ("data sets", datasets),
         ("optimizers", OPTIMIZERS),
         ("schedules", SCHEDULES),
+        ("placements", PLACEMENTS),
     ):
         print(f"{title}\n" + "\n".join(f"  {name:<20}{text}" for name, text in rows.items()) + "\n")
     return 0

@@ -23,7 +23,7 @@ COMMANDS = {
     "cross-validate": ("cross_validation_command", "Compare settings by cross-validation on the training data."),
     "race": ("race_command", "Let optimizers run side by side on surfaces (and MNIST), and draw their paths."),
     "verify": ("verification_command", "Hold every piece beside an independent implementation, on this device."),
-    "list": ("listing_commands", "List models, data sets, optimizers and schedules."),
+    "list": ("listing_commands", "List models, data sets, optimizers, schedules and placements."),
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jaxnn.cli.configurations import Training
 
-OF_MANY = ("shard_map", "automatic", "local_rows")  # what works over the devices of several processes
+OF_MANY = ("shard_map", "automatic", "fully_sharded", "local_rows")  # what works over the devices of several processes
 
 
 def choose_placement(config: Training, *, resume: bool):
@@ -30,6 +30,23 @@ def own_rows(data, placement):
     from jaxnn.parallel import LocalRows, rows_of_process
 
     return rows_of_process(data, placement) if isinstance(placement, LocalRows) else data
+
+
+def memory_of(task, placement, *, batch_size: int, compiled: bool = False):
+    """The `MemoryReport` of a training step, from shapes alone; see `jaxnn.parallel.report_memory`."""
+    from jaxnn.parallel import report_memory, shapes_of
+    from jaxnn.training import TrainStep
+
+    step = TrainStep(task.model, task.loss, task.optimizer.update, preprocess=task.preprocess)
+    shapes = shapes_of(step, task.optimizer, task.train, batch_size=batch_size)
+    return report_memory(step, *shapes, placement=placement, compiled=compiled)
+
+
+def describe_memory(report, devices: int) -> str:
+    """In one line."""
+    parts = ("parameters", report.parameters), ("the optimizer's state", report.optimizer)
+    told = " and ".join(f"{size / 2**20:.2f} for its part of {name}" for name, size in parts)
+    return f"a step takes about {report.total / 2**20:.2f} MiB on each of {devices} devices, {told}"
 
 
 def placement_of_many(config: Training, processes: int, *, resume: bool = False) -> str:

@@ -14,9 +14,10 @@ from jax.extend.core import Literal
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxnn.parallel.sharded import Sharded
-from jaxnn.parallel.sharding_rules import DATA
-from jaxnn.training.train_state import TrainState
+from jaxnn.parallel.sharded import Sharded, shard_by
+from jaxnn.parallel.sharding_rules import DATA, ShardingRules
+from jaxnn.training.one_device import OneDevice
+from jaxnn.training.train_state import TrainState, init_state
 
 
 class Allocated(NamedTuple):
@@ -48,9 +49,14 @@ class MemoryReport(NamedTuple):
     allocated: Allocated | None = None
 
     @property
+    def state(self) -> int:
+        """What is carried from step to step."""
+        return self.parameters + self.optimizer + self.other
+
+    @property
     def arguments(self) -> int:
         """What goes into a step: state and batch."""
-        return self.parameters + self.optimizer + self.other + self.batch
+        return self.state + self.batch
 
     @property
     def total(self) -> int:
@@ -65,19 +71,20 @@ class MemoryReport(NamedTuple):
         return "\n".join(f"{name:<27} {size / 2**20:>12,.2f} MiB a device" for name, size in rows)
 
 
-def report_memory(step, state, batch, *, placement: Sharded, compiled: bool = False) -> MemoryReport:
+def report_memory(step, state, batch, *, placement: OneDevice, compiled: bool = False) -> MemoryReport:
     """Bytes that one training step needs on each device of a placement.
 
     Args:
       step: a `TrainStep`.
-      state: a `TrainState`, or its shapes: `jax.eval_shape(init_state, ...)`.
-      batch: the whole batch or its shapes, a dict with the step's fields and "mask" (`batch_like`).
-      placement: a `Sharded`; with `ShardingRules()` it is data parallelism.
+      state: a `TrainState`, or its shapes (`shapes_of`).
+      batch: the whole batch or its shapes, a dict with the step's fields and "mask".
+      placement: any; those that keep all parameters whole are reported as `Sharded` without rules.
       compiled: also compile the step, with the state donated, and read what XLA allocates.
 
     Raises:
       ValueError: rules that do not fit the parameters; a batch that does not divide into the placement's parts.
     """
+    placement = _sharded(placement)
     _check_batch(batch, placement.parts)
     state, batch = _placed(state, batch, placement)
     other = state._replace(params=(), opt_state=())
@@ -87,11 +94,18 @@ def report_memory(step, state, batch, *, placement: Sharded, compiled: bool = Fa
     return MemoryReport(*sizes, sizes[0], activations, allocated)
 
 
-def batch_like(x, batch_size: int, *, fields: tuple[str, str] = ("image", "label"), label=np.int32):
-    """Shapes of a batch of inputs like `x`, which has a batch axis, with its mask."""
-    inputs = jax.ShapeDtypeStruct((batch_size, *x.shape[1:]), x.dtype)
-    label, mask = (jax.ShapeDtypeStruct((batch_size,), dtype) for dtype in (label, bool))
-    return {fields[0]: inputs, fields[1]: label, "mask": mask}
+def shapes_of(step, optimizer, data, *, batch_size: int):
+    """`(state, batch)` as shapes, for `report_memory`: no array is made.
+
+    Args:
+      step: a `TrainStep`.
+      optimizer: whose `update` it has.
+      data: arrays or shapes with an axis of examples, under the names of the step's fields.
+    """
+    x = jax.ShapeDtypeStruct((1, *data[step.fields[0]].shape[1:]), data[step.fields[0]].dtype)
+    state = jax.eval_shape(lambda x: init_state(step.model, optimizer, x, key=0, preprocess=step.preprocess), x)
+    batch = {name: jax.ShapeDtypeStruct((batch_size, *data[name].shape[1:]), data[name].dtype) for name in step.fields}
+    return state, batch | {"mask": jax.ShapeDtypeStruct((batch_size,), bool)}
 
 
 def size_on_device(tree) -> int:
@@ -112,6 +126,12 @@ def kept_activations(step, state: TrainState, batch) -> int:
     jaxpr = jax.make_jaxpr(forward)(state.params, state, batch).jaxpr
     kept = {var for var in jaxpr.outvars if not isinstance(var, Literal)} - set(jaxpr.invars) - set(jaxpr.constvars)
     return sum(_size(var.aval, var.aval.shape) for var in kept)
+
+
+def _sharded(placement) -> Sharded:
+    """Data parallelism is rules that divide nothing."""
+    devices = getattr(placement, "devices", jax.devices()[:1])
+    return placement if isinstance(placement, Sharded) else shard_by(ShardingRules(), devices=devices)
 
 
 def _placed(state, batch, placement):

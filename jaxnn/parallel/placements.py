@@ -1,20 +1,22 @@
-"""One step, five placements: the same training on one device or on many, and but for the last to the same parameters.
+"""One step, six placements: the same training on one device or on many, and but for one to the same parameters.
 
 Every device holds the parameters, the optimizer's state and the data; the rows of a batch are divided among them. Each
 computes the gradient of its rows, and their sum is the gradient of the batch, whatever the number of devices:
 
-    single       one device, the whole batch
-    pmap         as the course has it: the step of a device, mapped
-    shard_map    the same step over a mesh: what `pmap` has become
-    automatic    the step of the whole batch, compiled for divided rows: XLA finds where to sum
-    local_rows   shard_map where each device keeps only its rows of the training data, and shuffles them apart
+    single          one device, the whole batch
+    pmap            as the course has it: the step of a device, mapped
+    shard_map       the same step over a mesh: what `pmap` has become
+    automatic       the step of the whole batch, compiled for divided rows: XLA finds where to sum
+    fully_sharded   automatic where each device keeps only its part of parameters and moments (`jaxnn.parallel.sharded`)
+    local_rows      shard_map where each device keeps only its rows of the training data, and shuffles them apart
 
-Batch norm sees a device's rows under `pmap` and `shard_map`, unless the model is given the axis
-(`nn.BatchNorm(axis_name=parallel.AXIS)`), and the whole batch under `automatic`. Dropout draws other masks on each
-device, and so its numbers depend on how many there are.
+Under `pmap`, `shard_map` and `local_rows` batch norm sees a device's rows, unless the model is given the axis
+(`nn.BatchNorm(axis_name=parallel.AXIS)`), and dropout draws other masks on each device, so that its numbers depend on
+how many there are; under `automatic` and `fully_sharded` both are those of the whole batch. One device is no more than
+`single`: it sums with nobody.
 
 The devices may be those of several processes (`jaxnn.parallel.multihost`), each of which runs the same program on the
-same data: then `shard_map`, `automatic` and `local_rows` serve.
+same data: then all serve but `single` and `pmap`.
 """
 
 import dataclasses
@@ -26,15 +28,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxnn.naming import unknown
+from jaxnn.parallel.process_arrays import gather, largest, put
+from jaxnn.parallel.sharded import shard_by
+from jaxnn.parallel.sharding_rules import fully_sharded
 from jaxnn.training.batching import Shuffle
+from jaxnn.training.one_device import AXIS as AXIS
 from jaxnn.training.one_device import OneDevice
-
-AXIS = "data"
 
 
 @dataclass(frozen=True)
@@ -65,27 +68,29 @@ class _DataParallel(OneDevice):
     def put(self, tree):
         """A copy on every device; each process brings it for its own."""
         whole = NamedSharding(self.mesh, P())
-        if whole.is_fully_addressable:
-            return jax.device_put(tree, whole)
-        return jax.tree.map(lambda leaf: _copied(leaf, whole), tree)
+        return put(tree, jax.tree.map(lambda _: whole, tree))
+
+    def whole(self, tree):
+        """The copy of this process's first device."""
+        return gather(tree)
 
     def agreed(self, *numbers: float) -> tuple[float, ...]:
         """As `OneDevice.agreed`."""
-        if jax.process_count() == 1:
-            return numbers
-        return tuple(multihost_utils.process_allgather(np.array(numbers, np.float32)).max(axis=0).tolist())
+        return largest(*numbers, devices=self.devices)
 
     def over(self, function: Callable, *, sums: bool = False) -> Callable:
         """As `OneDevice.over`."""
         return _Over(function, self, sums)
 
 
-class ShardMap(_DataParallel):
-    """The step of a device over a mesh, by `jax.shard_map`."""
-
+class _Mapped(_DataParallel):
     def step(self, step):
-        """Sums over the axis."""
-        return dataclasses.replace(step, axis_name=AXIS)
+        """The step of a device, which sums over the axis; the sums of one device would only cost time."""
+        return dataclasses.replace(step, axis_name=AXIS) if self.parts > 1 else step
+
+
+class ShardMap(_Mapped):
+    """The step of a device over a mesh, by `jax.shard_map`."""
 
     def run(self, function, sums, state, totals, data, order, *rest):
         """Each device gets its columns of the order."""
@@ -131,12 +136,8 @@ class LocalRows(ShardMap):
         return P() if sums else P(AXIS)
 
 
-class Pmap(_DataParallel):
+class Pmap(_Mapped):
     """The step of a device, by `jax.pmap`."""
-
-    def step(self, step):
-        """Sums over the axis."""
-        return dataclasses.replace(step, axis_name=AXIS)
 
     def run(self, function, sums, state, totals, data, order, *rest):
         """The columns of the order in as many groups as there are devices."""
@@ -188,6 +189,7 @@ PLACEMENTS = {
     "shard_map": ShardMap,
     "automatic": Automatic,
     "local_rows": LocalRows,
+    "fully_sharded": lambda devices: shard_by(fully_sharded(), devices=devices),
 }
 
 
@@ -213,16 +215,6 @@ def rows_of_process(data, placement: LocalRows):
     each = len(next(iter(data.values()))) // placement.parts * len(placement.mesh.local_devices)
     first = jax.process_index() * each
     return {name: array[first : first + each] for name, array in data.items()}
-
-
-def _copied(leaf, whole):
-    """On every device, from what this process has. `jax.device_put` would first compare it over all processes."""
-    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-        return jax.device_put(leaf, whole)
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        bits = _copied(jax.random.key_data(leaf), whole)
-        return jax.random.wrap_key_data(bits, impl=jax.random.key_impl(leaf))
-    return jax.make_array_from_process_local_data(whole, np.asarray(leaf), np.shape(leaf))
 
 
 def _summed(function):

@@ -19,6 +19,7 @@ from jax.custom_derivatives import linear_call
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from jaxnn.parallel.process_arrays import gather, largest, put
 from jaxnn.parallel.sharding_rules import DATA, MODEL, ShardingRules, follow, partition
 from jaxnn.training.one_device import OneDevice
 from jaxnn.training.train_state import TrainState
@@ -70,8 +71,16 @@ class Sharded(OneDevice):
         return jax.tree.map(partial(NamedSharding, self.mesh), specs)
 
     def put(self, tree):
-        """A `TrainState` by the rules, all else on every device."""
-        return jax.device_put(tree, self.shardings(tree))
+        """A `TrainState` by the rules, all else on every device; each process brings what its own devices keep."""
+        return put(tree, self.shardings(tree))
+
+    def whole(self, tree):
+        """Gathered from all devices, those of other processes too, to the host."""
+        return gather(tree)
+
+    def agreed(self, *numbers: float) -> tuple[float, ...]:
+        """As `OneDevice.agreed`."""
+        return largest(*numbers, devices=self.devices)
 
     def made(self, init: Callable) -> Callable:
         """`init`, of whose result every device makes its part: no device ever holds the whole."""
@@ -140,9 +149,9 @@ class _Ordered:
     function: Callable
     placement: Sharded
 
-    def __call__(self, state, model_state, data, order, *rest):
+    def __call__(self, state, totals, data, order, *rest):
         rows = NamedSharding(self.placement.mesh, P(None, DATA))
-        return self.function(state, model_state, data, lax.with_sharding_constraint(order, rows), *rest)
+        return self.function(state, totals, data, lax.with_sharding_constraint(order, rows), *rest)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnn.naming import unknown
 from jaxnn.parameter_paths import Pattern, path_names, select
+from jaxnn.training.one_device import AXIS
 
-DATA, MODEL = "data", "model"
+DATA, MODEL = AXIS, "model"
 
 
 class Divide(NamedTuple):

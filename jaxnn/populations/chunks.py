@@ -1,14 +1,13 @@
 """A group of like members on the devices, in chunks of one size: who stops is compacted away, and costs no more."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.metrics import Mean
-from jaxnn.populations.mapping import OverMembers
+from jaxnn.populations.mapping import MemberMesh, OverMembers
 from jaxnn.populations.population import on_host, stacked, unstacked
 from jaxnn.populations.recipe import MemberEvaluation, MemberState, MemberStep, Recipe
 from jaxnn.training.batching import Shuffle, plain_order, take_batch
@@ -40,7 +39,7 @@ class Programs:
       batch_size: of a step.
       has_rows: each member has rows of its own to learn from (and to be tested on).
       one_order: all have the same seed and the same data, so that a batch is gathered once for all.
-      mapping, devices: as for `OverMembers`.
+      mapping, mesh: as for `OverMembers`.
     """
 
     recipe: Recipe
@@ -49,7 +48,12 @@ class Programs:
     has_rows: bool
     one_order: bool
     mapping: str
-    devices: tuple[Any, ...]
+    mesh: MemberMesh
+
+    @property
+    def step(self) -> MemberStep:
+        """Of a device, on its part of a member's batch."""
+        return MemberStep(self.recipe, self.mesh.axis_name)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -65,11 +69,12 @@ class Programs:
     @property
     def steps(self):
         """`(states, totals, data, order, first, last) -> (states, totals)`."""
-        return self._over(StepLoop(MemberStep(self.recipe)), True, True, False, not self.one_order, False, False)
+        return self._over(StepLoop(self.step), True, True, False, not self.one_order, False, False, order=3)
 
     def evaluation(self, *, own_rows: bool):
         """`(states, data, order) -> totals`."""
-        return self._over(Evaluation(MemberEvaluation(self.recipe)), True, False, own_rows)
+        evaluation = Evaluation(MemberEvaluation(self.recipe), self.mesh.axis_name)
+        return self._over(evaluation, True, False, own_rows, order=2)
 
     @property
     def init(self):
@@ -79,10 +84,10 @@ class Programs:
     def totals(self, size: int):
         """Sums and counts of nothing, for each member."""
         zeros = np.zeros(size, np.float32)
-        return {name: Mean(zeros, zeros) for name in no_totals(MemberStep(self.recipe))}
+        return {name: Mean(zeros, zeros) for name in no_totals(self.step)}
 
-    def _over(self, function, *is_own):
-        return OverMembers(function, is_own, self.mapping, self.devices)
+    def _over(self, function, *is_own, order=None):
+        return OverMembers(function, is_own, self.mapping, self.mesh, order)
 
 
 @dataclass(frozen=True)
@@ -109,14 +114,16 @@ class EpochOrder:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Sums and counts over a whole order of examples."""
+    """Sums and counts over a whole order of examples, of which each device along `axis_name` has some columns."""
 
     step: MemberEvaluation
+    axis_name: str | None = None
 
     def __call__(self, state, data, order):
         """Of one member."""
         per_batch = jax.lax.map(lambda rows: self.step(state, take_batch(data, rows)), order)
-        return jax.tree.map(jnp.sum, per_batch)
+        totals = jax.tree.map(jnp.sum, per_batch)
+        return totals if self.axis_name is None else jax.lax.psum(totals, self.axis_name)
 
 
 def in_rows(order, rows):
@@ -192,9 +199,8 @@ def run_steps(programs: Programs, chunk: Chunk, totals, data, order, *, first: i
     return totals
 
 
-def evaluation_order(rows, *, examples: int, batch_size: int = 500):
-    """(steps, batch) for all examples, or (members, steps, batch) for each member's rows."""
-    if rows is None:
-        return plain_order(examples=examples, batch_size=min(batch_size, examples))
-    plain = plain_order(examples=rows.shape[1], batch_size=min(batch_size, rows.shape[1]))
-    return np.stack([in_rows(plain, own) for own in rows])
+def evaluation_order(rows, *, examples: int, parts: int = 1, batch_size: int = 500):
+    """(steps, batch) for all examples, or (members, steps, batch) for each member's rows; `parts` divides the batch."""
+    examples = examples if rows is None else rows.shape[1]
+    plain = plain_order(examples=examples, batch_size=-(-min(batch_size, examples) // parts) * parts)
+    return plain if rows is None else np.stack([in_rows(plain, own) for own in rows])

@@ -16,7 +16,6 @@ from jaxnn.populations.chunks import (
     run_steps,
     taken,
 )
-from jaxnn.populations.mapping import place
 from jaxnn.populations.members import is_traced
 from jaxnn.populations.planning import Group
 from jaxnn.populations.population import on_host, stacked, unstacked
@@ -41,7 +40,7 @@ class GroupRun:
     def __init__(self, group: Group, data, test, *, states: list[TrainState] | None = None):
         self.group, self.data, self.test = group, data, test
         self.gone: dict[int, TrainState] = {}  # by position, as each was when it stopped
-        self.devices, self.steps_per_call = group.programs.devices, 8
+        self.mesh, self.steps_per_call = group.programs.mesh, 8
         self.chunks = [self._begin(chunk, states) for chunk in cut(np.arange(len(group.members)), group.size)]
 
     def compile(self) -> None:
@@ -67,8 +66,9 @@ class GroupRun:
             return {}
         evaluation = self.group.programs.evaluation(own_rows=rows is not None)
         for chunk in self.chunks:
-            order = evaluation_order(None if rows is None else rows[chunk.filled], examples=count_examples(data))
-            order = place(order, self.devices, own=rows is not None)
+            own = None if rows is None else rows[chunk.filled]
+            order = evaluation_order(own, examples=count_examples(data), parts=self.mesh.data)
+            order = self.mesh.put(order, own=rows is not None)
             table.add(chunk.positions, jax.device_get(call(evaluation, self._states(chunk), data, order)))
         return table.means()
 
@@ -102,12 +102,12 @@ class GroupRun:
         group, filled = self.group, chunk.filled
         hyperparameters = {name: values[filled] for name, values in group.hyperparameters.items()}
         if states is None:
-            own = place((hyperparameters, group.keys[filled]), self.devices, own=True)
+            own = self.mesh.put((hyperparameters, group.keys[filled]), own=True)
             example = self.data[group.programs.recipe.fields[0]][:1]
             chunk.states = init_chunk(group.programs, *own, example)
         else:
             runs = stacked([states[i] for i in filled])
-            chunk.states = place(MemberState(hyperparameters, runs), self.devices, own=True)
+            chunk.states = self.mesh.put(MemberState(hyperparameters, runs), own=True)
         chunk.states = on_host(chunk.states) if group.offloads else chunk.states
         return chunk
 
@@ -123,18 +123,18 @@ class GroupRun:
         return last
 
     def _states(self, chunk):
-        return place(chunk.states, self.devices, own=True)
+        return self.mesh.put(chunk.states, own=True)
 
     def _totals(self):
-        return place(self.group.programs.totals(self.group.size), self.devices, own=True)
+        return self.mesh.put(self.group.programs.totals(self.group.size), own=True)
 
     def _order(self, chunk, epoch):
         """Of an epoch; the same for all members where they share it."""
         group, programs, epoch = self.group, self.group.programs, np.int32(epoch)
         if programs.one_order:
-            return place(call(programs.order, group.keys[0], None, epoch), self.devices, own=False)
+            return self.mesh.put(call(programs.order, group.keys[0], None, epoch), own=False)
         rows = None if group.train_rows is None else group.train_rows[chunk.filled]
-        own = place((group.keys[chunk.filled], rows), self.devices, own=True)
+        own = self.mesh.put((group.keys[chunk.filled], rows), own=True)
         return call(programs.order, *own, epoch)
 
 

@@ -1,6 +1,7 @@
 """One program for many members: `vmap` where members share a fast batched form, `lax.map` where they do not.
 
-Each device takes its share of the members (`shard_map`), and none needs to hear of another.
+The devices are a mesh of two axes: each takes its share of the members, and none needs to hear of another's; along
+"data", if there is more than one, devices have the same members and divide each one's batches among them.
 """
 
 from collections.abc import Callable
@@ -14,9 +15,46 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxnn.naming import unknown
+from jaxnn.training.one_device import AXIS as DATA
 
 MAPPINGS = ("vmap", "map")
-AXIS = "members"
+MEMBERS = "members"
+
+
+@dataclass(frozen=True)
+class MemberMesh:
+    """The devices: `data` of them, next to each other, for each share of the members."""
+
+    devices: tuple[Any, ...]
+    data: int = 1
+
+    def __post_init__(self):
+        if self.data < 1 or not self.devices or len(self.devices) % self.data:
+            raise ValueError(
+                f"`data` must divide the number of devices; received {self.data} for {len(self.devices)}. Pass "
+                "`devices=jax.devices()[:n]` to use some of them."
+            )
+
+    @property
+    def shares(self) -> int:
+        """Among how many groups of devices the members are spread."""
+        return len(self.devices) // self.data
+
+    @property
+    def axis_name(self) -> str | None:
+        """Of the devices that divide a batch; None for one."""
+        return DATA if self.data > 1 else None
+
+    @property
+    def mesh(self) -> Mesh:
+        """(members, data)."""
+        return Mesh(np.array(self.devices).reshape(self.shares, self.data), (MEMBERS, DATA))
+
+    def put(self, tree, *, own: bool):
+        """Arrays on the devices: each its share of the members (`own`), or all the same."""
+        if len(self.devices) == 1:
+            return jax.device_put(tree, self.devices[0])
+        return jax.device_put(tree, NamedSharding(self.mesh, P(MEMBERS) if own else P()))
 
 
 @dataclass(frozen=True)
@@ -27,21 +65,27 @@ class OverMembers:
       function: of as many arguments as `is_own`.
       is_own: which arguments have a first axis of members; the others are the same for all.
       mapping: "vmap", or "map": one member after the other.
-      devices: over which members are spread; their number divides that of the members.
+      mesh: over which members are spread; its shares divide their number.
+      order: which argument is an order (steps, batch) of examples, whose columns are divided over "data"; the results
+        must then be the same on all devices of a share.
     """
 
     function: Callable
     is_own: tuple[bool, ...]
     mapping: str
-    devices: tuple[Any, ...]
+    mesh: MemberMesh
+    order: int | None = None
 
     def __call__(self, *args):
         """Results with a first axis of members."""
-        if len(self.devices) == 1:
+        if len(self.mesh.devices) == 1:
             return self._on_one_device(*args)
-        specs = tuple(P(AXIS) if own else P() for own in self.is_own)
-        mesh = _mesh(self.devices)
-        return jax.shard_map(self._on_one_device, mesh=mesh, in_specs=specs, out_specs=P(AXIS), check_vma=False)(*args)
+        settings = {"mesh": self.mesh.mesh, "in_specs": self._specs(), "out_specs": P(MEMBERS), "check_vma": False}
+        return jax.shard_map(self._on_one_device, **settings)(*args)
+
+    def _specs(self):
+        firsts = [(MEMBERS,) if own else () for own in self.is_own]
+        return tuple(P(*first, None, DATA) if i == self.order else P(*first) for i, first in enumerate(firsts))
 
     def _on_one_device(self, *args):
         if self.mapping == "vmap":
@@ -67,14 +111,3 @@ def check_mapping(mapping: str | None) -> None:
     """Raises ValueError for an unknown mapping."""
     if mapping is not None and mapping not in MAPPINGS:
         raise unknown("mapping", mapping, MAPPINGS)
-
-
-def place(tree, devices: tuple, *, own: bool):
-    """Arrays on the devices: each its share of the members (`own`), or all the same."""
-    if len(devices) == 1:
-        return jax.device_put(tree, devices[0])
-    return jax.device_put(tree, NamedSharding(_mesh(devices), P(AXIS) if own else P()))
-
-
-def _mesh(devices):
-    return Mesh(np.array(devices), (AXIS,))

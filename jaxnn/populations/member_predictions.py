@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.populations.chunks import cut
-from jaxnn.populations.mapping import OverMembers, choose_mapping, place
+from jaxnn.populations.mapping import MemberMesh, OverMembers, choose_mapping
 from jaxnn.populations.members import is_traced
 from jaxnn.populations.memory import SHARE, choose_chunk, free_memory, size_of, working_size
 from jaxnn.populations.population import Population, stacked
@@ -103,16 +103,16 @@ def _traced_fields(model, hyperparameters) -> tuple[str, ...]:
 def _predict_group(group: _Group, states, inputs, order, preprocess):
     """Yields (steps, batch, ...) for each position of the group."""
     one = _Outputs(group.model, preprocess)
-    first, devices = states[group.positions[0]], tuple(jax.devices()[: len(group.positions)])
+    first, mesh = states[group.positions[0]], MemberMesh(tuple(jax.local_devices()[: len(group.positions)]))
     mapping = choose_mapping(first.params)
-    many = OverMembers(one, (True, True, True, False, False), mapping, devices)
-    size = _chunk_size(one, group, first, inputs, order, devices, one_at_a_time=mapping == "map")
-    shared = place((inputs, order), devices, own=False)
+    many = OverMembers(one, (True, True, True, False, False), mapping, mesh)
+    size = _chunk_size(one, group, first, inputs, order, mesh.devices, one_at_a_time=mapping == "map")
+    shared = mesh.put((inputs, order), own=False)
     for chunk in cut(np.arange(len(group.positions)), size):
         runs = [states[group.positions[i]] for i in chunk.filled]
         floats = {name: np.array(values)[chunk.filled] for name, values in group.floats.items()}
         own = stacked([run.params for run in runs]), stacked([run.model_state for run in runs])
-        outputs = call(many, *place((floats, *own), devices, own=True), *shared)
+        outputs = call(many, *mesh.put((floats, *own), own=True), *shared)
         yield from np.asarray(outputs)[: len(chunk.positions)]
 
 

@@ -1,13 +1,14 @@
 """Before a group runs: what is compiled for it, how its members are mapped, and how many run at once."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from jaxnn.populations.chunks import Programs
-from jaxnn.populations.mapping import choose_mapping
+from jaxnn.populations.mapping import MemberMesh, choose_mapping
 from jaxnn.populations.members import Member, is_traced
 from jaxnn.populations.memory import choose_chunk, size_of, working_size
 from jaxnn.populations.recipe import BATCH_SIZE, MemberStep, Recipe
@@ -19,7 +20,7 @@ class Resources(NamedTuple):
     """What a population may use: how members are mapped (None: chosen), devices, bytes on each, members at once."""
 
     mapping: str | None
-    devices: tuple[Any, ...]
+    mesh: MemberMesh
     memory: int
     chunk: int | None = None
 
@@ -45,12 +46,14 @@ def plan(recipe: Recipe, members: Sequence[Member], data, *, batch_size: int, re
     """The group of members that share a recipe.
 
     Raises:
-      ValueError: a batch larger than a member's examples, rows outside the data, memory for not even one member.
+      ValueError: a batch larger than a member's examples or not divisible by the devices that share it, rows outside
+        the data, memory for not even one member.
     """
     train_rows, test_rows = _rows(members, count_examples(data))
     examples = count_examples(data) if train_rows is None else train_rows.shape[1]
     batch_size = dict(recipe.static).get(BATCH_SIZE, batch_size)
     check_batch_size(batch_size, examples)
+    _check_parts(batch_size, resources.mesh.data)
     hyperparameters, keys = traced(members), _keys(members)
     like = _state_of_one(recipe, hyperparameters, keys, data)
     programs = Programs(
@@ -60,7 +63,7 @@ def plan(recipe: Recipe, members: Sequence[Member], data, *, batch_size: int, re
         has_rows=train_rows is not None,
         one_order=train_rows is None and len({member.seed for member in members}) == 1,
         mapping=resources.mapping or choose_mapping(like.run.params),
-        devices=resources.devices[: resources.chunk or len(members)],
+        mesh=_enough(resources.mesh, resources.chunk or len(members)),
     )
     size, offloads = _size(programs, like, data, len(members), resources)
     return Group(list(members), hyperparameters, keys, train_rows, test_rows, programs, size, offloads)
@@ -104,19 +107,42 @@ def _state_of_one(recipe, hyperparameters, keys, data):
 
 
 def _size(programs, like, data, members, resources):
-    rows = lambda a: jax.ShapeDtypeStruct((programs.batch_size, *a.shape[1:]), a.dtype)  # noqa: E731
-    batch = jax.tree.map(rows, dict(data)) | {"mask": jax.ShapeDtypeStruct((programs.batch_size,), bool)}
+    mesh, size = programs.mesh, programs.batch_size // programs.mesh.data
+    rows = lambda a: jax.ShapeDtypeStruct((1, size, *a.shape[1:]), a.dtype)  # noqa: E731
+    batch = jax.tree.map(rows, dict(data)) | {"mask": jax.ShapeDtypeStruct((1, size), bool)}
     state = size_of(like)
-    working = working_size(program(MemberStep(programs.recipe), like, batch))
-    devices = len(programs.devices)
+    working = working_size(program(_OnOneOfData(programs.step), like, batch))
     size = choose_chunk(
         members,
         state=2 * state,  # the old and the new
         working=working,
         memory=resources.memory,
-        devices=devices,
-        platform=programs.devices[0].platform,
+        devices=mesh.shares,
+        platform=mesh.devices[0].platform,
         one_at_a_time=programs.mapping == "map",
         wanted=resources.chunk,
     )
-    return size, state * members > resources.memory * devices
+    return size, state * members > resources.memory * mesh.shares
+
+
+@dataclass(frozen=True)
+class _OnOneOfData:
+    """The step with its axis bound to one device: its shapes are those on each."""
+
+    step: MemberStep
+
+    def __call__(self, member, batch):
+        return jax.vmap(self.step, (None, 0), axis_name=self.step.axis_name)(member, batch)
+
+
+def _enough(mesh: MemberMesh, members: int) -> MemberMesh:
+    """No more devices than have a member."""
+    return MemberMesh(mesh.devices[: members * mesh.data], mesh.data)
+
+
+def _check_parts(batch_size, data):
+    if batch_size % data:
+        raise ValueError(
+            f"`batch_size` must be a multiple of `data`, the {data} devices among which a member's batch is divided; "
+            f"received {batch_size}. Take {max(1, batch_size // data) * data}."
+        )

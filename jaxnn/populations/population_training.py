@@ -11,7 +11,7 @@ import numpy as np
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.populations.group_run import GroupRun
-from jaxnn.populations.mapping import check_mapping, place
+from jaxnn.populations.mapping import MemberMesh, check_mapping
 from jaxnn.populations.members import Member, check_members, groups_of
 from jaxnn.populations.memory import SHARE, free_memory
 from jaxnn.populations.planning import Group, Resources, plan
@@ -42,6 +42,7 @@ def fit(
     hooks: Iterable[Callable[[Any], bool | None]] = (),
     mapping: str | None = None,
     devices: Sequence | None = None,
+    data: int = 1,
     memory: int | None = None,
     chunk: int | None = None,
 ) -> Population:
@@ -70,6 +71,9 @@ def fit(
         `state` is a function that returns the `Population` so far; one that returns True stops all after the epoch.
       mapping: "vmap" or "map"; None decides by the model and the platform.
       devices: over which the members are spread; by default all of this process.
+      data: how many devices, next to each other, share the members and divide each one's batches, as `shard_map` does
+        in `training.fit`: eight devices with `data=4` are 2 x 4. Batch norm sees a device's rows, unless the model is
+        given the axis (`nn.BatchNorm(axis_name="data")`), and dropout draws other masks on each.
       memory: bytes on each device that may be filled; by default half of what is free.
       chunk: members that run at once, the last chunk filled up; by default as many as memory and caches suggest. The
         same `chunk` for a smaller population later is the same program: nothing is compiled anew.
@@ -78,8 +82,8 @@ def fit(
       The `Population`.
 
     Raises:
-      ValueError: no members, an unknown hyperparameter, rows outside the data, a batch size out of range, memory for
-        not even one member.
+      ValueError: no members, an unknown hyperparameter, rows outside the data, a batch size out of range, devices or a
+        batch that `data` does not divide, memory for not even one member.
 
     >>> from jaxnn.optimizers import sgd
     >>> from jaxnn.populations import grid, members_of
@@ -97,7 +101,7 @@ def fit(
     recipe.check(members[0].hyperparameters)
     devices = tuple(jax.local_devices() if devices is None else devices)
     memory = int(SHARE * free_memory(devices[0])) if memory is None else memory
-    resources = Resources(mapping, devices, memory, chunk)
+    resources = Resources(mapping, MemberMesh(devices, data), memory, chunk)
     grouped = groups_of(members)
     groups = [
         plan(
@@ -153,8 +157,8 @@ class _Run:
         return int(self.epochs.max())
 
     def _begin(self, group, positions, train, test, population):
-        devices = group.programs.devices
-        train, test = (None if data is None else place(data, devices, own=False) for data in (train, test))
+        mesh = group.programs.mesh
+        train, test = (None if data is None else mesh.put(data, own=False) for data in (train, test))
         states = None if population is None else [population.states[i] for i in positions]
         return GroupRun(group, train, test, states=states)
 

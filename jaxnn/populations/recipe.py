@@ -78,9 +78,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class MemberStep:
-    """`step(member, batch) -> (member, metrics)`: the one `TrainStep`, with its hyperparameters as inputs."""
+    """`step(member, batch) -> (member, metrics)`: the one `TrainStep`, with its hyperparameters as inputs.
+
+    axis_name: of the devices that divide a member's batch, as for `TrainStep`.
+    """
 
     recipe: Recipe
+    axis_name: str | None = None
 
     @property
     def metrics(self):
@@ -91,7 +95,8 @@ class MemberStep:
         """One update."""
         recipe = self.recipe
         model, optimizer, loss = recipe.pieces(member.hyperparameters)
-        step = TrainStep(model, loss, optimizer.update, recipe.metrics, recipe.preprocess, recipe.fields)
+        pieces = model, loss, optimizer.update, recipe.metrics, recipe.preprocess, recipe.fields
+        step = TrainStep(*pieces, axis_name=self.axis_name)
         run, metrics = step(member.run, batch)
         return MemberState(member.hyperparameters, run), metrics
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,6 +66,7 @@ def train_in_folder(
     step = 0 if state is None else int(state.step)
     _check_alike(placement, step)
     witnesses = [ProgressBar(), Recorder(folder, from_step=step, keep=keep, tensorboard=tensorboard)] if writes else []
+    tell = partial(_tell, witnesses, placement)
     with graceful_stop() as stop:
         try:
             fitted = fit(
@@ -79,14 +81,14 @@ def train_in_folder(
                 key=task.seed,
                 state=state,
                 placement=placement,
-                hooks=[*witnesses, lambda event: stop.requested is not None, *hooks],
+                hooks=[tell, lambda event: stop.requested is not None, *hooks],
             )
         finally:
             for witness in witnesses:
                 witness.close()
     status = int(*placement.agreed(stop.exit_status)) if fitted.stopped else 0  # another may have had the signal
     history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
-    return Outcome(own_copy(fitted.state), history, status)
+    return Outcome(placement.whole(fitted.state), history, status)
 
 
 def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainState, dict]:
@@ -95,16 +97,6 @@ def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainSt
     init = lambda: init_state(task.model, task.optimizer, x, key=task.seed, preprocess=task.preprocess)  # noqa: E731
     template = jax.eval_shape(init)
     return checkpoints.restore(Path(folder) / "checkpoints", template, which=which)
-
-
-def own_copy(state):
-    """Of arrays that lie whole on many devices, perhaps those of other processes too, the first copy of this one."""
-
-    def own(leaf):
-        many = isinstance(leaf, jax.Array) and len(leaf.sharding.device_set) > 1
-        return leaf.addressable_data(0) if many and leaf.sharding.is_fully_replicated else leaf
-
-    return jax.tree.map(own, state)
 
 
 class Recorder:
@@ -130,13 +122,20 @@ class Recorder:
                 self.tensorboard.write(event.step, {k: v for k, v in event.metrics.items() if math.isfinite(v)})
         if isinstance(event, Evaluated | Stopped):
             metrics = event.metrics if isinstance(event, Evaluated) else {}
-            state = own_copy(event.state)
-            checkpoints.save(self.folder / "checkpoints", state, step=event.step, metrics=metrics, keep=self.keep)
+            checkpoints.save(self.folder / "checkpoints", event.state, step=event.step, metrics=metrics, keep=self.keep)
 
     def close(self) -> None:
         """Waits until TensorBoard's events are on disk."""
         if self.tensorboard is not None:
             self.tensorboard.close()
+
+
+def _tell(witnesses, placement, event) -> None:
+    """States are made whole by all processes, for the witnesses of the one that has some."""
+    if isinstance(event, Evaluated | Stopped):
+        event = event._replace(state=placement.whole(event.state))
+    for witness in witnesses:
+        witness(event)
 
 
 def _check_alike(placement, step):

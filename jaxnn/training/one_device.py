@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from jaxnn.training.batching import Shuffle
 
+AXIS = "data"  # of the mapped devices among which a batch is divided
+
 
 @dataclass(frozen=True)
 class OneDevice:
@@ -45,6 +47,10 @@ class OneDevice:
     def shuffle(self, examples: int, batch_size: int) -> Callable:
         """`shuffle(key, epoch)`: the order of an epoch."""
         return Shuffle(examples, batch_size)
+
+    def whole(self, tree):
+        """The arrays of a state, each whole in this process, for files and pictures; all processes ask together."""
+        return tree
 
     def agreed(self, *numbers: float) -> tuple[float, ...]:
         """The largest of each number over all processes, so that what depends on them happens alike in each."""

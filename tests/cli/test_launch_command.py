@@ -47,6 +47,7 @@ def refusal(capsys, *args) -> str:
         (["-n", 2, "--", "train", "mlp", "--devices", 4], "--devices 4 is for one process"),
         (["-n", 2, "--", "train", "mlp", "--train-examples", 70_000], "60000"),
         (["-n", 2, "--", "resume", "/nowhere"], "/nowhere is no folder"),
+        (["-n", 2, "--", "nowhere.py", "--epochs", 1], "nowhere.py is no file, expected a script"),
     ],
 )
 def test_bad_arguments_start_nothing(args, words, capsys, tmp_path, monkeypatch):
@@ -61,6 +62,24 @@ def test_a_folder_in_use_is_refused_before_anything_starts(tmp_path, capsys, mon
     monkeypatch.setattr(supervision, "start", None)
     assert "is not empty" in refusal(capsys, "launch", "--", "train", "mlp", "--out", tmp_path)
     assert "is a file" in refusal(capsys, "launch", "--", "train", "mlp", "--out", tmp_path / "mine")
+
+
+def test_a_script_of_ones_own_is_launched_with_its_flags(tmp_path, capfd):
+    script = tmp_path / "train.py"
+    script.write_text("import os, sys; print(os.environ['JAXNN_PROCESSES'], sys.argv[1:]); sys.exit(int(sys.argv[2]))")
+    assert main(["launch", "-n", "2", "--", str(script), "--status", "0"]) == 0
+    assert sorted(capfd.readouterr().out.splitlines()) == [f"[{process}] 2 ['--status', '0']" for process in (0, 1)]
+    assert main(["launch", "-n", "2", "--", str(script), "--status", "3"]) == 3
+    assert capfd.readouterr().err.endswith("as it said; start the script again: it goes on, if it keeps checkpoints\n")
+
+
+def test_a_script_takes_its_place_on_a_cluster(tmp_path, monkeypatch):
+    (tmp_path / "train.py").touch()
+    monkeypatch.setenv("JAXNN_COORDINATOR", "")
+    became, command = [], [str(tmp_path / "train.py"), "--epochs", "3"]
+    monkeypatch.setattr(os, "execv", lambda *args: became.append((*args, os.environ["JAXNN_COORDINATOR"])) or 0)
+    assert main(["launch", "--cluster", "--", *command]) == 0
+    assert became == [(sys.executable, [sys.executable, *command], "cluster")]
 
 
 def test_no_cluster_around_is_said(tmp_path):
@@ -156,9 +175,11 @@ def arrays(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_make_the_run_of_one(tmp_path):
+@pytest.mark.parametrize("placement", [None, "fully_sharded"])
+def test_two_processes_make_the_run_of_one(placement, tmp_path):
     assert main(["train", "mlp", *TINY, "--epochs", "1", "--out", str(tmp_path / "one")]) == 0
-    with launch("train", "mlp", *TINY, "--epochs", "1", "--out", tmp_path / "two") as process:
+    flags = [] if placement is None else ["--placement", placement]
+    with launch("train", "mlp", *TINY, "--epochs", "1", *flags, "--out", tmp_path / "two") as process:
         out, said = process.communicate(timeout=240)
     assert process.returncode == 0, said
     assert out.count("test accuracy") == 1
@@ -167,7 +188,8 @@ def test_two_processes_make_the_run_of_one(tmp_path):
     assert ours.keys() == theirs.keys()
     assert max(abs(ours[name] - theirs[name]).max() for name in ours if ours[name].dtype.kind == "f") < 1e-6
     assert [json.loads(line)["step"] for line in (tmp_path / "two/metrics.jsonl").read_text().splitlines()] == [12]
-    assert json.loads((tmp_path / "two/config.json").read_text())["config"]["placement"] is None
+    assert json.loads((tmp_path / "two/config.json").read_text())["config"]["placement"] == placement
+    assert said.count("MiB on each of 2 devices") == (placement is not None)
 
 
 @pytest.mark.slow

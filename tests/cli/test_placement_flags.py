@@ -32,13 +32,16 @@ def alone(tmp_path_factory):
     [
         ("--devices", 2),
         ("--placement", "pmap", "--devices", 5),
-        ("--placement", "automatic", "--devices", 2),
+        ("--placement", "fully_sharded", "--devices", 2),
         ("--placement", "single"),
     ],
     ids=lambda flags: " ".join(map(str, flags)),
 )
-def test_every_placement_ends_at_the_parameters_of_one_device(flags, alone, tmp_path):
+def test_every_placement_ends_at_the_parameters_of_one_device(flags, alone, tmp_path, capsys):
     ours = train(tmp_path / "run", *flags)
+    memory = "on each of 2 devices, 0.20 for its part of parameters and 0.39 for its part of the optimizer's state"
+    said = capsys.readouterr().err
+    assert (memory in said) == ("fully_sharded" in flags)
     assert ours.keys() == alone.keys()
     for name in ours:
         np.testing.assert_allclose(ours[name], alone[name], rtol=0, atol=1e-6, err_msg=name)
@@ -65,6 +68,22 @@ def test_bad_flags_are_refused_before_a_folder_is_made(flags, words, tmp_path, c
     assert not list(tmp_path.iterdir())
 
 
+def test_summary_tells_the_memory_of_a_step_as_xla_does(capsys):
+    assert main(["summary", "mlp", "--hidden", "512", "--placement", "fully_sharded", "--devices", "8"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" MiB a device")]
+    told = {
+        name.strip(): float(size)
+        for name, size in (line.removesuffix(" MiB a device").rsplit(maxsplit=1) for line in lines)
+    }
+    parameters = 785 * 512 + 513 * 10
+    assert told["parameters"] == pytest.approx(4 * parameters / 8 / 2**20, abs=0.01)
+    assert told["optimizer"] == pytest.approx(2 * told["parameters"], abs=0.02)
+    assert told["arguments"] == pytest.approx(told["allocated by XLA: arguments"], abs=0.01)
+    assert main(["summary", "mlp", "--placement", "fuly_sharded"]) == 2
+    assert "did you mean 'fully_sharded'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_rows_of_its_own_for_each_device_are_another_order_of_all(alone, tmp_path, capsys):
     train(tmp_path / "run", "--placement", "local_rows", "--devices", 5)
     lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
@@ -74,8 +93,11 @@ def test_rows_of_its_own_for_each_device_are_another_order_of_all(alone, tmp_pat
     assert "mlp on mnist, 595 training images" in capsys.readouterr().err
 
 
-def test_the_names_are_those_of_the_placements():
-    assert set(configurations.PLACEMENTS) == parallel.PLACEMENTS.keys()
+def test_the_names_are_those_of_the_placements(capsys):
+    assert configurations.PLACEMENTS.keys() == parallel.PLACEMENTS.keys()
+    assert main(["list"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"  {name:<20}{text}" in listed for name, text in configurations.PLACEMENTS.items())
 
 
 def test_configurations_of_before_still_load():

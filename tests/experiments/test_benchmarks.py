@@ -94,6 +94,15 @@ def test_engine_fusion_has_a_row_for_every_model():
     assert all(row[4] in ("fused", "stepwise") and row[5] in ("yes", "no") for row in table[1:])
 
 
+@pytest.mark.slow
+def test_placement_overhead_has_a_row_for_every_placement():
+    table, targets = smoke("placement_overhead")
+    assert [row[1] for row in table[1:]] == 2 * ["single", "shard_map", "pmap", "automatic"]
+    assert all(row[4:] == ["1.000", "1.000"] for row in table[1:] if row[1] == "single")
+    assert all(float(row[5]) > 0 for row in table[1:])
+    check_targets(targets, 2)
+
+
 @pytest.mark.parametrize(("network", "ours"), [("lenet5", LeNet5()), ("mlp", MLP())])
 def test_the_flax_peer_has_as_many_parameters_as_ours(network, ours):
     theirs = load_file(BENCHMARKS / "peers" / "flax_host_loop.py").NETWORKS[network]()
@@ -186,6 +195,7 @@ def test_workloads_survive_the_command_line(tmp_path):
     assert printed == json.loads(json.dumps(workload))
 
 
+@pytest.mark.slow
 def test_population_throughput_measures_rates_and_times_of_every_program():
     table, targets = smoke("population_throughput")
     assert table[0] == ["what", "program", "median", "range over rounds"]

@@ -7,10 +7,12 @@ import pytest
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import adam, sgd
-from jaxnn.parallel.memory_report import batch_like, kept_activations, report_memory, size_on_device
+from jaxnn.parallel.memory_report import kept_activations, report_memory, shapes_of, size_on_device
+from jaxnn.parallel.placements import placement
 from jaxnn.parallel.sharded import shard_by
 from jaxnn.parallel.sharding_rules import Largest, ShardingRules, fully_sharded, tensor_parallel
-from jaxnn.training import TrainStep, init_state
+from jaxnn.training import TrainStep
+from jaxnn.training.one_device import ONE_DEVICE
 
 WIDE = MLP(features=(1024, 1024), classes=1000)
 LAYERS = {"columns": ["hidden1", "logits"], "rows": ["hidden2"]}
@@ -24,9 +26,9 @@ PLACEMENTS = {
 
 def workload(model=WIDE, inputs=2048, batch_size=64, optimizer=None):
     optimizer = optimizer or adam(1e-3)
-    x = jax.ShapeDtypeStruct((1, inputs), np.float32)
-    state = jax.eval_shape(lambda x: init_state(model, optimizer, x, key=0), x)
-    return TrainStep(model, cross_entropy, optimizer.update), state, batch_like(x, batch_size)
+    step = TrainStep(model, cross_entropy, optimizer.update)
+    data = {"image": jax.ShapeDtypeStruct((1, inputs), np.float32), "label": jax.ShapeDtypeStruct((1,), np.int32)}
+    return step, *shapes_of(step, optimizer, data, batch_size=batch_size)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +77,12 @@ def test_sizes_are_counted_by_hand():
     assert report.batch == 64 // 8 * (4 * 2048 + 4 + 1)
     assert report.total == report.arguments + report.gradients + report.activations
     assert report_memory(*workload(optimizer=sgd(0.1)), placement=PLACEMENTS["fsdp"]()).optimizer < 16
+
+
+def test_placements_that_keep_all_whole_are_reported_too():
+    whole = report_memory(*workload(), placement=PLACEMENTS["data parallel"]())
+    assert report_memory(*workload(), placement=placement("shard_map")) == whole
+    assert report_memory(*workload(), placement=ONE_DEVICE).batch == 8 * whole.batch
 
 
 def test_activations_are_what_is_kept_for_the_backward_pass():

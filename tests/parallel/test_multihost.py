@@ -35,7 +35,7 @@ with multihost.joined():
     from jaxnn import data, losses, models, optimizers, preprocessing
     from jaxnn.parallel import placement, rows_of_process
     from jaxnn.runs.training_run import Task, train_in_folder
-    from jaxnn.training import Progress
+    from jaxnn.training import Evaluated, Progress
 
     mnist = data.subset(data.load("mnist"), train=600, test=201)
     normal = preprocessing.Standardize(mnist.mean, mnist.std)
@@ -46,9 +46,15 @@ with multihost.joined():
     if name == "local_rows":
         task = task._replace(train=rows_of_process(mnist.train, there))
         assert len(task.train["label"]) == 600 // jax.process_count()
+
+    def is_divided(event):
+        if isinstance(event, Evaluated) and name == "fully_sharded":
+            kernel = event.state.params["hidden1"]["kernel"]
+            assert [part.data.shape for part in kernel.addressable_shards] == [(784 // jax.process_count(), 16)]
+
     train_in_folder(
         folder, task, epochs=3, batch_size=batch_size, resume=resume, tensorboard=False, placement=there,
-        hooks=[lambda event: isinstance(event, Progress) and event.step >= stop > 0],
+        hooks=[is_divided, lambda event: isinstance(event, Progress) and event.step >= stop > 0],
     )
     assert bool(written) == multihost.is_writer(), written
 """
@@ -78,7 +84,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["shard_map", "automatic"])
+@pytest.mark.parametrize("name", ["shard_map", "automatic", "fully_sharded"])
 def test_two_processes_end_at_the_parameters_of_one_and_write_once(name, alone, tmp_path):
     train(tmp_path, 2, name=name)
     check_same(tmp_path, alone)
@@ -89,7 +95,8 @@ def test_two_processes_end_at_the_parameters_of_one_and_write_once(name, alone, 
 
 @pytest.mark.slow
 def test_a_run_goes_on_in_another_number_of_processes(alone, tmp_path):
-    train(tmp_path, 2, stop=7)
+    """Whatever they kept of the parameters."""
+    train(tmp_path, 2, stop=7, name="fully_sharded")
     train(tmp_path, 1, stop=13, resume=True, name="single")
     train(tmp_path, 2, resume=True)
     check_same(tmp_path, alone)

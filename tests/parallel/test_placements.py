@@ -108,6 +108,14 @@ def test_the_gradient_is_summed_once(placement):
     assert_close(jax.tree.map(jnp.subtract, state.params, jax.device_get(moved)), expected, rtol=1e-4)
 
 
+@pytest.mark.parametrize("placement", ["pmap", "shard_map", "local_rows"])
+def test_one_device_sums_with_nobody(placement):
+    step = TrainStep(MLP(), cross_entropy, sgd(1.0).update)
+    one, two = (parallel.placement(placement, jax.devices()[:n]).step(step) for n in (1, 2))
+    assert one == step != two
+    assert two.axis_name == parallel.AXIS
+
+
 def whole(data):
     return {"image": data["image"], "label": data["label"], "mask": jnp.ones(len(data["label"]), bool)}
 

@@ -113,7 +113,7 @@ def test_members_come_in_chunks_that_need_not_come_out_even(monkeypatch, compile
     del compiled[:]
     monkeypatch.setattr(memory, "MOST_ON_CPU", 1)
     devices = jax.devices()[:2]
-    monkeypatch.setattr(jax, "devices", lambda: devices)
+    monkeypatch.setattr(jax, "local_devices", lambda: devices)
     assert_close(predict_members(population, x), whole, rtol=1e-6)
     assert len(compiled) == 1  # six chunks of two, the last one filled up
 

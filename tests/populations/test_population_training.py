@@ -31,13 +31,14 @@ def blobs(n=60, *, classes=3, seed=0):
 class Net(nn.Module):
     width: int = 8
     dropout_rate: float | None = None
+    axis_name: str | None = None  # of devices that share a batch
 
     @nn.compact
     def __call__(self, x, *, train: bool = False):
         x = nn.tanh(nn.Dense(self.width)(x))
         if train and self.dropout_rate is not None:
             x = dropout(self.make_rng("dropout"), x, rate=self.dropout_rate)
-        return nn.Dense(3)(nn.BatchNorm(use_running_average=not train)(x))
+        return nn.Dense(3)(nn.BatchNorm(use_running_average=not train, axis_name=self.axis_name)(x))
 
 
 DATA, TEST = blobs(), blobs(30, seed=1)
@@ -256,6 +257,28 @@ def test_convolutions_are_mapped_one_after_the_other_on_cpu():
     assert chosen == (["map", "vmap"] if jax.default_backend() == "cpu" else ["vmap", "vmap"])
 
 
+ONE_ORDER, ORDERS = (
+    members_of(grid(learning_rate=[0.03, 0.1, 0.3])),
+    members_of([{"learning_rate": 0.1}], seeds=[3, 4, 5]),
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "mapping", "members"), [(4, "vmap", ORDERS), (2, "map", ONE_ORDER)], ids=["2 x 4", "4 x 2"]
+)
+def test_members_whose_batches_are_divided_equal_the_run_alone_batch_norm_and_all(data, mapping, members):
+    """To 1e-6; three members do not fill the shares of devices, nor examples the last batch, nor tests their parts."""
+    settings = {"validation": TEST, "mapping": mapping, "devices": jax.devices(), "data": data, "optimizer": sgd}
+    population = populations.fit(Net(axis_name="data"), DATA, members, batch_size=16, epochs=2, **settings)
+    for i in (0, 2):
+        fitted = alone(members[i], optimizer=sgd(**members[i].hyperparameters))
+        assert_same_run(population, i, fitted)
+        for name in ("params", "model_state"):
+            ours, theirs = (jax.tree.leaves(getattr(s, name)) for s in (population.states[i], fitted.state))
+            for a, b in zip(ours, theirs, strict=True):
+                np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=1e-6)
+
+
 @pytest.mark.slow
 def test_members_spread_over_devices_equal_those_on_one():
     code = """
@@ -287,6 +310,8 @@ print("equal")
         ({"epochs": 0}, "`epochs` must be at least 1"),
         ({"patience": 0}, "`patience` must be at least 1"),
         ({"chunk": 0}, "`chunk` must be at least 1"),
+        ({"data": 2}, "`data` must divide the number of devices; received 2 for 1. Pass `devices="),
+        ({"data": 3, "devices": jax.devices()[:6]}, "multiple of `data`, the 3 devices .* received 16. Take 15"),
         ({"members": [Member(0, {"learning_rate": 0.1, "batch_size": 8.0})]}, "must be an integer; member 0 has 8.0"),
         ({"batch_size": 61}, "between 1 and the number of examples, 60"),
         ({"mapping": "pmap"}, "unknown mapping 'pmap'"),
