@@ -39,6 +39,7 @@ NOT_IN_THE_CATALOG = {
     "jaxnn.layers.LayerModel": "an adapter: tests/layers/test_composition.py",
     "jaxnn.layers.chain": "composes: tests/layers/test_composition.py",
     "jaxnn.layers.graph": "composes: tests/layers/test_composition.py",
+    "jaxnn.layers.repeat": "composes: tests/layers/test_repetition.py",
     "jaxnn.layers.Layer": "the contract itself: tests/layers/test_hand_written.py",
     "jaxnn.layers.choose_lowering": "decides, computes nothing: tests/layers/test_convolution.py",
     "jaxnn.layers.differentiable": "makes layers: tests/layers/test_hand_written.py",

@@ -12,6 +12,8 @@ be shared, never altered.
     load("mnist")           packaged, 60 000 + 10 000 handwritten digits, needs no network
     load("fashion_mnist")   the same layout, clothes; from a local folder or downloaded
     load("cifar10")         50 000 + 10 000 colour photographs, 32 x 32; from a local folder or downloaded
+    load("moons")           1 000 + 1 000 points in the plane: `point` float32 (n, 2) in place of `image`; also "blobs",
+                            "xor", "circles", "spirals"; `sample_moons` and its like draw a split from any seed
 
 A file is used only if its sha256 is the published one; what is damaged is refused, never read as far as it goes.
 """
@@ -22,3 +24,8 @@ from jaxnn.data.datasets import load as load
 from jaxnn.data.datasets import subset as subset
 from jaxnn.data.download import fetch as fetch
 from jaxnn.data.idx import read_idx as read_idx
+from jaxnn.data.point_clouds import sample_blobs as sample_blobs
+from jaxnn.data.point_clouds import sample_circles as sample_circles
+from jaxnn.data.point_clouds import sample_moons as sample_moons
+from jaxnn.data.point_clouds import sample_spirals as sample_spirals
+from jaxnn.data.point_clouds import sample_xor as sample_xor

@@ -7,7 +7,8 @@ Where the files are looked for, in this order:
 3. ~/.cache/jaxnn/NAME
 4. where a distribution keeps them (/usr/share/datasets/fashion-mnist)
 
-and if they are nowhere, they are downloaded to the first of these. MNIST is packaged and needs none of this.
+and if they are nowhere, they are downloaded to the first of these. MNIST is packaged and needs none of this; neither do
+the point clouds, which have no files: they are drawn.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ import numpy as np
 
 from jaxnn.data.download import alone, extract, fetch
 from jaxnn.data.idx import unpack_idx
+from jaxnn.data.point_clouds import POINT_CLOUDS, Cloud
 from jaxnn.data.sources import SOURCES, Source
 from jaxnn.naming import unknown
 
@@ -51,35 +53,54 @@ class Dataset:
 
 
 def load(name: str, *, folder: str | PathLike | None = None) -> Dataset:
-    """Load a dataset: "mnist" (packaged), "fashion_mnist" or "cifar10" (from a local folder, else downloaded).
+    """Load a dataset: "mnist" (packaged), "fashion_mnist", "cifar10" (from a folder, else downloaded) or points.
 
     Args:
-        name: a name of the table `jaxnn.data.sources.SOURCES`.
+        name: a name of the table `jaxnn.data.sources.SOURCES`, or of `jaxnn.data.point_clouds.POINT_CLOUDS`.
         folder: where its files lie, or are to be put; None searches the places listed in `jaxnn.data.datasets`.
 
     Returns:
         The dataset, its arrays read-only.
 
     Raises:
-        ValueError: the name is unknown, or a file is damaged or altered (its sha256 is not the published one).
+        ValueError: the name is unknown, a file is damaged or altered (its sha256 is not the published one), or a
+            `folder` is given for what has no files.
         FileNotFoundError: `folder` is missing, or lacks the files of a dataset that is not downloaded.
         OSError: no mirror could be reached.
 
     >>> mnist = load("mnist")
     >>> mnist.train["image"].shape, mnist.test["label"][:5]
     ((60000, 28, 28, 1), array([7, 2, 1, 0, 4], dtype=int32))
+    >>> load("moons").train["point"].shape
+    (1000, 2)
     >>> load("minst")
     Traceback (most recent call last):
-    ValueError: unknown dataset 'minst'; did you mean 'mnist'? Known: cifar10, fashion_mnist, mnist
+    ValueError: unknown dataset 'minst'; did you mean 'mnist'? Known: blobs, cifar10, circles, fashion_mnist, mnist, ...
     """
+    if name in POINT_CLOUDS:
+        return _drawn(name, POINT_CLOUDS[name], folder)
     if name not in SOURCES:
-        raise unknown("dataset", name, SOURCES)
+        raise unknown("dataset", name, {**SOURCES, **POINT_CLOUDS})
     source = SOURCES[name]
     place = _find(name, source, folder)
     train, test = source.read({file: _read(place / file, sha256) for file, sha256 in source.contents.items()})
-    for array in (*train.values(), *test.values()):
-        array.setflags(write=False)
+    train, test = _read_only(train), _read_only(test)
     return Dataset(name, train, test, source.classes, source.mean, source.std, source.licence, source.page)
+
+
+def _drawn(name: str, cloud: Cloud, folder) -> Dataset:
+    """Points of seed 0 for training and of seed 1 for the test; `mean` and `std` of each coordinate, in its unit."""
+    if folder is not None:
+        raise ValueError(f"`folder` is for datasets that have files; {name!r} is drawn. Leave it out.")
+    train, test = _read_only(cloud.sample(seed=0)), _read_only(cloud.sample(seed=1))
+    mean, std = (tuple(map(float, of(train["point"], axis=0))) for of in (np.mean, np.std))
+    return Dataset(name, train, test, cloud.classes, mean, std, "none: drawn from a seed", cloud.source)
+
+
+def _read_only(split: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    for array in split.values():
+        array.setflags(write=False)
+    return split
 
 
 def subset(dataset: Dataset, *, train: int | None = None, test: int | None = None) -> Dataset:

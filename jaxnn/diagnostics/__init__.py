@@ -4,11 +4,22 @@ Pure functions of models, histories and arrays; matplotlib is imported when the 
 """
 
 from jaxnn.diagnostics.animation import write_race_gif as write_race_gif
+from jaxnn.diagnostics.boundary_plots import Regions as Regions
+from jaxnn.diagnostics.boundary_plots import draw_decision_boundary as draw_decision_boundary
+from jaxnn.diagnostics.boundary_plots import plot_decision_boundaries as plot_decision_boundaries
+from jaxnn.diagnostics.boundary_plots import plot_decision_boundary as plot_decision_boundary
 from jaxnn.diagnostics.figure_style import save_figure as save_figure
 from jaxnn.diagnostics.gradient_check import GradientCheck as GradientCheck
 from jaxnn.diagnostics.gradient_check import LeafCheck as LeafCheck
 from jaxnn.diagnostics.gradient_check import check_gradient as check_gradient
 from jaxnn.diagnostics.gradient_check import format_gradient_check as format_gradient_check
+from jaxnn.diagnostics.layer_histograms import plot_layer_histograms as plot_layer_histograms
+from jaxnn.diagnostics.layer_statistics import Flow as Flow
+from jaxnn.diagnostics.layer_statistics import LayerStatistics as LayerStatistics
+from jaxnn.diagnostics.layer_statistics import describe_layers as describe_layers
+from jaxnn.diagnostics.layer_statistics import observe_layers as observe_layers
+from jaxnn.diagnostics.layer_statistics import observe_module as observe_module
+from jaxnn.diagnostics.line_plots import plot_lines as plot_lines
 from jaxnn.diagnostics.model_summary import Row as Row
 from jaxnn.diagnostics.model_summary import Summary as Summary
 from jaxnn.diagnostics.model_summary import format_summary as format_summary

@@ -8,11 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxnn.diagnostics.figure_style import GREY, in_light_style, new_figure
-
-# Okabe and Ito 2008; a dash and a marker each, too, so that lines are told apart without colour
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+from jaxnn.diagnostics.line_plots import COLOURS, line_look, plot_lines
 
 
 @in_light_style
@@ -34,7 +30,7 @@ def plot_staleness(staleness: Mapping[str, np.ndarray]):
     most = max(int(np.max(late)) for late in staleness.values())
     for i, (ax, (name, late)) in enumerate(zip(axes, staleness.items(), strict=True)):
         share = np.bincount(np.asarray(late), minlength=most + 1) / len(late)
-        ax.bar(np.arange(most + 1), 100 * share, width=0.9, color=_COLOURS[i % len(_COLOURS)])
+        ax.bar(np.arange(most + 1), 100 * share, width=0.9, color=COLOURS[i % len(COLOURS)])
         ax.axvline(np.mean(late), color=GREY, linestyle="--", linewidth=1.5)
         told = f"{name}: mean {np.mean(late):.1f}, 95 % up to {np.percentile(late, 95):.0f}, most {np.max(late)}"
         ax.set_title(told, loc="left", fontsize=12)
@@ -46,56 +42,44 @@ def plot_staleness(staleness: Mapping[str, np.ndarray]):
     return figure
 
 
-@in_light_style
 def plot_accuracy_against_staleness(staleness, accuracy: Mapping[str, np.ndarray]):
     """What staleness costs at equal numbers of examples: a line for each optimizer.
 
     Args:
       staleness: (runs,) means, from 0 on.
-      accuracy: name -> (runs,) in [0, 1].
+      accuracy: name -> (runs,) or (seeds, runs), in [0, 1].
 
     Raises:
       ValueError: arrays of other shapes.
     """
-    staleness = np.asarray(staleness, float)
-    _check_lines("staleness", staleness, accuracy)
-    figure = new_figure(8, 5)
-    ax = figure.subplots()
-    for i, (name, values) in enumerate(accuracy.items()):
-        ax.plot(staleness, 100 * np.asarray(values), label=name, **_look(i))
-    ax.set(xlabel="mean staleness (updates)", ylabel="test accuracy (%)", ylim=(0, 100))
+    figure = _plot_accuracies(staleness, accuracy, xlabel="mean staleness (updates)")
+    (ax,) = figure.axes
     ax.set_xscale("symlog", linthresh=1)
     ax.set_xlim(left=-0.15)
     ax.set_xticks(staleness, [f"{tau:.2g}" for tau in staleness])
     ax.minorticks_off()
-    ax.grid(True)
-    ax.legend(loc="lower left")
     return figure
 
 
-@in_light_style
 def plot_rate_against_workers(rates, accuracy: Mapping[str, np.ndarray]):
     """Which learning rates still work with so many workers: a line for each number of them.
 
     Args:
       rates: (rates,), positive.
-      accuracy: name -> (rates,) in [0, 1].
+      accuracy: name -> (rates,) or (seeds, rates), in [0, 1].
 
     Raises:
       ValueError: arrays of other shapes.
     """
-    rates = np.asarray(rates, float)
-    _check_lines("rates", rates, accuracy)
-    figure = new_figure(8, 5)
-    ax = figure.subplots()
-    for i, (name, values) in enumerate(accuracy.items()):
-        ax.plot(rates, 100 * np.asarray(values), label=name, **_look(i))
-    ax.set(xscale="log", xlabel="learning rate", ylabel="test accuracy (%)", ylim=(0, 100))
-    ax.set_xticks(rates, [f"{rate:g}" for rate in rates])
-    ax.minorticks_off()
-    ax.grid(True)
-    ax.legend()
+    figure = _plot_accuracies(rates, accuracy, xlabel="learning rate", xscale="log")
+    figure.axes[0].set_xticks(rates, [f"{rate:g}" for rate in rates])
+    figure.axes[0].minorticks_off()
     return figure
+
+
+def _plot_accuracies(x, accuracy, **axes):
+    lines = {name: 100 * np.asarray(values) for name, values in accuracy.items()}
+    return plot_lines(x, lines, ylabel="test accuracy (%)", ylim=(0, 100), **axes)
 
 
 @in_light_style
@@ -115,7 +99,7 @@ def plot_accuracy_over_time(curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     figure = new_figure(8.6, 5.2)
     ax = figure.subplots()
     for i, (name, (time, values)) in enumerate(curves.items()):
-        ax.plot(time, 100 * np.asarray(values), label=name, **_look(i))
+        ax.plot(time, 100 * np.asarray(values), label=name, **line_look(i))
     if target is not None:
         ax.axhline(100 * target, color=GREY, linewidth=1, zorder=0)
     ax.set(xlabel="simulated time (s)", ylabel="test accuracy (%)", xscale="log")
@@ -124,18 +108,5 @@ def plot_accuracy_over_time(curves: Mapping[str, tuple[np.ndarray, np.ndarray]],
     return figure
 
 
-def _look(i: int) -> dict:
-    """Of the i-th line; from the eighth on markers are hollow."""
-    again, i = divmod(i, len(_COLOURS))
-    at = lambda looks, shift: looks[(i + shift * again) % len(looks)]  # noqa: E731
-    face = {"markerfacecolor": "white"} if again else {}
-    return {"color": _COLOURS[i], "linestyle": at(_DASHES, 2), "marker": at(_MARKERS, 3), "markersize": 6, **face}
-
-
 def _shapes(named):
     return {name: np.shape(values) for name, values in named.items()}
-
-
-def _check_lines(name, x, lines):
-    if x.ndim != 1 or not lines or any(np.shape(values) != x.shape for values in lines.values()):
-        raise ValueError(f"`{name}` must be (points,) and every line as long; received {x.shape} and {_shapes(lines)}.")

@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from io import BytesIO
 from pathlib import Path
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#6E6E6E"
+SHOWN = 80  # CSS pixels an inch in a notebook
 
 _STYLE = {
     "font.size": 12,
@@ -35,7 +36,7 @@ def in_light_style(plot: Callable) -> Callable:
 
 
 def new_figure(width: float, height: float, layout: str | None = "constrained"):
-    """An empty figure, in inches, apart from pyplot and its global state."""
+    """An empty figure, in inches, apart from pyplot and its global state; notebooks show it as a picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -43,7 +44,20 @@ def new_figure(width: float, height: float, layout: str | None = "constrained"):
     if layout is not None:
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     FigureCanvasAgg(figure)
+    figure._repr_png_ = partial(_shown, figure)  # of itself IPython draws pyplot's figures only
     return figure
+
+
+def _shown(figure):
+    width, height = figure.get_size_inches()
+    return png_of(figure), {"width": round(SHOWN * width), "height": round(SHOWN * height)}
+
+
+def png_of(figure) -> bytes:
+    """The figure as PNG, 144 dots an inch on white."""
+    png = BytesIO()
+    figure.savefig(png, format="png", dpi=144, facecolor="white", pil_kwargs={"compress_level": 3})
+    return png.getvalue()
 
 
 def save_figure(figure, path: str | os.PathLike) -> Path:
@@ -53,11 +67,10 @@ def save_figure(figure, path: str | os.PathLike) -> Path:
     >>> save_figure(new_figure(1, 1), Path(tempfile.mkdtemp()) / "curves.png").read_bytes()[:4]
     b'\\x89PNG'
     """
-    path, png = Path(path), BytesIO()
-    figure.savefig(png, format="png", dpi=144, facecolor="white", pil_kwargs={"compress_level": 3})
+    path, png = Path(path), png_of(figure)
     temporary = path.with_name(path.name + ".jaxnn-tmp")
     try:
-        temporary.write_bytes(png.getvalue())
+        temporary.write_bytes(png)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -15,16 +15,17 @@ from jaxnn.diagnostics.figure_style import BLUE, GREY, VERMILION, in_light_style
 MOST_MARKED = 30  # evaluations that are drawn as points, too
 MOST_COUNTED = 20  # classes whose counts are written into the confusion matrix
 MOST_FILTERS = 64
-MISTAKE_GRID = (4, 8)
+MOST_MISTAKES, MOST_NARROW_MISTAKES = 32, 18
 
 
 @in_light_style
-def plot_curves(history: Sequence[dict[str, float]]):
+def plot_curves(history: Sequence[dict[str, float]], *, narrow: bool = False):
     """Loss and accuracy over the epochs, in training and on the test set; what the history lacks is left out.
 
     Args:
       history: rows of `metrics.jsonl` or `Fitted.history`, oldest first: "train/loss", "test/loss", "train/accuracy",
         "test/accuracy", and "epoch" (missing: rows are numbered). NaN leaves a gap.
+      narrow: loss above accuracy, not beside it, for a telephone.
 
     Raises:
       ValueError: no row, or neither loss nor accuracy in them.
@@ -37,10 +38,11 @@ def plot_curves(history: Sequence[dict[str, float]]):
             '`history` must have rows with "train/loss" or "test/accuracy" and the like; received '
             f"{len(history)} rows. Was the run evaluated once?"
         )
-    figure = new_figure(5.6 * len(metrics), 4.2)
-    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for ax, metric in zip(axes, metrics, strict=True):
+    figure = new_figure(4.4, 3.4 * len(metrics)) if narrow else new_figure(5.6 * len(metrics), 4.2)
+    axes = figure.subplots(*((len(metrics), 1) if narrow else (1, len(metrics))), squeeze=False)
+    for ax, metric in zip(axes.flat, metrics, strict=True):
         _draw_metric(ax, history, metric)
+        ax.title.set_size(12 if narrow else 14)
     return figure
 
 
@@ -77,7 +79,7 @@ def _mark_best(ax, epochs, history) -> None:
         return
     best = int(np.nanargmax(values))
     ax.plot(epochs[best], values[best], "o", markersize=11, markerfacecolor="none", color=VERMILION, markeredgewidth=2)
-    ax.set_title(f"Accuracy: best on test {_percent(float(values[best]))} (epoch {epochs[best]:g})")
+    ax.set_title(f"Best on test: {_percent(float(values[best]))} (epoch {epochs[best]:g})")
 
 
 def _spans_decades(history, metric) -> bool:
@@ -87,7 +89,7 @@ def _spans_decades(history, metric) -> bool:
 
 
 @in_light_style
-def plot_confusion(matrix, classes: Sequence[str]):
+def plot_confusion(matrix, classes: Sequence[str], *, narrow: bool = False):
     """The confusion matrix: counts in the cells, colour by the share of the true class on a logarithmic scale.
 
     On a linear scale the mistakes of a good classifier would be as white as zero.
@@ -95,6 +97,7 @@ def plot_confusion(matrix, classes: Sequence[str]):
     Args:
       matrix: (k, k) counts, [true class, predicted class].
       classes: k names.
+      narrow: small and without the scale of the colours, for a telephone.
 
     Raises:
       ValueError: the shapes do not agree.
@@ -106,15 +109,16 @@ def plot_confusion(matrix, classes: Sequence[str]):
         raise ValueError(f"`matrix` must be square, a row for each of {len(classes)} classes; received {matrix.shape}.")
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     side = min(1.4 + 0.56 * len(classes), 10)
-    figure = new_figure(side + 2.2, side + 0.6)
+    figure = new_figure(4.4, 4.6) if narrow else new_figure(side + 2.2, side + 0.6)
     ax = figure.subplots()
     norm = LogNorm(1e-3, 1, clip=True)
     picture = ax.imshow(np.ma.masked_equal(shares, 0), cmap="Blues", norm=norm)
-    bar = figure.colorbar(picture, ax=ax, aspect=30, ticks=[1e-3, 1e-2, 1e-1, 1], label="share of the true class")
-    bar.ax.set_yticklabels(["≤ 0.1 %", "1 %", "10 %", "100 %"])
+    if not narrow:
+        bar = figure.colorbar(picture, ax=ax, aspect=30, ticks=[1e-3, 1e-2, 1e-1, 1], label="share of the true class")
+        bar.ax.set_yticklabels(["≤ 0.1 %", "1 %", "10 %", "100 %"])
     _name_classes(ax, classes)
-    if len(classes) <= MOST_COUNTED:
-        _write_counts(ax, matrix, shares, norm)
+    if len(classes) <= (MOST_COUNTED if not narrow else 10):
+        _write_counts(ax, matrix, shares, norm, size=9 if narrow or matrix.max() >= 10_000 else 12)
     total = max(matrix.sum(), 1)
     ax.set(xlabel="predicted class", ylabel="true class")
     ax.set_title(f"{_percent(float(np.trace(matrix) / total))} of {_grouped(int(matrix.sum()))} correct")
@@ -133,24 +137,14 @@ def _name_classes(ax, classes) -> None:
     ax.spines[:].set(visible=True, color="#E3E3E3")
 
 
-def _write_counts(ax, matrix, shares, norm) -> None:
+def _write_counts(ax, matrix, shares, norm, *, size) -> None:
     for edge in np.arange(len(matrix) - 1) + 0.5:
         ax.axhline(edge, color="#E3E3E3", linewidth=1)
         ax.axvline(edge, color="#E3E3E3", linewidth=1)
     for i, j in np.argwhere(matrix):
-        is_dark = norm(shares[i, j]) > 0.7
+        colour = "white" if norm(shares[i, j]) > 0.7 else "black"
         weight = "bold" if i == j else "normal"
-        size = 12 if matrix.max() < 10_000 else 9
-        ax.text(
-            j,
-            i,
-            str(matrix[i, j]),
-            color="white" if is_dark else "black",
-            ha="center",
-            va="center",
-            weight=weight,
-            size=size,
-        )
+        ax.text(j, i, str(matrix[i, j]), color=colour, ha="center", va="center", weight=weight, size=size)
 
 
 @in_light_style
@@ -204,14 +198,15 @@ def _draw_filter(ax, weights, largest):
 
 
 @in_light_style
-def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str]):
-    """The images that were classified wrongly with the most confidence, the worst first, in a grid of at most 4 x 8.
+def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str], *, narrow: bool = False):
+    """The images that were classified wrongly with the most confidence, the worst first.
 
     Args:
       images: (n, height, width, 1 or 3), bytes or floats in [0, 1].
       labels, predicted: (n,) class indices.
       confidence: (n,) the probability that the model gave to its prediction.
       classes: names.
+      narrow: rows of three and not of eight, and not so many, for a telephone.
 
     Raises:
       ValueError: the arrays differ in length.
@@ -221,13 +216,14 @@ def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str])
         raise ValueError(f"the arrays must have one length; received {[len(array) for array in arrays]}.")
     images, labels, predicted, confidence = arrays
     wrong = np.flatnonzero(labels != predicted)
-    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][: math.prod(MISTAKE_GRID)]
+    most, columns = (MOST_NARROW_MISTAKES, 3) if narrow else (MOST_MISTAKES, 8)
+    worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
     if not len(worst):
         return _blank(f"no mistake in {_grouped(len(labels))} images")
-    columns = min(len(worst), MISTAKE_GRID[1])
+    columns = min(len(worst), columns)
     rows = math.ceil(len(worst) / columns)
     above = 0.55 if max(map(len, classes)) <= 3 else 0.8  # inches for what stands over an image
-    width, height = max(1.5 * columns, 6), (1.35 + above) * rows + 0.5
+    width, height = max(1.5 * columns, 4.6 if narrow else 6), (1.35 + above) * rows + 0.5
     figure = new_figure(width, height, layout=None)  # a regular grid needs no solver
     inside = {"left": 0.015, "right": 0.985, "bottom": 0.1 / height, "top": 1 - (0.45 + above) / height}
     figure.subplots_adjust(**inside, wspace=0.15, hspace=above / 1.3)
@@ -237,7 +233,8 @@ def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str])
             continue
         _draw_image(ax, images[i])
         ax.set_title(_verdict(classes[labels[i]], classes[predicted[i]], float(confidence[i])), fontsize=12, pad=4)
-    figure.suptitle(_mistakes_title(len(labels), len(wrong), len(worst)), fontsize=14, y=1 - 0.12 / height, va="top")
+    title = _mistakes_title(len(labels), len(wrong), len(worst))
+    figure.suptitle(title, fontsize=11 if narrow else 14, y=1 - 0.12 / height, va="top")
     return figure
 
 

@@ -1,11 +1,9 @@
 """All races on one HTML page, with play, pause and a slider.
 
-The page is one file that opens offline: paths and contour lines are JSON in it, a small script draws them on a canvas,
-and its content security policy forbids to load anything. Whatever is inserted is escaped.
+The page is one file that opens offline: paths and contour lines are JSON in it, and a small script draws them on a
+canvas. Whatever is inserted is escaped.
 """
 
-import base64
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -16,6 +14,7 @@ from string import Template
 import numpy as np
 
 from jaxnn.diagnostics.animation import write_whole
+from jaxnn.diagnostics.html_page import render_page
 from jaxnn.diagnostics.race_plots import checked_paths, contours, cut_off, look
 from jaxnn.diagnostics.surfaces import Surface
 from jaxnn.diagnostics.trajectories import judge
@@ -46,9 +45,8 @@ def write_race_page(
     # "<" as an escape, so that no name can close the script element; JSON reads it back
     inserted = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     options = "".join(f'<option value="{i}">{escape(surface.name)}</option>' for i, surface in enumerate(races))
-    sha = base64.b64encode(hashlib.sha256(_SCRIPT.encode()).digest()).decode()
-    page = _PAGE.substitute(title=escape(title), style=_STYLE, script=_SCRIPT, sha=sha, data=inserted, options=options)
-    return write_whole(Path(path), page.encode(errors="replace"))
+    body = _BODY.substitute(title=escape(title), data=inserted, options=options)
+    return write_whole(Path(path), render_page(title=title, style=_STYLE, body=body, script=_SCRIPT))
 
 
 def _as_json(surface, names, paths) -> dict:
@@ -84,20 +82,7 @@ def _contour_lines(surface) -> list:
     return [_in_frame(surface, np.concatenate([line[:-1:2], line[-1:]])) for line in lines]
 
 
-_PAGE = Template("""\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-$sha'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>$title</title>
-<style>
-$style</style>
-</head>
-<body>
+_BODY = Template("""\
 <main>
 <h1>$title</h1>
 <p class="controls">
@@ -110,21 +95,13 @@ $style</style>
 <canvas id="picture" role="img" aria-label="paths of the optimizers on the contours of the surface"></canvas>
 <ul id="legend"></ul>
 </main>
-<script type="application/json" id="data">$data</script>
-<script>$script</script>
-</body>
-</html>
-""")
+<script type="application/json" id="data">$data</script>""")
 
 _STYLE = """\
-:root { color-scheme: light dark; --text: #1c1c1c; --faint: #5a5a5a; --page: #fff; --frame: #f3f7fa; --line: #aab6c2; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #ececec; --faint: #b0b0b0; --page: #16181b; --frame: #1d2126; --line: #4a535d; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1rem; max-width: 56rem; color: var(--text); background: var(--page);
-  font: 1rem/1.5 system-ui, sans-serif; }
-h1 { margin: 0 0 1rem; font-size: 1.5rem; overflow-wrap: anywhere; }
+:root { --line: #aab6c2; }
+@media screen and (prefers-color-scheme: dark) { :root { --line: #4a535d; } }
+body { max-width: 56rem; }
+h1 { margin-bottom: 1rem; }
 .controls { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin: 0; }
 .controls input { flex: 1 1 10rem; }
 select, button { font: inherit; padding: .2rem .7rem; }

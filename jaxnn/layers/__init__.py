@@ -2,7 +2,7 @@
 
 Contract: `forward(params, x, **static) -> (y, residuals)` and `backward(residuals, dy, **static) -> (dparams, dx)`;
 `differentiable(forward, backward)` makes of the pair a function that `jax.grad` differentiates by it. Lower-case names
-are such functions; capitalized ones make a `Layer`, which `chain` and `graph` compose into networks.
+are such functions; capitalized ones make a `Layer`, which `chain`, `graph` and `repeat` compose into networks.
 Images are NHWC, kernels HWIO.
 """
 
@@ -62,6 +62,7 @@ from jaxnn.layers.pooling import AveragePool as AveragePool
 from jaxnn.layers.pooling import MaxPool as MaxPool
 from jaxnn.layers.pooling import average_pool as average_pool
 from jaxnn.layers.pooling import max_pool as max_pool
+from jaxnn.layers.repetition import repeat as repeat
 from jaxnn.layers.response_normalization import LocalResponseNorm as LocalResponseNorm
 from jaxnn.layers.response_normalization import local_response_norm as local_response_norm
 from jaxnn.layers.transposed_convolution import convolve_transposed as convolve_transposed

@@ -1,6 +1,6 @@
 """The pictures of a finished run, and the page that shows them."""
 
-import json
+import itertools
 import shlex
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.diagnostics import plot_confusion, plot_curves, plot_filters, plot_mistakes, save_figure
-from jaxnn.metrics import confusion_matrix
-from jaxnn.runs.report_page import write_report
+from jaxnn.diagnostics.figure_style import png_of
+from jaxnn.metrics import confusion_matrix, wilson_interval
+from jaxnn.runs.report_page import Picture, grouped, write_report
 from jaxnn.runs.run_folder import read_config
 from jaxnn.training import predict
+
+_OF_THE_OPTIMIZER = ("momentum", "b1", "b2", "eps", "weight_decay", "dropout_rate", "label_smoothing")
 
 
 def illustrate(folder: Path, task, state, history, *, seconds: float) -> Path:
@@ -27,33 +30,60 @@ def illustrate(folder: Path, task, state, history, *, seconds: float) -> Path:
       seconds: what the command took so far.
     """
     logits = jnp.asarray(predict(task.model, state, task.test["image"], preprocess=task.preprocess))
-    probabilities, predicted, matrix = jax.device_get(_judge(logits, task.test["label"], len(task.classes)))
-    mistakes = plot_mistakes(task.test["image"], task.test["label"], predicted, probabilities.max(axis=1), task.classes)
-    figures = {
-        "curves": ("Loss and accuracy by epoch", plot_curves(history)),
-        "confusion": ("Test images by true and predicted class", plot_confusion(matrix, task.classes)),
-        "filters": ("Weights of the first layer", _plot_first_layer(state.params, task)),
-        "mistakes": ("The most confidently wrong test images", mistakes),
-    }
-    for name, (_, figure) in figures.items():
-        if figure is not None:
-            save_figure(figure, folder / f"{name}.png")
+    judged = _judge(logits, task.test["label"], len(task.classes))
+    confidence, predicted, matrix, interval = jax.device_get(judged)
+    record = read_config(folder)
     return write_report(
         folder,
-        title=folder.name,
-        command=shlex.join(["jaxnn", *read_config(folder)["command"][1:]]),
-        facts=_facts(folder, state, history, seconds),
+        title=f"{record['config']['model']} on {record['config']['data']}",
+        kicker=f"{folder.name}, started {record['created'].replace('T', ' ').replace('+00:00', ' UTC')}",
+        numbers=_numbers(task, state, history),
         history=history,
-        pictures={caption: folder / f"{name}.png" for name, (caption, figure) in figures.items() if figure is not None},
+        interval=tuple(map(float, interval)),
+        command=shlex.join(["jaxnn", *record["command"][1:]]),
+        pictures=_pictures(folder, task, state, history, matrix, (predicted, confidence)),
         matrix=matrix,
         classes=task.classes,
+        facts=_facts(record, task, history, seconds),
+        configuration=record["config"],
     )
 
 
 @partial(jax.jit, static_argnums=2)
 def _judge(logits, labels, classes):
+    """The confidence in each prediction, the predictions, their confusion matrix, and how sure their accuracy is."""
     predicted = jnp.argmax(logits, axis=1)
-    return jax.nn.softmax(logits), predicted, confusion_matrix(predicted, labels, classes=classes)
+    matrix = confusion_matrix(predicted, labels, classes=classes)
+    sure = wilson_interval(jnp.trace(matrix), matrix.sum())
+    return jax.nn.softmax(logits).max(axis=1), predicted, matrix, sure
+
+
+def _pictures(folder, task, state, history, matrix, judged) -> list[Picture]:
+    """All that there are, saved as files too."""
+    mistakes = partial(plot_mistakes, task.test["image"], task.test["label"], *judged, task.classes)
+    inverts = task.test["image"].shape[-1] != 3
+    first = _plot_first_layer(state.params, task)
+    pictures = [
+        _picture(folder / "curves.png", "Loss and accuracy by epoch", partial(plot_curves, history))._replace(
+            note="Training: the mean over the batches of an epoch, while the network learns. Test: after the epoch."
+        ),
+        _picture(
+            folder / "confusion.png", "Test images by true and predicted class",
+            partial(plot_confusion, matrix, task.classes),
+        )._replace(is_half=True),
+        _picture(folder / "mistakes.png", "The most confidently wrong test images", mistakes)._replace(
+            note="In brackets the probability that the network gave to its answer.", inverts=inverts
+        ),
+    ]  # fmt: skip
+    if first is not None:
+        png = save_figure(first, folder / "filters.png").read_bytes()
+        pictures.append(Picture("Weights of the first layer", png, is_half=True, inverts=inverts))
+    return pictures
+
+
+def _picture(path: Path, caption: str, plot) -> Picture:
+    """In both forms; the wide one is saved."""
+    return Picture(caption, save_figure(plot(), path).read_bytes(), png_of(plot(narrow=True)))
 
 
 def _plot_first_layer(params, task):
@@ -68,16 +98,47 @@ def _plot_first_layer(params, task):
     return None
 
 
-def _facts(folder, state, history, seconds):
-    record = read_config(folder)
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+def _numbers(task, state, history):
     return {
-        "model": f"{record['config']['model']}, {parameters:,} parameters",
-        "data": record["config"]["data"],
-        "steps": f"{int(state.step):,} of {record['config']['batch_size']} images, {len(history)} epochs",
-        "time": f"{seconds:.1f} s in all, {history[-1]['seconds']:.1f} s to the last evaluation",
-        "device": f"{record['platform']['device_count']} x {record['platform']['device_kind']}",
-        "versions": ", ".join(f"{k} {v}" for k, v in {"jaxnn": record["jaxnn"], **record["versions"]}.items()),
-        "configuration": json.dumps(record["config"]),
-        "started": record["created"],
+        "parameters": grouped(sum(leaf.size for leaf in jax.tree.leaves(state.params))),
+        "training images": grouped(len(task.train["label"])),
+        "steps": grouped(int(state.step)),
+        "trained for": f"{sum(_parts(history)):.1f} s",
     }
+
+
+def _facts(record, task, history, seconds):
+    config, machine, stops = record["config"], record["platform"], len(_parts(history)) - 1
+    set_values = "".join(f", {name} {config[name]}" for name in _OF_THE_OPTIMIZER if config.get(name))
+    return {
+        "model": config["model"],
+        "data": f"{config['data']}, {grouped(len(task.test['label']))} test images",
+        "optimizer": f"{config['optimizer']}{set_values}",
+        "learning rate": f"{config['learning_rate']}, {config['schedule']}",
+        "batches": f"of {config['batch_size']} images",
+        "seed": config["seed"],
+        "time": _time_told(seconds, stops),
+        "device": f"{machine['device_count']} × {machine['device_kind']}, {machine['cpu_count']} cores",
+        "versions": ", ".join(f"{k} {v}" for k, v in {"jaxnn": record["jaxnn"], **record["versions"]}.items()),
+    }
+
+
+def _time_told(seconds: float, stops: int) -> str:
+    """What the command took, and how often there was another before it.
+
+    >>> _time_told(20.0, 0), _time_told(9.5, 2)
+    ('20.0 s for the whole command', 'stopped and resumed 2 times; the last part took 9.5 s')
+    """
+    if stops < 1:
+        return f"{seconds:.1f} s for the whole command"
+    return f"stopped and resumed {'once' if stops == 1 else f'{stops} times'}; the last part took {seconds:.1f} s"
+
+
+def _parts(history) -> list[float]:
+    """The seconds of each part of a run to its last evaluation: the clock starts anew where a run is resumed.
+
+    >>> _parts([{"seconds": 5.0}, {"seconds": 9.0}, {"seconds": 4.0}])
+    [9.0, 4.0]
+    """
+    clock = [row["seconds"] for row in history]
+    return [now for now, then in itertools.zip_longest(clock, clock[1:], fillvalue=0.0) if then <= now]

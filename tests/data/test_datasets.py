@@ -93,7 +93,7 @@ def test_says_what_it_is():
 
 def test_an_unknown_name_names_the_nearest():
     with pytest.raises(
-        ValueError, match="unknown dataset 'fashon_mnist'; did you mean 'fashion_mnist'\\? Known: cifar"
+        ValueError, match="unknown dataset 'fashon_mnist'; did you mean 'fashion_mnist'\\? Known: blobs, cifar"
     ):
         load("fashon_mnist")
 

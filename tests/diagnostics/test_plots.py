@@ -40,11 +40,24 @@ def mistakes(n=50, wrong=40, channels=1):
 def test_curves_have_two_labelled_panels():
     loss, accuracy = plot_curves(history(5)).axes
     assert (loss.get_title(), loss.get_xlabel(), loss.get_ylabel()) == ("Loss", "epoch", "mean loss per example")
-    assert accuracy.get_title() == "Accuracy: best on test 40.00 % (epoch 1)"
+    assert accuracy.get_title() == "Best on test: 40.00 % (epoch 1)"
     for axes in (loss, accuracy):
         assert [text.get_text() for text in axes.get_legend().get_texts()] == ["training", "test"]
         assert axes.lines[0].get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert loss.lines[1].get_ydata().tolist() == [2 / i for i in range(1, 6)]
+
+
+def test_narrow_pictures_hold_the_same_and_are_no_wider_than_a_telephone():
+    curves, confusion = (
+        plot_curves(history(5), narrow=True),
+        plot_confusion(np.eye(10, dtype=int), CLASSES, narrow=True),
+    )
+    assert [axes.get_title() for axes in curves.axes] == ["Loss", "Best on test: 40.00 % (epoch 1)"]
+    assert [texts(axes) for axes in confusion.axes] == [["1"] * 10]  # without the scale of the colours
+    grid = plot_mistakes(*mistakes(), CLASSES, narrow=True)
+    assert [len(axes.images) for axes in grid.axes] == [1] * 18
+    assert grid._suptitle.get_text() == "40 mistakes in 50 images: the 18 most confident"
+    assert max(figure.get_figwidth() for figure in (curves, confusion, grid)) < 5
 
 
 @pytest.mark.parametrize(("evaluations", "marker"), [(1, "o"), (30, "o"), (200, "")])
@@ -57,7 +70,7 @@ def test_points_are_marked_while_there_are_few(evaluations, marker, tmp_path):
 def test_the_best_evaluation_is_ringed():
     rows = [{"test/accuracy": value} for value in (0.5, 0.75, float("nan"), 0.6)]
     (axes,) = plot_curves(rows).axes
-    assert axes.get_title() == "Accuracy: best on test 75.00 % (epoch 2)"
+    assert axes.get_title() == "Best on test: 75.00 % (epoch 2)"
     assert (axes.lines[-1].get_xdata()[0], axes.lines[-1].get_ydata()[0]) == (2, 0.75)
 
 
@@ -211,3 +224,9 @@ def test_matplotlib_waits_for_the_first_picture_and_pyplot_for_ever():
         "d.plot_curves([{'test/loss': 1.0}]); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_notebook_shows_a_figure_as_a_picture():
+    png, shown = plot_curves(history(1))._repr_png_()
+    assert png[:4] == b"\x89PNG"
+    assert shown == {"width": 896, "height": 336}  # 11.2 x 4.2 inches

@@ -117,6 +117,7 @@ def test_trains_without_automatic_differentiation_to_the_same_parameters(network
     assert min(kernels) > 1e-4, moved
 
 
+@pytest.mark.slow
 @EVERY_NETWORK
 def test_the_trainer_takes_a_network_as_a_model(network, shape):
     x, labels = map(np.asarray, examples(shape))

@@ -7,19 +7,20 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from jaxnn.diagnostics import plot_curves, save_figure
+from jaxnn.diagnostics import plot_curves
+from jaxnn.diagnostics.figure_style import png_of
 from jaxnn.runs import atomic_files
-from jaxnn.runs.report_page import write_report
+from jaxnn.runs.report_page import Picture, write_report
 from jaxnn.version import __version__
 
-VOID = {"meta", "img"}
+VOID = {"meta", "img", "source"}
 ROW = {"train/loss": 0.08, "test/loss": 0.05, "test/accuracy": 0.9875, "test/count": 10000.0}
 HISTORY = [{"step": 469 * i, "epoch": i, **ROW} for i in range(1, 13)]
 MATRIX = np.array([[90, 10], [0, 100]])
 
 
 class Page(HTMLParser):
-    """Parses a page; holds its text, and every tag with its attributes."""
+    """Parses a page; holds its text, with plain spaces, and every tag with its attributes."""
 
     def __init__(self, path):
         super().__init__()
@@ -39,93 +40,132 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         if self.open and self.open[-1] not in ("style", "title") and data.strip():
-            self.text.append(data.strip())
+            self.text.append(data.strip().replace("\xa0", " "))
 
     def all(self, tag):
         return [attributes for name, attributes in self.tags if name == tag]
 
 
-@pytest.fixture
-def picture(tmp_path):
-    return save_figure(plot_curves(HISTORY), tmp_path / "curves.png")
+@pytest.fixture(scope="module")
+def png():
+    return png_of(plot_curves(HISTORY))
 
 
 def write(folder, **changes):
-    arguments = {"title": "lenet5 on mnist", "facts": {"model": "LeNet5"}, "history": HISTORY, "pictures": {}}
+    arguments = {"title": "lenet5 on mnist", "facts": {"model": "LeNet5"}, "history": HISTORY}
     return Page(write_report(folder, **(arguments | changes)))
 
 
-def test_what_is_on_the_page(tmp_path, picture):
+def test_what_is_on_the_page(tmp_path, png):
     page = write(
         tmp_path,
-        facts={"model": "LeNet5, 61 706 parameters", "seed": 0},
-        pictures={"Loss and accuracy": picture},
+        kicker="lenet5-001",
+        numbers={"parameters": "61 706"},
+        interval=(0.985, 0.99),
+        facts={"optimizer": "adam", "seed": 0},
+        pictures=[Picture("Loss and accuracy", png, note="Of each epoch.")],
         command="jaxnn train --model lenet5",
         matrix=MATRIX,
         classes=["cat", "dog"],
+        configuration={"epochs": 3},
     )
     text = "\n".join(page.text)
-    assert page.text[:4] == [
+    assert page.text[:8] == [
+        "lenet5-001",
         "lenet5 on mnist",
         "98.75 %",
         "test accuracy after 12 epochs: 125 of 10 000 wrong",
+        "95 % confidence interval: 98.50 % to 99.00 %",
+        "parameters",
+        "61 706",
         "jaxnn train --model lenet5",
     ]
-    assert "model\nLeNet5, 61 706 parameters\nseed\n0" in text
-    assert "Loss and accuracy" in page.text
-    assert "cat\n100\n90\n90.00 %\ndog (10)\ndog\n100\n100\n100.00 %\n–" in text
+    assert "optimizer\nadam\nseed\n0" in text
+    assert "Loss and accuracy\nOf each epoch." in text
+    assert "cat\n100\n10\n90.00 %\ndog (10 ×)\ndog\n100\n0\n100.00 %\n–" in text
+    assert '{\n  "epochs": 3\n}' in text
     assert page.text[-1] == f"Written by jaxnn {__version__}"
 
 
-def test_the_picture_travels_with_the_page(tmp_path, picture):
-    page = write(tmp_path, pictures={"Loss & accuracy": picture})
+def test_the_picture_travels_with_the_page(tmp_path, png):
+    page = write(tmp_path, pictures=[Picture("Loss & accuracy", png)])
     (image,) = page.all("img")
-    prefix, data = image["src"].split(",")
-    assert (prefix, base64.b64decode(data)) == ("data:image/png;base64", picture.read_bytes())
+    assert decoded(image["src"]) == png
     assert (image["alt"], image["width"], image["height"]) == ("Loss & accuracy", "1119", "419")
+    assert image["class"] == "ink large"  # inverted in the dark, scrolled on a telephone
 
 
-def test_the_page_needs_no_other_resource(tmp_path, picture):
-    page = write(tmp_path, pictures={"curves": picture}, facts={"source": "https://example.org/data"})
+def test_a_narrow_form_of_a_picture_is_shown_where_the_page_is_narrow(tmp_path, png):
+    narrow = png_of(plot_curves(HISTORY, narrow=True))
+    page = write(tmp_path, pictures=[Picture("curves", png, narrow, inverts=False)])
+    (source,), (image,) = page.all("source"), page.all("img")
+    assert (decoded(source["srcset"]), decoded(image["src"])) == (narrow, png)
+    assert "max-width" in source["media"]
+    assert image["class"] == ""
+
+
+def decoded(address):
+    prefix, data = address.split(",")
+    assert prefix == "data:image/png;base64"
+    return base64.b64decode(data)
+
+
+def test_sections_stand_in_order_and_half_pictures_beside_what_follows(tmp_path, png):
+    half = Picture("filters", png, is_half=True)
+    pictures = [Picture("curves", png), half._replace(caption="confusion"), Picture("mistakes", png), half]
+    page = write(tmp_path, pictures=pictures, matrix=MATRIX, classes=["cat", "dog"])
+    headings = ["curves", "confusion", "Accuracy of each class", "mistakes", "filters"]
+    headings += ["History: the last 10 of 12 evaluations", "How it was trained"]
+    assert [text for text in page.text if text in headings] == headings
+    assert [figure.get("class") for figure in page.all("figure")] == ["wide", None, "wide", None]
+    assert {"class": "stack"} in page.all("div")
+
+
+def test_the_page_needs_no_other_resource(tmp_path, png):
+    page = write(tmp_path, pictures=[Picture("curves", png, png)], facts={"source": "https://example.org/data"})
     assert not {"script", "link", "iframe", "object", "base", "a", "form"} & {tag for tag, _ in page.tags}
     addresses = [v for _, attributes in page.tags for k, v in attributes.items() if k in ("src", "href", "srcset")]
-    assert len(addresses) == 1
-    assert addresses[0].startswith("data:")
+    assert len(addresses) == 2
+    assert all(address.startswith("data:") for address in addresses)
     style = re.search(r"<style>(.*)</style>", page.source, re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
     (policy,) = [meta["content"] for meta in page.all("meta") if "http-equiv" in meta]
-    assert policy.startswith("default-src 'none'")
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
-def test_the_page_is_for_people_too(tmp_path, picture):
-    page = write(tmp_path, pictures={"curves": picture})
+def test_the_page_is_for_people_too(tmp_path, png):
+    page = write(tmp_path, pictures=[Picture("curves", png)])
     assert page.source.startswith("<!DOCTYPE html>")
     assert page.all("html") == [{"lang": "en"}]
     assert {"main", "header", "section", "figure", "figcaption", "footer"} <= {tag for tag, _ in page.tags}
     assert len(page.all("h1")) == 1
     assert "prefers-color-scheme: dark" in page.source
+    assert "@media print" in page.source
     assert any(meta.get("name") == "viewport" for meta in page.all("meta"))
 
 
 EVIL = "\"><script>alert(1)</script><img src=http://evil/ & '$title ${body}\udcff"
 
 
-def test_everything_from_outside_is_escaped(tmp_path, picture):
+def test_everything_from_outside_is_escaped(tmp_path, png):
     page = write(
         tmp_path,
         title=EVIL,
+        kicker=EVIL,
+        numbers={EVIL: EVIL},
         facts={EVIL: EVIL},
-        pictures={EVIL: picture},
+        pictures=[Picture(EVIL, png, note=EVIL)],
         command=EVIL,
         history=[{EVIL: 1.0, **HISTORY[0]}],
         matrix=MATRIX,
         classes=[EVIL, "dog"],
+        configuration={"out": "</code><script>"},
     )
     assert page.all("script") == []
     assert len(page.all("img")) == 1
     shown = EVIL.replace("\udcff", "?")
-    assert page.text.count(shown) == 6  # heading, command, fact and its name, caption, class
+    assert page.text.count(shown) == 10  # kicker, heading, number, command, fact, each with its name; picture, class
     assert shown.replace("/", " ") in page.text  # a column of the history
     assert page.all("img")[0]["alt"] == shown
 
@@ -136,8 +176,8 @@ def test_the_history_shows_its_last_rows_and_gaps(tmp_path):
     )
     text = "\n".join(page.text)
     assert "History: the last 10 of 13 evaluations" in text
-    assert "step\nepoch\ntrain loss\ntest loss\ntest accuracy\n1 876\n4\n0.08\n0.05\n98.75 %" in text
-    assert "7 000\n13\n–\n–\n–" in text
+    assert "epoch\nstep\ntrain loss\ntest loss\ntest accuracy\n4\n1 876\n0.08\n0.05\n98.75 %" in text
+    assert "13\n7 000\n–\n–\n–" in text
     assert "count" not in text
 
 
@@ -153,29 +193,27 @@ def test_the_history_shows_its_last_rows_and_gaps(tmp_path):
 def test_the_headline_is_the_best_there_is(tmp_path, row, headline):
     page = write(tmp_path, history=[row])
     assert page.text[1 : 1 + len(headline)] == headline
-    assert page.text[1 + len(headline)] == "Facts"
+    assert page.text[1 + len(headline)].startswith("History")
 
 
 def test_a_run_without_evaluations(tmp_path):
-    assert write(tmp_path, history=[]).text[:2] == ["lenet5 on mnist", "Facts"]
+    assert write(tmp_path, history=[]).text[:2] == ["lenet5 on mnist", "How it was trained"]
 
 
 def test_a_class_without_examples(tmp_path):
     page = write(tmp_path, matrix=[[0, 0], [1, 3]], classes=["cat", "dog"])
-    assert "cat\n0\n0\n–\n–\ndog\n4\n3\n75.00 %\ncat (1)" in "\n".join(page.text)
+    assert "cat\n0\n0\n–\n–\ndog\n4\n1\n75.00 %\ncat (1 ×)" in "\n".join(page.text)
 
 
-def test_refusals_leave_the_old_page(tmp_path, picture, monkeypatch):
+def test_refusals_leave_the_old_page(tmp_path, png, monkeypatch):
     before = write(tmp_path).source
-    (tmp_path / "text.png").write_text("no picture")
-    with pytest.raises(ValueError, match="must be a PNG"):
-        write(tmp_path, pictures={"text": tmp_path / "text.png"})
+    for picture in (Picture("text", b"no picture"), Picture("text", png, b"no picture")):
+        with pytest.raises(ValueError, match="the picture 'text' must be a PNG; received b'no pictu'"):
+            write(tmp_path, pictures=[picture])
     with pytest.raises(ValueError, match=r"a row for each of 1 classes; received \(2, 2\)"):
         write(tmp_path, matrix=MATRIX, classes=["cat"])
-    with pytest.raises(FileNotFoundError):
-        write(tmp_path, pictures={"missing": tmp_path / "missing.png"})
     monkeypatch.setattr(atomic_files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         write(tmp_path, title="new")
     assert (tmp_path / "report.html").read_text() == before
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["curves.png", "report.html", "text.png"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
