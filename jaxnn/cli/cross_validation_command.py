@@ -5,13 +5,14 @@ import itertools
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from jaxnn.cli.configurations import check, load_data, to_record
 from jaxnn.cli.hyperparameters import grid_values, parse_over, told, train_command
-from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, parse_with_recipe
+from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, is_finished, parse_with_recipe
 
 REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
 
@@ -24,8 +25,8 @@ class CrossValidation:
 
     All settings, folds and seeds are trained side by side. The test data are not looked at. Two settings are named:
     the best, and the simplest within one standard error of it (fewest weights, then most regularization). The folder
-    holds every training so far (trials.csv, after each epoch, so that a stop loses no more), the table
-    (cross_validation.csv, .json) and a picture of it.
+    holds every training so far (trials.csv, after each epoch), the table (cross_validation.csv, .json) and a picture of
+    it. What was stopped loses one epoch at most: `jaxnn resume FOLDER` goes on.
     """
 
     training: tyro.conf.OmitArgPrefixes[SettingsWithoutTest]
@@ -46,7 +47,24 @@ class CrossValidation:
 
 def cross_validate_command(args) -> int:
     """Prints mean and standard error of each setting, and the command that trains the chosen one."""
-    started, config = time.perf_counter(), parse_with_recipe(CrossValidation, args, command="cross-validate")
+    return _run(parse_with_recipe(CrossValidation, args, command="cross-validate"), is_made=False)
+
+
+def resume_cross_validation(folder: Path, record: dict) -> int:
+    """Goes on where it was stopped; what is finished is left as it is.
+
+    Raises:
+      ValueError: the record was edited; what was kept is damaged.
+    """
+    from jaxnn.cli.population_records import read_settings
+
+    return _run(read_settings(CrossValidation, SettingsWithoutTest, record, folder=folder), is_made=True)
+
+
+def _run(config: CrossValidation, *, is_made: bool) -> int:
+    started = time.perf_counter()
+    if is_made and is_finished(config.out, "cross_validation.json"):
+        return 0
     check_count("seeds", config.seeds)
     check_count("trials", config.trials)
     check_count("folds", config.folds, least=2)
@@ -57,16 +75,15 @@ def cross_validate_command(args) -> int:
 
     spread_over_cores()
     check_taken(config.training, values)
-    records = Records(config.out, "cross-validate", _record(config))
+    records = Records(config.out, "cross-validate", _record(config), is_made=is_made)
     dataset, seed = load_data(config.training), config.training.seed
     labels = dataset.train["label"]
     learned = _check_folds(config, values, labels)
-    trainer = make_trainer(
-        config.training, dataset, [*values], train=dataset.train, validation=None, examples=learned, records=records
-    )
+    parts = {"train": dataset.train, "validation": None, "examples": learned}
+    trainer = make_trainer(config.training, dataset, [*values], **parts, records=records, keeps=True)
     settings = populations.grid(**values)
     print(f"{len(settings)} settings x {config.folds} folds x {config.seeds} seeds", file=sys.stderr, flush=True)
-    with records.kept():
+    with records.kept(f"; go on with: jaxnn resume {records.folder}"):
         validated = populations.cross_validate(
             trainer,
             settings,
@@ -79,6 +96,7 @@ def cross_validate_command(args) -> int:
         )
     inputs = dataset.train["image"][0].size
     _report(config, validated, records, inputs=inputs, seconds=time.perf_counter() - started)
+    records.finish()
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tyro
 
-from jaxnn.cli.configurations import from_record, load_data, to_record
+from jaxnn.cli.configurations import load_data, to_record
 from jaxnn.cli.population_flags import Settings, check_count, parse_with_recipe
 
 MOST_ROWS = 10  # of the table; more members are shown in powers of two
@@ -47,14 +47,34 @@ def resume_ensemble(folder: Path, record: dict) -> int:
     Raises:
       ValueError: the record was edited; no checkpoint, or a damaged one.
     """
-    where = str(folder / "config.json")
-    kinds = {"members": int, "bagging": bool, "training": dict}
-    for name, kind in kinds.items():
-        if type(record.get(name)) is not kind:
-            received = repr(record.get(name))
-            raise ValueError(f"{where}: {name} must be of type {kind.__name__}; received {received}. Was it edited?")
-    training = Settings(**vars(from_record(record["training"], where=where)))
-    return _run(Ensemble(training, record["members"], record["bagging"], str(folder)), is_made=True)
+    return _run(_read(folder, record), is_made=True)
+
+
+def restore_ensemble(folder: Path, record: dict):
+    """The members of the last checkpoint that have not diverged, what is done to their inputs, and the data set.
+
+    Raises:
+      ValueError: the record was edited; no checkpoint, or a damaged one; every member diverged.
+    """
+    import numpy as np
+
+    from jaxnn.cli.assembly import build_preprocessing
+    from jaxnn.cli.ensemble_checkpoints import restore
+    from jaxnn.populations import Member
+
+    config = _read(folder, record)
+    dataset, seed = load_data(config.training), config.training.seed
+    population = restore(folder, config.training, dataset, [Member(seed + i) for i in range(config.members)])
+    if population is None or population.diverged.all():
+        raise ValueError(f"{folder} holds no trained member. Train an ensemble first: jaxnn ensemble.")
+    whole = population.select(np.flatnonzero(~population.diverged).tolist())
+    return whole, build_preprocessing(config.training, dataset), dataset
+
+
+def _read(folder: Path, record: dict) -> Ensemble:
+    from jaxnn.cli.population_records import read_settings
+
+    return read_settings(Ensemble, Settings, record, folder=folder)
 
 
 def _run(config: Ensemble, *, is_made: bool) -> int:

@@ -28,10 +28,10 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Classify image files with a run's checkpoint."""
+    """Classify image files with a run's checkpoint, or with all members of an ensemble: their mean probabilities."""
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder."""
+    """The folder of a run or of an ensemble."""
     images: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Image files, of the size that the model was trained on."""
     step: str = "last"
@@ -72,12 +72,14 @@ def predict_command(args) -> int:
         raise ValueError("no image given; name one or more image files behind the run folder.")
     if config.top < 1:
         raise ValueError(f"--top must be an integer of at least 1; received {config.top}.")
+    import numpy as np
+
     from jaxnn.data.pictures import read_picture
 
-    task, state, _ = _restore(config.run, config.step)
-    shape = task.test["image"].shape[1:]
+    classify, shape, classes = _classifier(Path(config.run), config.step)
     images = [read_picture(path, shape, resize=config.resize, invert=config.invert) for path in config.images]
-    for path, ranked in zip(config.images, _rank(task, state, images, config.top), strict=True):
+    probabilities = classify(np.stack(images))
+    for path, ranked in zip(config.images, _rank(probabilities, classes, config.top), strict=True):
         if config.json:
             print(json.dumps({"image": path, "classes": dict(ranked)}))
         else:
@@ -85,16 +87,44 @@ def predict_command(args) -> int:
     return 0
 
 
-def _rank(task, state, images, top):
+def _classifier(folder: Path, step: str):
+    """`images -> (n, classes) probabilities`, the shape of an image, and the names of the classes."""
+    from jaxnn.runs import read_config
+
+    record = read_config(folder)["config"]
+    if record.get("command") == "ensemble":
+        return _classifier_of_ensemble(folder, record, step)
+    task, state, _ = _restore(folder, step)
     import jax
-    import numpy as np
 
     from jaxnn.training import predict
 
-    logits = predict(task.model, state, np.stack(images), preprocess=task.preprocess)
-    for row in np.asarray(jax.nn.softmax(logits)):
+    def classify(images):
+        return jax.nn.softmax(predict(task.model, state, images, preprocess=task.preprocess))
+
+    return classify, task.test["image"].shape[1:], task.classes
+
+
+def _classifier_of_ensemble(folder, record, step):
+    if step != "last":
+        raise ValueError(f"--step must be last for an ensemble, which keeps no other; received {step!r}.")
+    from jaxnn.cli.ensemble_command import restore_ensemble
+    from jaxnn.populations import average_probabilities, predict_members
+
+    members, preprocess, dataset = restore_ensemble(folder, record)
+
+    def classify(images):
+        return average_probabilities(predict_members(members, images, preprocess=preprocess))
+
+    return classify, dataset.test["image"].shape[1:], dataset.classes
+
+
+def _rank(probabilities, classes, top):
+    import numpy as np
+
+    for row in np.asarray(probabilities):
         best = np.argsort(-row, kind="stable")[:top]
-        yield [(task.classes[k], round(float(row[k]), 6)) for k in best]
+        yield [(classes[k], round(float(row[k]), 6)) for k in best]
 
 
 def _restore(run, step, *, data_folder=None):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 import tyro
 
@@ -51,6 +52,14 @@ def check_count(name: str, value: int, *, least: int = 1) -> None:
     """Raises ValueError for a flag's number that is too small."""
     if value < least:
         raise ValueError(f"--{name} must be an integer of at least {least}; received {value}.")
+
+
+def is_finished(folder: str, result: str) -> bool:
+    """Says so of a folder that holds its result, and nothing to go on with."""
+    finished = (Path(folder) / result).exists() and not (Path(folder) / "checkpoints").exists()
+    if finished:
+        print(f"{folder} is finished; the result is in {Path(folder) / result}")
+    return finished
 
 
 def _parse(config_class, args, command, default):

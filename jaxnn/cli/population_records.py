@@ -2,16 +2,20 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import math
+import shutil
 import sys
+import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxnn.cli.configurations import from_record
 from jaxnn.cli.hyperparameters import told
 from jaxnn.runs import atomic_files, create, default_path
 from jaxnn.training import Evaluated, Started
@@ -57,6 +61,11 @@ class Records:
 
         return record
 
+    def add(self, members: Sequence, population) -> None:
+        """The lines of a call that was trained before; they are written with those of the next one."""
+        self.trainings.append([])
+        self.trainings[-1] = self._lines(members, population)
+
     @contextlib.contextmanager
     def kept(self, advice: str = ""):
         """Where a stop leaves what was measured until then, is said as it passes."""
@@ -66,6 +75,10 @@ class Records:
             if (self.folder / "trials.csv").exists():
                 print(f"\nmeasured until now: {self.folder / 'trials.csv'}{advice}", file=sys.stderr, flush=True)
             raise
+
+    def finish(self) -> None:
+        """When all results are written, nothing is left to go on with."""
+        shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
         """A table; the first row has all the names."""
@@ -101,6 +114,33 @@ class Records:
             }
             for i, member in enumerate(members)
         ]
+
+
+def read_settings(kind: type, training: Callable, record: dict[str, Any], *, folder: Path):
+    """A population command's configuration, as the `config.json` of its folder holds it.
+
+    Args:
+      kind: the command's dataclass; what it has beside `training` and `out` has defaults, which show the types.
+      training: makes its settings of training of what `from_record` returns.
+      record: as read.
+      folder: becomes `out`.
+
+    Raises:
+      ValueError: it was edited: something is missing, of another type or out of range.
+    """
+    values, where = {"out": str(folder)}, str(folder / "config.json")
+    for field in dataclasses.fields(kind):
+        if field.name in ("training", "out"):
+            continue
+        value, expected = record.get(field.name), list if field.type == tuple[str, ...] else type(field.default)
+        choices = typing.get_args(field.type) if typing.get_origin(field.type) is typing.Literal else (value,)
+        is_words = expected is not list or (type(value) is list and all(isinstance(word, str) for word in value))
+        if type(value) is not expected or value not in choices or not is_words:
+            wanted = f"one of {', '.join(choices)}" if choices != (value,) else f"of type {expected.__name__}"
+            raise ValueError(f"{where}: {field.name} must be {wanted}; received {value!r}. Was it edited?")
+        values[field.name] = tuple(value) if expected is list else value
+    settings = from_record(record.get("training", {}), where=where)
+    return kind(training=training(**vars(settings)), **values)
 
 
 def for_json(value):

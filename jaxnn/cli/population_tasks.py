@@ -13,6 +13,9 @@ from jaxnn import data, optimizers, populations
 from jaxnn.cli.assembly import OptimizerOfMember, build_loss, build_model, build_preprocessing
 from jaxnn.cli.configurations import OPTIMIZERS, Training
 from jaxnn.cli.population_records import Records
+from jaxnn.cli.training_journal import Journal
+from jaxnn.metrics import accuracy
+from jaxnn.populations.recipe import Recipe
 from jaxnn.runs import ProgressBar
 from jaxnn.signatures import accepted
 from jaxnn.training import Evaluated, Started
@@ -49,7 +52,15 @@ def check_taken(config: Training, over: dict[str, Any]) -> None:
 
 
 def make_trainer(
-    config: Training, dataset: data.Dataset, names, *, train, validation, examples: int, records: Records
+    config: Training,
+    dataset: data.Dataset,
+    names,
+    *,
+    train,
+    validation,
+    examples: int,
+    records: Records,
+    keeps: bool = False,
 ) -> Callable:
     """`train(members, *, epochs, population=None, **more) -> Population`, as the searches of `populations` take it.
 
@@ -60,6 +71,7 @@ def make_trainer(
       train, validation: dicts of arrays; validation may be None where members have splits.
       examples: that a member learns from.
       records: are kept of every epoch.
+      keeps: whether a `Journal` is kept in their folder, and what it knows already is not trained again.
     """
     own = tuple(name for name in names if name not in NOT_OF_THE_OPTIMIZER)
     pieces = {
@@ -70,12 +82,22 @@ def make_trainer(
         "batch_size": config.batch_size,
     }
     model = build_model(config, classes=len(dataset.classes))
+    recipe = Recipe(
+        model, pieces["optimizer"], pieces["loss"], (("accuracy", accuracy),), pieces["preprocess"], ("image", "label")
+    )
+    journal = Journal(records.folder, recipe, train["image"][:1]) if keeps else None
 
-    def trainer(members, *, hooks=(), **how):
+    def trainer(members, *, epochs, hooks=(), population=None, **how):
+        called = [member._replace(hyperparameters=_as_fields(member.hyperparameters)) for member in members]
+        known = journal.take_up(called) if keeps else None
+        if known is not None and known.epochs.max() >= epochs:
+            records.add(members, known)
+            return replace(known, members=list(members))
         bar = PopulationBar(len(members), where="test" if validation is dataset.test else "validation")
         try:
-            called = [member._replace(hyperparameters=_as_fields(member.hyperparameters)) for member in members]
-            watching = [records.of(members), *hooks, bar]  # a line is printed when its epoch is on disk
+            # a line is printed when its epoch is on disk
+            watching = [records.of(members), *([journal.save] if keeps else []), *hooks, bar]
+            how |= {"epochs": epochs, "population": known or population}
             trained = populations.fit(model, train, called, hooks=watching, **pieces, **how)
         finally:
             bar.close()

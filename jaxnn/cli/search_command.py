@@ -5,13 +5,14 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import tyro
 
 from jaxnn.cli.configurations import check, load_data, to_record
 from jaxnn.cli.hyperparameters import Range, grid_values, parse_over, told, train_command
-from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, parse_with_recipe
+from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, is_finished, parse_with_recipe
 
 SHOWN = 10  # settings on the screen; search.csv has all
 ROUNDS = 3  # of coarse-to-fine
@@ -25,8 +26,8 @@ class Search:
     jaxnn search mlp --over learning_rate=log:1e-4:1e-1 hidden=32,128 --trials 16 --epochs 3
 
     The test data are not looked at: the last line printed is the command that trains the best setting on all training
-    data and tests it. The folder holds every training so far (trials.csv, after each epoch, so that a stop loses no
-    more), the ranking (search.csv, search.json) and pictures of it.
+    data and tests it. The folder holds every training so far (trials.csv, after each epoch), the ranking (search.csv,
+    search.json) and pictures of it. A search that was stopped loses one epoch at most: `jaxnn resume FOLDER` goes on.
     """
 
     training: tyro.conf.OmitArgPrefixes[SettingsWithoutTest]
@@ -55,12 +56,29 @@ class Search:
 
 def search_command(args) -> int:
     """Searches, prints the ten best and the command that trains the best; all of it is written to a new folder."""
-    started, config = time.perf_counter(), parse_with_recipe(Search, args, command="search")
-    over = _check(config, parse_over(config.over, config.training))
-    trainer, records = _prepare(config, over)
-    with records.kept():
+    return _run(parse_with_recipe(Search, args, command="search"), is_made=False)
+
+
+def resume_search(folder: Path, record: dict) -> int:
+    """Goes on where the search was stopped; one that is finished is left as it is.
+
+    Raises:
+      ValueError: the record was edited; what was kept is damaged.
+    """
+    from jaxnn.cli.population_records import read_settings
+
+    return _run(read_settings(Search, SettingsWithoutTest, record, folder=folder), is_made=True)
+
+
+def _run(config: Search, *, is_made: bool) -> int:
+    started, over = time.perf_counter(), _check(config, parse_over(config.over, config.training))
+    if is_made and is_finished(config.out, "search.json"):
+        return 0
+    trainer, records = _prepare(config, over, is_made)
+    with records.kept(f"; go on with: jaxnn resume {records.folder}"):
         result = _search(config, over, trainer)
     _report(config, result, records, seconds=time.perf_counter() - started)
+    records.finish()
     return 0
 
 
@@ -80,15 +98,15 @@ def _check(config: Search, over):
     return over
 
 
-def _prepare(config: Search, over):
-    """The trainer, on what is not held out, and the records of its folder, which is not made yet."""
+def _prepare(config: Search, over, is_made: bool):
+    """The trainer, on what is not held out, and the records of its folder, which is made when training starts."""
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.population_tasks import check_taken, make_trainer, rows_of, spread_over_cores
     from jaxnn.populations import hold_out
 
     spread_over_cores()
     check_taken(config.training, over)
-    records = Records(config.out, "search", _record(config))
+    records = Records(config.out, "search", _record(config), is_made=is_made)
     dataset = load_data(config.training)
     split = hold_out(len(dataset.train["label"]), config.validation, seed=config.training.seed)
     for size in over.get("batch_size", (config.training.batch_size,)):
@@ -98,8 +116,8 @@ def _prepare(config: Search, over):
             )
     _say(f"{config.training.model} on {config.training.data}: {len(split.train)} images, {len(split.test)} held out")
     parts = {"train": rows_of(dataset.train, split.train), "validation": rows_of(dataset.train, split.test)}
-    trainer = make_trainer(config.training, dataset, [*over], **parts, examples=len(split.train), records=records)
-    return trainer, records
+    more = {"examples": len(split.train), "records": records, "keeps": True}
+    return make_trainer(config.training, dataset, [*over], **parts, **more), records
 
 
 def _search(config: Search, over, train):

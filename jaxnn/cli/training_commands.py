@@ -1,5 +1,6 @@
 """`jaxnn train` and `jaxnn resume`."""
 
+import importlib
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ import tyro
 
 from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, recipe, to_record
 from jaxnn.cli.main import exit_status, parse
-from jaxnn.cli.placement_flags import choose_placement, own_rows, resume_line
+from jaxnn.cli.placement_flags import choose_placement, describe_memory, memory_of, own_rows, resume_line
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,21 @@ def read_training(args) -> Training:
     return config
 
 
+RESUMED = {  # commands of many trainings: the module and the function that goes on
+    "ensemble": ("ensemble_command", "resume_ensemble"),
+    "search": ("search_command", "resume_search"),
+    "cross-validate": ("cross_validation_command", "resume_cross_validation"),
+}
+
+
 def resume_command(args) -> int:
     """Goes on with a run; one that is finished is left as it is."""
     from jaxnn.runs import checkpoints
 
     folder, record = read_run(args)
-    if record.get("command") == "ensemble":
-        from jaxnn.cli.ensemble_command import resume_ensemble
-
-        return resume_ensemble(folder, record)
+    if record.get("command") in RESUMED:
+        module, function = RESUMED[record["command"]]
+        return getattr(importlib.import_module(f"jaxnn.cli.{module}"), function)(folder, record)
     config = training_of(folder, record)
     if not checkpoints.steps(folder / "checkpoints"):
         _say(f"{folder} has no checkpoint yet; training from the start")
@@ -87,7 +94,7 @@ def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
 def _train_joined(config, folder, loading, started, *, resume):
     """A new folder is made, by the first process, only when everything else is known to be in order."""
     from jaxnn.cli.assembly import assemble
-    from jaxnn.parallel import multihost
+    from jaxnn.parallel import Sharded, multihost
     from jaxnn.runs import create, default_path
     from jaxnn.runs.training_run import train_in_folder
 
@@ -100,6 +107,8 @@ def _train_joined(config, folder, loading, started, *, resume):
         folder = create(folder, to_record(config)) if writes else folder
     if writes:
         _say(f"{config.model} on {config.data}, {images} training images; run folder {folder}")
+    if writes and isinstance(placement, Sharded):
+        _say(describe_memory(memory_of(task, placement, batch_size=config.batch_size), len(placement.devices)))
     outcome = train_in_folder(
         folder,
         task,

@@ -8,6 +8,7 @@ import numpy as np
 from jaxnn.populations.members import members_of
 from jaxnn.populations.population import is_better_large
 from jaxnn.populations.subsets import k_fold, stratified_k_fold
+from jaxnn.populations.trainers import check_metric
 
 
 class CrossValidation(NamedTuple):
@@ -124,10 +125,11 @@ def cross_validate(
 
     Raises:
       ValueError: no settings or seeds, a number where stratified folds need integer labels, too many folds, a metric
-        that was not measured.
+        that is not measured.
 
     Stone 1974, Cross-validatory choice and assessment of statistical predictions.
     """
+    check_metric(train, metric, splits=True)
     settings, seeds = [dict(setting) for setting in settings], list(seeds)
     splits = _folds(labels_or_examples, folds, stratified, fold_seed)
     population = train(members_of(settings, seeds=seeds, splits=splits), epochs=epochs)

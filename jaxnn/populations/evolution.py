@@ -8,6 +8,7 @@ import numpy as np
 from jaxnn.populations.members import Member, check_members, is_traced
 from jaxnn.populations.population import Population
 from jaxnn.populations.searches import ranked, scores_of
+from jaxnn.populations.trainers import check_metric
 
 
 class PbtResult(NamedTuple):
@@ -71,10 +72,11 @@ def population_based_training(
 
     Raises:
       ValueError: fewer than two settings, epochs or a part out of range, a factor that is not positive, a range for an
-        unknown name; all members diverged.
+        unknown name, a metric that is not measured; all members diverged.
     """
     members = check_members([Member(seed + i, dict(setting)) for i, setting in enumerate(settings)])
     _check(members, epochs, every, quantile, perturb, ranges or {})
+    check_metric(train, metric)
     rng, population, sources, rounds = np.random.default_rng(seed), None, np.arange(len(members)), []
     for until in [*range(every, epochs, every), epochs]:
         if population is not None:

@@ -14,6 +14,7 @@ from jaxnn.populations.members import members_of
 from jaxnn.populations.population import Population
 from jaxnn.populations.searches import SearchResult, joined, ranked, scores_of, together
 from jaxnn.populations.settings import random_settings
+from jaxnn.populations.trainers import check_metric
 
 
 def successive_halving(
@@ -45,9 +46,10 @@ def successive_halving(
       The `SearchResult` for all settings: `epochs` are those granted, `scores` those at the last rung of each.
 
     Raises:
-      ValueError: no settings, rungs that do not increase, `keep` outside (0, 1).
+      ValueError: no settings, rungs that do not increase, `keep` outside (0, 1), a metric that is not measured.
     """
     _check(epochs, keep)
+    check_metric(train, metric)
     settings = [dict(setting) for setting in settings]
     members = members_of(settings, seeds=(seed,))
     alive, granted, population, stopped = np.arange(len(settings)), np.zeros(len(settings), int), None, []

@@ -15,6 +15,7 @@ import numpy as np
 from jaxnn.populations.members import members_of
 from jaxnn.populations.population import Population, is_better_large
 from jaxnn.populations.settings import Range, random_settings
+from jaxnn.populations.trainers import check_metric
 
 
 class SearchResult(NamedTuple):
@@ -89,6 +90,7 @@ def search(
     Raises:
       ValueError: no settings, or a metric that is not measured.
     """
+    check_metric(train, metric)
     settings = [dict(setting) for setting in settings]
     population = train(members_of(settings, seeds=seeds), epochs=epochs)
     scores = scores_of(population, metric).reshape(len(settings), len(seeds)).mean(axis=1)

@@ -14,13 +14,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
-from jaxnn import data, optimizers
-from jaxnn.cli import cross_validation_command, ensemble_command, population_tasks, search_command
+from jaxnn import data, optimizers, training
+from jaxnn.cli import cross_validation_command, ensemble_command, population_tasks, search_command, training_journal
 from jaxnn.cli.assembly import OptimizerOfMember, build_optimizer
 from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, to_record
 from jaxnn.cli.hyperparameters import Range, parse_over, train_command
 from jaxnn.cli.main import main, parse
+from jaxnn.training import Evaluated
 
 SMALL = ["--train-examples", "600", "--epochs", "1"]
 FOUR = ["--over", "learning_rate=log:1e-3:1e-1", "dropout_rate=0,0.3", "--trials", "4"]
@@ -74,6 +76,7 @@ def test_a_grid_is_ranked_written_and_drawn(tmp_path, capsys, without_test_data)
     assert "540 images, 60 held out" in printed.err
 
 
+@pytest.mark.slow
 def test_a_score_is_that_of_the_training_alone(tmp_path, capsys):
     """The same member by `jaxnn train`'s own pieces, on what a search of this seed does not hold out."""
     from jaxnn.cli.assembly import build_loss, build_model, build_preprocessing
@@ -257,6 +260,25 @@ def test_an_ensemble_is_better_than_its_members_and_says_by_how_much(tmp_path, c
     printed = capsys.readouterr().out
     assert f"test error on 500 images: one member {mean:.2f} ± {sd:.2f} %" in printed
     assert f"4 members together: {100 * curve['averaged'][3]:.2f} % by averaged" in printed
+    check_prediction(folder, tmp_path / "digit.png", capsys)
+
+
+def check_prediction(folder, path, capsys):
+    """`jaxnn predict` of an ensemble: the mean of the probabilities that its members give."""
+    image = load_data(RECIPES["mlp"]).test["image"][0]
+    Image.fromarray(image[:, :, 0]).save(path)
+    assert main(["predict", str(folder), str(path), "--json", "--top", "10"]) == 0
+    said = json.loads(capsys.readouterr().out)["classes"]
+    record = json.loads((folder / "config.json").read_text())["config"]
+    members, preprocess, dataset = ensemble_command.restore_ensemble(folder, record)
+    logits = [
+        training.predict(m, s, image[None], preprocess=preprocess)[0]
+        for m, s in zip(members.models, members.states, strict=True)
+    ]
+    expected = np.mean([jax.nn.softmax(one) for one in logits], axis=0)
+    np.testing.assert_allclose([said[name] for name in dataset.classes], expected, atol=2e-6)
+    assert main(["predict", str(folder), str(path), "--step", "best"]) == 2
+    assert "--step must be last for an ensemble" in capsys.readouterr().err
 
 
 def test_an_interrupted_ensemble_resumes_to_the_same_members(tmp_path, capsys, monkeypatch):
@@ -289,17 +311,72 @@ def test_an_interrupted_ensemble_resumes_to_the_same_members(tmp_path, capsys, m
     assert "is damaged" in capsys.readouterr().err
 
 
+TINY = ["--train-examples", "300", "--hidden", "8", "--epochs"]
+STOPPED = {  # the command, at which of its epochs it is stopped, and which of them are trained when it goes on
+    "halving": (
+        ["search", "mlp", "--strategy", "halving", "--trials", "4", "--over", "learning_rate=0.001:0.1", *TINY, "3"],
+        3,
+        ["epoch 3"],  # of the second rung, whose first epoch is kept, and of the first rung what it measured
+    ),
+    "cross-validate": (
+        ["cross-validate", "mlp", "--folds", "2", "--over", "dropout_rate=0,0.3", *TINY, "2"],
+        2,
+        ["epoch 2"],
+    ),
+    "pbt": (
+        ["search", "mlp", "--strategy", "pbt", "--trials", "3", "--over", "learning_rate=0.001:0.1", *TINY, "4"],
+        3,
+        ["epoch 3", "epoch 4"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["halving", *(pytest.param(n, marks=pytest.mark.slow) for n in [*STOPPED][1:])])
+def test_a_stopped_search_resumes_to_the_same_result_and_trains_nothing_twice(name, tmp_path, capsys, monkeypatch):
+    args, stop, rest = STOPPED[name]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert main([*args, "--out", str(whole)]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(training_journal.Journal, "save", interrupting(training_journal.Journal.save, [], stop))
+        assert main([*args, "--out", str(cut)]) == 130
+    assert f"go on with: jaxnn resume {cut}" in capsys.readouterr().err
+    assert main(["resume", str(cut)]) == 0
+    assert re.findall(r"^epoch \d", capsys.readouterr().err, re.MULTILINE) == rest
+    assert {path.name for path in cut.iterdir()} == {path.name for path in whole.iterdir()}
+    for path in whole.glob("*.csv"):
+        assert (cut / path.name).read_bytes() == path.read_bytes()
+    assert main(["resume", str(cut)]) == 0
+    assert "is finished; the result is in" in capsys.readouterr().out
+
+
+def interrupting(save, saved, stop):
+    """Keeps what is trained until the epoch `stop`, which is lost: the user stops it before it is on disk."""
+
+    def save_or_stop(journal, event):
+        if isinstance(event, Evaluated):
+            saved.append(event)
+            if len(saved) == stop:
+                raise KeyboardInterrupt
+        save(journal, event)
+
+    return save_or_stop
+
+
 def test_what_cannot_be_resumed_says_so(tmp_path, capsys):
     from jaxnn.runs import create
 
-    create(tmp_path / "search", {"command": "search"})
+    create(tmp_path / "race", {"command": "race"})
+    assert main(["resume", str(tmp_path / "race")]) == 2
+    assert "is of `jaxnn race`, which cannot be resumed. Start it anew." in capsys.readouterr().err
+    create(tmp_path / "search", {"command": "search", "over": ["learning_rate=0.1,0.2"], "strategy": "best"})
     assert main(["resume", str(tmp_path / "search")]) == 2
-    assert "is of `jaxnn search`, which cannot be resumed. Start it anew." in capsys.readouterr().err
+    assert "strategy must be one of grid, random, coarse-to-fine" in capsys.readouterr().err
     create(tmp_path / "edited", {"command": "ensemble", "members": "4", "bagging": False, "training": {}})
     assert main(["resume", str(tmp_path / "edited")]) == 2
     assert "members must be of type int; received '4'. Was it edited?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_members_that_diverge_are_left_out(tmp_path, capsys, monkeypatch):
     members = ensemble_command._members
     monkeypatch.setattr(ensemble_command, "_members", lambda *args: _with_one_hot(members(*args)))
@@ -325,6 +402,7 @@ def _with_one_hot(members):
 # ----------------------------------------------------------------------------------------------------- cross-validate
 
 
+@pytest.mark.slow
 def test_cross_validation_tells_mean_error_and_the_simplest_choice(tmp_path, capsys, without_test_data):
     folder = tmp_path / "cross"
     over = ["--over", "hidden=4,32", "learning_rate=0.0001,0.02"]

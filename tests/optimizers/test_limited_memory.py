@@ -133,6 +133,7 @@ def test_reaches_the_targets_from_many_starts_in_one_program(search):
     np.testing.assert_allclose(found.params, [1, -1, 1], atol=3e-2)
 
 
+@pytest.mark.slow
 def test_a_step_is_evaluated_no_more_often_than_the_search_says():
     """`minimize` takes value and gradient from the state: evaluations = one at the start, and those of the searches."""
     calls, w = [], jnp.array([3.0, 1.0])

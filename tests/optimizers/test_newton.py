@@ -264,6 +264,7 @@ def _products(w, v, mode):
     return (jax.hessian(lambda w: f(split(w)))(w), join(Hv)), (J.T @ metric @ J, join(Gv))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6), st.sampled_from([1, 5, 12]))
 def test_conjugate_gradients_end_in_n_steps_with_orthogonal_residuals(seed, n):
     with jax.enable_x64(True):

@@ -1,12 +1,14 @@
 import csv
 import dataclasses
+import re
+from functools import partial
 
 import numpy as np
 import pytest
 from least_squares import DIVERGING, Counted, loss_after, train
 from tolerances import assert_close
 
-from jaxnn.populations import grid
+from jaxnn.populations import cross_validate, fit, grid, population_based_training, successive_halving
 from jaxnn.populations.searches import SearchResult, coarse_to_fine, search
 from jaxnn.populations.settings import choice, log_uniform, uniform
 
@@ -71,6 +73,21 @@ def test_the_table_and_the_file_hold_the_same_rows(tmp_path):
         read = list(csv.DictReader(file))
     assert list(read[0]) == ["rank", "learning_rate", "test/loss", "epochs"]
     np.testing.assert_equal([float(row["test/loss"]) for row in read], [row["test/loss"] for row in rows])
+
+
+def test_a_metric_that_will_not_be_measured_is_refused_before_anything_is_trained():
+    never = partial(fit, None, {}, optimizer=None)
+    every = "['test/accuracy', 'test/loss', 'train/accuracy', 'train/loss']"
+    settings, told = grid(learning_rate=[0.1, 0.2]), {"epochs": 2, "metric": "test/acuracy"}
+    searches = [partial(search, settings=settings), partial(population_based_training, settings=settings)]
+    searches += [partial(successive_halving, settings=settings, epochs=(1, 2))]
+    for run in searches:
+        with pytest.raises(ValueError, match=re.escape(f"one of {every}; received 'test/acuracy'")):
+            run(partial(never, validation={}), **{**told, **run.keywords})
+        with pytest.raises(ValueError, match=r"Does the trainer have `validation` data\?"):
+            run(never, **{**told, **run.keywords, "metric": "test/loss"})
+    with pytest.raises(ValueError, match=re.escape(f"one of {every}; received 'test/acuracy'")):
+        cross_validate(never, settings, 10, stratified=False, **told)
 
 
 def test_an_unmeasured_metric_is_an_error():
