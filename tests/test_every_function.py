@@ -12,7 +12,7 @@ from tolerances import assert_close, directional_error
 
 from jaxnn.verification.comparison import float_part, pullback
 
-DTYPES = ("bfloat16", "float32", "float64")
+DTYPES = ("bfloat16", "float32", pytest.param("float64", marks=pytest.mark.slow))
 GRADED = [row for row in FUNCTIONS if row not in (*catalog.METRICS, *catalog.PREPROCESSING)]
 SMOOTH = [row for row in GRADED if row.smooth]
 

@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
+from experiment_files import load
+
 from jaxnn.cli.main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -27,3 +30,15 @@ def test_every_command_is_shown_and_every_command_shown_exists():
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert target.startswith("http") or (ROOT / target).exists(), target
+
+
+def test_tables_are_what_verify_and_the_benchmarks_recorded():
+    front_page = load("front_page")
+    assert front_page.with_tables(README) == README, "run python experiments/front_page.py"
+    rows = front_page.speed(front_page.RESULTS.read_text()).splitlines()
+    assert {row.split(" | ")[0].lstrip("| ") for row in rows[2:]} == set(front_page.NETWORKS.values())
+
+
+def test_a_table_without_its_marks_is_refused():
+    with pytest.raises(ValueError, match="must have the marks"):
+        load("front_page").fill("no marks", "speed", "")

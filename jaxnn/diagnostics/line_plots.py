@@ -35,7 +35,7 @@ def plot_lines(x, lines: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, 
     if {"xticks", "yticks"} & {*axes}:
         ax.minorticks_off()  # whose labels would stand among one's own on a logarithmic axis
     if len(lines) > 1:
-        ax.legend()
+        ax.legend(frameon=True, framealpha=0.85, edgecolor="none")  # readable where it must lie over a line
     return figure
 
 

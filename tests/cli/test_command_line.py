@@ -337,6 +337,7 @@ def test_verify_prints_a_line_a_quantity_and_a_summary(capsys):
     assert re.search(r"\n1 pieces?, \d+ cases: all within tolerance. float32 on ", printed)
 
 
+@pytest.mark.slow
 def test_verify_as_json(capsys):
     assert main(["verify", "--only", "schedules", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)

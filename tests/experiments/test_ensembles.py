@@ -1,26 +1,24 @@
-"""The experiment runs, its table and its last lines agree, and it draws both pictures."""
+"""Its populations differ as they should, and its table has the rows of powers of two."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import numpy as np
+from experiment_files import load
 
-ROOT = Path(__file__).resolve().parents[2]
+from jaxnn import populations
+
+experiment = load("ensembles")
 
 
-def test_smoke_measures_single_members_and_all_together(tmp_path):
-    script = str(ROOT / "experiments" / "ensembles.py")
-    command = [sys.executable, script, "--smoke", "--out", str(tmp_path / "runs")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr
-    rows = [line.strip("| ").split(" | ") for line in finished.stdout.splitlines() if line.startswith("|")][2:]
-    assert [row[0] for row in rows] == ["1", "2", "3"]
-    errors = [[float(cell) for cell in row[1:]] for row in rows]
-    assert errors[0][0] == errors[0][1]  # one member's vote is its average
-    assert errors[0][2] == errors[0][3]
-    assert all(0 < error < 90 for row in errors for error in row)  # better than chance
-    for name, column in (("same images", 0), ("bootstraps", 2)):
-        assert f"{errors[-1][column]:.2f} % together" in finished.stdout
-        picture = tmp_path / "runs" / f"ensemble_mnist_{name.replace(' ', '_')}.png"
-        assert picture.read_bytes()[:4] == b"\x89PNG"
+def test_seeds_and_bootstraps_are_a_populations_own():
+    settings = experiment.Settings(members=3, train_examples=40)
+    first, second = (experiment.populations_of(settings, seed) for seed in range(2))
+    seeds = [member.seed for population in (first, second) for member in population["same images"]]
+    assert len(set(seeds)) == 6
+    drawn = [member.split.train for population in (first, second) for member in population["bootstraps"]]
+    assert len({tuple(np.asarray(rows).tolist()) for rows in drawn}) == 6
+
+
+def test_a_row_for_every_power_of_two_and_for_all():
+    errors = populations.EnsembleErrors(np.arange(1, 7), *np.full((2, 6, 2), 0.1), np.full(6, 0.2))
+    rows = list(experiment.rows({"same images": errors, "bootstraps": errors}, 6))
+    assert [row[0] for row in rows] == ["1", "2", "4", "6"]
+    assert set(rows[0][1:]) == {"10.00"}

@@ -1,26 +1,22 @@
-"""The experiment runs, says what the theorem says, and draws."""
+"""Its data are as far from the line as they should be, and its gates end as the theorems say."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import numpy as np
+from experiment_files import load
 
-ROOT = Path(__file__).resolve().parents[2]
+experiment = load("perceptron_convergence")
 
 
-def test_smoke_stays_below_the_bound_and_draws(tmp_path):
-    script = str(ROOT / "experiments" / "perceptron_convergence.py")
-    command = [sys.executable, script, "--smoke", "--out", str(tmp_path / "runs")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr
-    rows = [line.strip("| ").split(" | ") for line in finished.stdout.splitlines() if line.startswith("|")][2:]
-    assert [row[0] for row in rows] == ["0.3", "0.1"]
-    for row in rows:
-        bound, mistakes, most, least_ratio = (float(cell.replace(",", "")) for cell in row[1:5])
-        assert 1 <= mistakes <= most
-        assert mistakes <= bound
-        assert least_ratio >= 1
-    assert float(rows[0][1]) < float(rows[1][1])  # the smaller the margin, the larger the bound
-    assert "XOR: after epoch 1 the weights [0.0, 0.0, 0.0] are those after epoch 0" in finished.stdout
-    assert (tmp_path / "runs" / "perceptron_convergence.png").read_bytes()[:4] == b"\x89PNG"
+def test_its_data_keep_their_margin():
+    x, t = experiment.separable(0, 0.1, 50)
+    b, *direction = experiment.LINE
+    assert len(x) == 50
+    assert np.isclose(np.linalg.norm(direction), 1)  # so that the distance is one
+    assert (t * (b + x @ direction) > 0.1).all()
+    assert set(t) == {-1, 1}
+
+
+def test_xor_goes_on_and_gates_that_a_line_separates_end():
+    mistakes = {name: experiment.gate_mistakes(np.array(t), 12) for name, t in experiment.GATES.items()}
+    assert mistakes["XOR"].tolist() == [4] * 12  # each epoch ends where it began
+    assert mistakes["AND"][-1] == mistakes["OR"][-1] == 0
+    assert sum(mistakes["AND"]) == 18  # as in the docstring of `train_perceptron`

@@ -1,25 +1,16 @@
-"""The experiment compiles a small head under every placement, and its two columns of arguments agree."""
-
-import os
-import subprocess
-import sys
-from pathlib import Path
+"""Its figures of memory are those of arithmetic."""
 
 import pytest
+from experiment_files import load
 
-ROOT = Path(__file__).resolve().parents[2]
+experiment = load("wide_head")
 
 
-def test_smoke_reports_every_placement(tmp_path):
-    command = [sys.executable, str(ROOT / "experiments" / "wide_head.py"), "--smoke"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert finished.returncode == 0, finished.stderr
-    rows = [line.strip("| ").split(" | ") for line in finished.stdout.splitlines() if line.startswith("|")][2:]
-    sizes = {row[0].split(",")[0]: [float(cell) for cell in row[1:]] for row in rows}
-    assert list(sizes) == ["data parallel", "FSDP", "tensor parallel", "both"]
-    for name, (parameters, optimizer, *_, by_rule, by_xla, _, _) in sizes.items():
-        assert by_rule == pytest.approx(by_xla, rel=0.01, abs=0.06)  # printed to a tenth
-        assert optimizer == pytest.approx(2 * parameters, abs=0.16), name
-    assert sizes["FSDP"][0] == pytest.approx(sizes["data parallel"][0] / 8, abs=0.06)
-    assert "hidden1/* + largest" in finished.stdout
+def test_state_is_counted_by_hand_and_borne_out():
+    settings = experiment.Settings(widths=(512, 256, 256, 128), batch_size=32, devices=(2,))
+    found = {finding.figure: finding for finding in experiment.measure(settings).findings}
+    parameters = 513 * 256 + 257 * 256 + 257 * 128
+    assert found["state, data parallel, MiB"].values == [pytest.approx(12 * parameters / 2**20, rel=1e-3)]
+    halves = [found[f"state, {name}, MiB"] for name in ("FSDP", "tensor parallel", "both")]
+    assert all(half.values == [pytest.approx(6 * parameters / 2**20, rel=0.01)] for half in halves)
+    assert all(finding.holds for finding in found.values())

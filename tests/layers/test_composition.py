@@ -105,6 +105,7 @@ def descend(gradients, network, x, labels, steps=8):
     return params, jax.lax.scan(step, start, jnp.arange(steps))[0][:2]
 
 
+@pytest.mark.slow
 @EVERY_NETWORK
 def test_trains_without_automatic_differentiation_to_the_same_parameters(network, shape, x64):
     x, labels = examples(shape)

@@ -55,6 +55,7 @@ def test_direction_of_optax(memory_size, scale_init_precond, x64):
     assert bowl(jax.tree.map(lambda x: x[-1], ours)) < 0.9 * bowl(start)
 
 
+@pytest.mark.slow
 def test_path_of_optax_with_its_search(x64):
     problems = {problem: jax.tree.map(jnp.asarray, PROBLEMS[problem]) for problem in (rosenbrock, small_mlp)}
     run = jax.jit(lambda make: [path(make(), *pair, 35) for pair in problems.items()], static_argnums=0)

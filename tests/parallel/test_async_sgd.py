@@ -124,6 +124,7 @@ def test_a_program_in_pieces_ends_where_the_whole_does():
     check_same_bits(cluster, whole)
 
 
+@pytest.mark.slow
 def test_learning_rates_and_programs_are_mapped_over():
     adjustable = optimizers.adjustable(optimizers.sgd)(learning_rate=0.1)
     step, state = training(adjustable)
@@ -145,6 +146,7 @@ def test_learning_rates_and_programs_are_mapped_over():
         check_near(jax.tree.map(lambda x: x[i], over_programs.params), alone(rates[i], programs[i]).params)  # noqa: B023
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("name", ["momentum", "optax.adam"])
 def test_waves_of_devices_are_equally_fast_workers(driver, name):

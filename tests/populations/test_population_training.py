@@ -71,6 +71,7 @@ def test_each_member_equals_the_same_run_alone_over_seeds_and_rates(mapping):
         assert_same_run(population, i, alone(member, optimizer=adam(**member.hyperparameters)))
 
 
+@pytest.mark.slow
 def test_members_of_one_seed_share_their_batches_and_equal_the_run_alone():
     members = members_of(grid(learning_rate=[1e-3, 1e-2, 3e-2]), seeds=[5])
     population = fit(members=members, validation=TEST)
@@ -87,6 +88,7 @@ def test_each_member_learns_from_its_rows_and_is_tested_on_the_rest(splits):
         assert_same_run(population, i, alone(member, optimizer=adam(1e-2)))
 
 
+@pytest.mark.slow
 def test_folds_of_unequal_size_are_programs_of_their_own():
     members = members_of([{"learning_rate": 1e-2}], splits=k_fold(60, 7))
     population = fit(members=members)
@@ -94,6 +96,7 @@ def test_folds_of_unequal_size_are_programs_of_their_own():
         assert_same_run(population, i, alone(members[i], optimizer=adam(1e-2)))
 
 
+@pytest.mark.slow
 def test_hyperparameters_of_optimizer_loss_model_and_start():
     settings = grid(learning_rate=[1e-2], b1=[0.8, 0.9], label_smoothing=[0.1], dropout_rate=[0.3, 0.45])
     settings = [setting | {"initial_scale": 0.5} for setting in settings]
@@ -109,6 +112,7 @@ def test_hyperparameters_of_optimizer_loss_model_and_start():
         assert_same_run(population, i, alone(member, model, optimizer=optimizer, loss=loss, state=start), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_integer_scales_the_start_as_the_float_does():
     scaled = [fit(members=members_of([{"learning_rate": 1e-30, "initial_scale": s}]), epochs=1) for s in (2, 2.0)]
     assert_close(*(population.states[0].params for population in scaled))
@@ -127,6 +131,7 @@ def test_the_keywords_of_a_pair_of_functions_are_hyperparameters():
         assert_close(population.states[i].params["w"], expected)
 
 
+@pytest.mark.slow
 def test_widths_and_batch_sizes_are_programs_of_their_own():
     members = members_of(grid(width=[4, 8], batch_size=[16, 30], learning_rate=[1e-2]))
     population = fit(members=members, validation=TEST)

@@ -1,0 +1,65 @@
+"""The README's map: from each concept to its code, its experiment and its notebook in one click, and none forgotten."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import jaxnn
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+LINKS = [(text, *target.split("#")) for text, target in re.findall(r"\[([^\]]*)\]\((?!https?:)([^)\s]+)\)", README)]
+FILES = {target for _, target, *_ in LINKS}
+
+
+def modules() -> set[str]:
+    """The files whose functions a subpackage exports, and those that hold a concept each."""
+    found = {f"jaxnn/{name}.py" for name in jaxnn._SUBMODULES if (ROOT / f"jaxnn/{name}.py").exists()}
+    for name in jaxnn._SUBMODULES:
+        package = ROOT / "jaxnn" / name / "__init__.py"
+        body = ast.parse(package.read_text()).body if package.exists() else []
+        imported = (node.module for node in body if isinstance(node, ast.ImportFrom))
+        found |= {module.replace(".", "/") + ".py" for module in imported}
+    return found
+
+
+def stories() -> set[str]:
+    """The experiments, the scripts for many devices, and the notebooks."""
+    scripts = [path for path in (ROOT / "experiments").glob("*.py") if "\nEXPERIMENT = " in path.read_text()]
+    paths = [*scripts, *(ROOT / "experiments").glob("train_*.py"), *(ROOT / "colab").glob("*.ipynb")]
+    return {path.relative_to(ROOT).as_posix() for path in paths}
+
+
+def headings(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_link_leads_somewhere():
+    assert [target for target in sorted(FILES) if not (ROOT / (target or "README.md")).exists()] == []
+    anchored = [(target, anchor[0]) for _, target, *anchor in LINKS if anchor]
+    assert [link for link in anchored if link[1] not in headings(ROOT / (link[0] or "README.md"))] == []
+
+
+def test_every_function_is_in_the_file_that_its_link_names():
+    named = [(name, file) for text, file, *_ in LINKS for name in re.findall(r"`(\w+)`", text)]
+    named = [(name, file) for name, file in named if file.startswith("jaxnn/") and file.endswith(".py")]
+    assert len(named) > 100
+    lost = [(name, file) for name, file in named if not hasattr(imported(file), name)]
+    assert lost == []
+
+
+def imported(file: str):
+    return importlib.import_module(file.removesuffix(".py").replace("/", "."))
+
+
+def test_every_public_module_is_linked():
+    assert len(modules()) > 100
+    assert sorted(modules() - FILES) == []
+
+
+def test_every_experiment_and_notebook_is_linked():
+    assert {"experiments/ensembles.py", "colab/01_perceptron_to_mlp.ipynb"} <= stories()
+    assert sorted(stories() - FILES) == []
