@@ -1,5 +1,7 @@
 """Properties of every layer that networks are composed of: its backward pass is the derivative of its forward pass."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from tolerances import assert_close, directional_error
 from jaxnn.layers.hand_written import run
 
 TRAIN = pytest.mark.parametrize("train", [False, True], ids=["test", "train"])
+SLOW = partial(pytest.param, marks=pytest.mark.slow)
 KEY = jax.random.key(7)
 
 
@@ -35,7 +38,7 @@ def value(row, state, train):
 
 @over(NETWORK_LAYERS)
 @TRAIN
-@pytest.mark.parametrize("batch", [1, 4, 17])
+@pytest.mark.parametrize("batch", [SLOW(1), 4, SLOW(17)])
 def test_backward_is_the_vjp_of_forward(row, train, batch, x64):
     params, x, state = prepared(row, batch=batch)
     integers = row.integers is not None
@@ -94,6 +97,7 @@ def test_both_passes_keep_dtypes_and_shapes(row, train, dtype, x64):
     assert like(advanced) == like(state)
 
 
+@pytest.mark.slow
 @over(NETWORK_LAYERS)
 @TRAIN
 def test_compiled_both_passes_give_the_same_as_one_by_one(row, train):

@@ -27,6 +27,7 @@ def alone(tmp_path_factory):
     return train(tmp_path_factory.mktemp("run") / "alone")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [

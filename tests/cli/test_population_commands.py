@@ -100,6 +100,7 @@ def test_a_score_is_that_of_the_training_alone(tmp_path, capsys):
     assert float(row["validation/loss"]) == pytest.approx(measured["loss"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "coarse-to-fine", "halving", "hyperband", "pbt"])
 def test_every_strategy_finds_something(strategy, tmp_path, capsys, without_test_data):
     folder = tmp_path / "search"

@@ -77,6 +77,7 @@ def test_ties_go_where_xla_sends_them(window, strides, padding):
     assert_close(ours, gradient(lambda x: nn.max_pool(x, window, strides, padding)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strides", [None, (1, 2)], ids=["disjoint", "overlapping"])
 @BOTH
 def test_gradient_in_a_loop_and_under_vmap(ours, strides, x64):

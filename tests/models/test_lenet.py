@@ -60,6 +60,7 @@ def numpy_lenet(w):
     return x @ w["logits.weight"].T + w["logits.bias"]
 
 
+@pytest.mark.slow
 def test_numpy_in_pytorchs_layout_gives_the_same_logits(net):
     weights, logits = net
     np.testing.assert_allclose(logits, numpy_lenet(weights), atol=1e-5)

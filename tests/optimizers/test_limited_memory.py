@@ -111,6 +111,7 @@ def test_scipy_finds_the_same_minimum_in_ten_dimensions(x64):
 SEARCHES = {"wolfe": {}, "armijo": {"linesearch": scale_by_backtracking_linesearch(30, decrease_factor=0.5)}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", SEARCHES)
 def test_reaches_the_targets_from_many_starts_in_one_program(search):
     optimizer, traces = lbfgs(**SEARCHES[search]), []

@@ -64,6 +64,7 @@ def test_a_quadratic_takes_one_step(name, mode, x64):
     assert_close(end, {"w": jnp.linalg.solve(A, b), "c": jnp.float64(3.0)})
 
 
+@pytest.mark.slow
 @every
 def test_one_step_of_logistic_regression_is_iteratively_reweighted_least_squares(name, x64):
     f, examples, w = logistic()

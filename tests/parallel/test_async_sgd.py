@@ -63,6 +63,7 @@ def test_without_staleness_it_is_sgd_bit_for_bit(name):
     check_same_bits(cluster.server, expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [MLP(features=(8,)), Noisy()], ids=["mlp", "batch norm and dropout"])
 def test_one_worker_is_sgd_bit_for_bit_however_long_its_messages_take(model):
     step, state = training(OPTIMIZERS["momentum"], model)

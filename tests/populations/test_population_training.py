@@ -166,6 +166,7 @@ def test_chunks_change_nothing():
 TIGHT = 35_000  # bytes: one member in work, and not the states of forty
 
 
+@pytest.mark.slow
 def test_little_memory_means_smaller_chunks_and_states_on_the_host():
     members = members_of(grid(learning_rate=np.geomspace(1e-3, 1e-1, 40).tolist()))
     whole = fit(members=members, validation=TEST)
@@ -250,6 +251,7 @@ def test_hooks_hear_of_the_whole_and_may_stop_it():
     assert events[3].state().epochs.tolist() == [1, 1, 1] == population.epochs.tolist()
 
 
+@pytest.mark.slow
 def test_convolutions_are_mapped_one_after_the_other_on_cpu():
     rng = np.random.default_rng(0)
     data = {"image": rng.integers(0, 255, (20, 28, 28, 1), np.uint8), "label": rng.integers(0, 10, 20).astype(np.int32)}
