@@ -72,6 +72,7 @@ def test_gradient_is_that_of_central_differences(row, x64):
     assert directional_error(of_floats, floats) < 1e-6
 
 
+@pytest.mark.slow
 @over([row for row in FUNCTIONS if row.twin_gradient])
 def test_gradient_is_that_of_its_oracle(row, x64):
     """For any cotangent: what `jax.vjp` makes of ours, hand-written or not, and of theirs."""

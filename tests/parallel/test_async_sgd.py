@@ -104,6 +104,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_log_replays_bit_for_bit(name):
     order, settings = SETTINGS[name]

@@ -79,6 +79,7 @@ def test_members_of_one_seed_share_their_batches_and_equal_the_run_alone():
         assert_same_run(population, i, alone(member, optimizer=adam(**member.hyperparameters)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("splits", [k_fold(60, 3), bootstraps(60, 3)], ids=["folds", "bootstraps"])
 def test_each_member_learns_from_its_rows_and_is_tested_on_the_rest(splits):
     members = members_of([{"learning_rate": 1e-2}], splits=splits)
