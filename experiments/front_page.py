@@ -37,8 +37,9 @@ def main(settings: Settings) -> None:
     if settings.verify:
         for dtype in ("float64", "float32"):
             verified = subprocess.run(
-                [sys.executable, "-m", "jaxnn", "verify", "--json", "--dtype", dtype], capture_output=True, text=True
-            )
+                [sys.executable, "-m", "jaxnn", "verify", "--json", "--dtype", dtype],
+                check=True, stdout=subprocess.PIPE, text=True,
+            )  # fmt: skip
             (FIDELITY / f"{dtype}.json").write_text(verified.stdout)
     README.write_text(with_tables(README.read_text()))
 
