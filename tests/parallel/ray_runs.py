@@ -5,6 +5,7 @@ python tests/parallel/ray_runs.py NAME FOLDER
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,19 +17,20 @@ import pytest
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import adagrad
-from jaxnn.parallel import ray_cluster, ray_startup
+from jaxnn.parallel import multihost, placement, ray_cluster, ray_startup
 from jaxnn.parallel.downpour_client import Downpour
 from jaxnn.parallel.event_logs import staleness_of
 from jaxnn.parallel.gradient_compression import EightBits, TopK
 from jaxnn.parallel.log_replay import replay_run
 from jaxnn.parallel.push_log import push_rows, read_log
-from jaxnn.training import init_state
+from jaxnn.training import fit, init_state
 from jaxnn.training.events import DivergenceError
 from jaxnn.training.train_step import TrainStep
 
 RNG = np.random.default_rng(0)
 DATA = {"image": RNG.normal(size=(200, 6)).astype("f"), "label": RNG.integers(0, 3, 200).astype(np.int32)}
 MODEL, OPTIMIZER = MLP(features=(16,), classes=3), adagrad(0.05)
+SYNCHRONOUS = {"optimizer": OPTIMIZER, "epochs": 2, "batch_size": 20, "key": 1}
 
 
 def train(folder, settings, data=DATA, **options):
@@ -165,6 +167,29 @@ def address_of(hexadecimal: str) -> str:
     if words[:3] == [b"\0" * 4, b"\0" * 4, b"\0\0\xff\xff"]:
         return ".".join(str(byte) for byte in words[3])
     return "::1" if b"".join(words) == b"\0" * 15 + b"\1" else b"".join(words).hex()
+
+
+def processes_of_ray_are_one_job(folder):
+    """Synchronous training over a cluster's processes, which `multihost.joined` makes one job: to one device's bits."""
+    import ray
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        coordinator = f"127.0.0.1:{free.getsockname()[1]}"
+    seats = [multihost.variables(multihost.Seat(coordinator, 2, process)) for process in range(2)]
+    start = lambda own: ray.remote(joined_training).options(runtime_env={"env_vars": own}).remote()  # noqa: E731
+    ended = ray.get([start(seat | {"JAX_PLATFORMS": "cpu"}) for seat in seats])
+    alone = fit(MODEL, DATA, **SYNCHRONOUS).state.params
+    for devices, params in ended:
+        assert devices == 2
+        jax.tree.map(lambda ours, theirs: np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6), params, alone)
+
+
+def joined_training():
+    """What each process of Ray runs: how many devices they are together, and the parameters at the end."""
+    with multihost.joined():
+        trained = fit(MODEL, DATA, **SYNCHRONOUS, placement=placement("shard_map"))
+        return len(jax.devices()), jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0)), trained.state.params)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def test_steps_are_checked_before_anything_starts(tmp_path):
         "killed_workers_and_servers_come_back_and_the_log_replays",
         "a_run_goes_on_in_its_folder_and_a_divergence_is_told",
         "a_cluster_is_joined_by_its_address",
+        "processes_of_ray_are_one_job",
     ],
 )
 def test_processes(name, tmp_path):
