@@ -12,7 +12,7 @@ from tolerances import assert_close, directional_error
 
 from jaxnn.verification.comparison import float_part, pullback
 
-DTYPES = ("bfloat16", "float32", pytest.param("float64", marks=pytest.mark.slow))
+DTYPES = ("bfloat16", "float32", pytest.param("float64", marks=pytest.mark.full))
 GRADED = [row for row in FUNCTIONS if row not in (*catalog.METRICS, *catalog.PREPROCESSING)]
 SMOOTH = [row for row in GRADED if row.smooth]
 
@@ -72,7 +72,7 @@ def test_gradient_is_that_of_central_differences(row, x64):
     assert directional_error(of_floats, floats) < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @over([row for row in FUNCTIONS if row.twin_gradient])
 def test_gradient_is_that_of_its_oracle(row, x64):
     """For any cotangent: what `jax.vjp` makes of ours, hand-written or not, and of theirs."""

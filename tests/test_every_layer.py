@@ -12,7 +12,7 @@ from tolerances import assert_close, directional_error
 from jaxnn.layers.hand_written import run
 
 TRAIN = pytest.mark.parametrize("train", [False, True], ids=["test", "train"])
-SLOW = partial(pytest.param, marks=pytest.mark.slow)
+FULL = partial(pytest.param, marks=pytest.mark.full)
 KEY = jax.random.key(7)
 
 
@@ -38,7 +38,7 @@ def value(row, state, train):
 
 @over(NETWORK_LAYERS)
 @TRAIN
-@pytest.mark.parametrize("batch", [SLOW(1), 4, SLOW(17)])
+@pytest.mark.parametrize("batch", [FULL(1), 4, FULL(17)])
 def test_backward_is_the_vjp_of_forward(row, train, batch, x64):
     params, x, state = prepared(row, batch=batch)
     integers = row.integers is not None
@@ -97,7 +97,7 @@ def test_both_passes_keep_dtypes_and_shapes(row, train, dtype, x64):
     assert like(advanced) == like(state)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @over(NETWORK_LAYERS)
 @TRAIN
 def test_compiled_both_passes_give_the_same_as_one_by_one(row, train):

@@ -62,7 +62,7 @@ def kinds(tree):
 
 
 @over(OPTIMIZERS)
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
 def test_walks_the_path_of_its_twin_in_both_forms(row, dtype, x64):
     rounded = {k: float(np.float32(v)) for k, v in row.numbers.items()}  # an adjustable number is a float32
     start = {problem.__name__: start_of(problem, dtype) for problem in PROBLEMS}
@@ -101,7 +101,7 @@ def test_traces_once_and_resumes_bit_for_bit(row, form):
     assert (there[0]["w"] != halfway[0]["w"]).any()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @over([row for row in OPTIMIZERS if row.factory not in WITHOUT_SCHEDULE])
 def test_follows_a_schedule_as_its_twin_does(row):
     """The largest rate is the row's own; the step that the schedule is given is counted from 0 in both."""
@@ -144,7 +144,7 @@ def test_vmap_over_each_hyperparameter(row, x64):
         assert any((x[i] != x[0]).any() for x in jax.tree.leaves(alone)), f"{change} makes no difference"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @over(OPTIMIZERS)
 def test_vmap_and_pmap_over_the_parameters(row):
     """A stack of parameters, on one device and on two: each walks as it does alone."""

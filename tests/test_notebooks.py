@@ -81,7 +81,7 @@ def test_every_exercise_has_its_hidden_solution(path):
     assert all(cell.metadata["cellView"] == "form" for cell in solutions)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @every_notebook
 def test_it_runs(path, tmp_path, monkeypatch):
     from nbclient import NotebookClient

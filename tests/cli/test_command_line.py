@@ -277,7 +277,7 @@ def test_summary_and_list(capsys):
     assert all(name in shown for name in (*MODELS, "mnist", "adam", "one_cycle"))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_resuming_ends_where_an_uninterrupted_run_ends(number, status, tmp_path):
     args = [sys.executable, "-m", "jaxnn", "train", "lenet5", "--no-pictures", "--epochs", "4", "--batch-size", "128"]
@@ -316,7 +316,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_full_disk_leaves_the_previous_checkpoint_whole(tmp_path):
     folder = tmp_path / "run"
     command = [sys.executable, "-c", FULL_DISK, "train", "lenet5", *SMALL, "--out", str(folder)]
@@ -337,7 +337,7 @@ def test_verify_prints_a_line_a_quantity_and_a_summary(capsys):
     assert re.search(r"\n1 pieces?, \d+ cases: all within tolerance. float32 on ", printed)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_verify_as_json(capsys):
     assert main(["verify", "--only", "schedules", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
@@ -368,7 +368,7 @@ def test_verify_refuses_in_one_sentence(arguments, message, capsys):
     assert capsys.readouterr().err.startswith(f"jaxnn: {message}")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_closed_pipe_is_no_error():
     command = f"{sys.executable} -m jaxnn list | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=os.environ)

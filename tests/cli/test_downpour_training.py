@@ -57,7 +57,7 @@ def test_without_ray_one_sentence_says_what_to_install(monkeypatch, capsys, tmp_
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_run_can_be_evaluated_and_resumed(tmp_path):
     pytest.importorskip("ray")
     folder = tmp_path / "run"

@@ -174,7 +174,7 @@ def arrays(folder):
     return load_file(sorted((folder / "checkpoints").glob("*.safetensors"))[-1])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("placement", [None, "fully_sharded"])
 def test_two_processes_make_the_run_of_one(placement, tmp_path):
     assert main(["train", "mlp", *TINY, "--epochs", "1", "--out", str(tmp_path / "one")]) == 0
@@ -192,7 +192,7 @@ def test_two_processes_make_the_run_of_one(placement, tmp_path):
     assert said.count("MiB on each of 2 devices") == (placement is not None)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_step_of_slurm_is_a_job(tmp_path):
     """Slurm's variables as `srun` sets them for two tasks; JAX derives the port from the job's id."""
     job = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "2"}
@@ -218,7 +218,7 @@ def test_a_step_of_slurm_is_a_job(tmp_path):
     assert len((tmp_path / "r/metrics.jsonl").read_text().splitlines()) == 1
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_is_killed_ends_the_job_and_is_named(victim, tmp_path):
     folder = tmp_path / "run"
@@ -238,7 +238,7 @@ def test_a_process_that_is_killed_ends_the_job_and_is_named(victim, tmp_path):
     assert alive(pids.values()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_all_with_a_checkpoint_and_one_process_goes_on(number, status, tmp_path):
     cut, whole = tmp_path / "cut", tmp_path / "whole"
@@ -257,7 +257,7 @@ def test_a_signal_ends_all_with_a_checkpoint_and_one_process_goes_on(number, sta
     assert max(abs(ours[name] - theirs[name]).max() for name in ours if name.startswith("params")) < 1e-4  # 144 steps
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_processes_do_not_outlive_a_launcher_that_is_killed(tmp_path):
     folder = tmp_path / "run"
     with launch("train", "mlp", *TINY, "--epochs", 10_000, "--out", folder) as process:

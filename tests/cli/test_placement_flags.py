@@ -27,7 +27,7 @@ def alone(tmp_path_factory):
     return train(tmp_path_factory.mktemp("run") / "alone")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     "flags",
     [
@@ -84,7 +84,7 @@ def test_summary_tells_the_memory_of_a_step_as_xla_does(capsys):
     assert "did you mean 'fully_sharded'" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_rows_of_its_own_for_each_device_are_another_order_of_all(alone, tmp_path, capsys):
     train(tmp_path / "run", "--placement", "local_rows", "--devices", 5)
     lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()

@@ -76,7 +76,7 @@ def test_a_grid_is_ranked_written_and_drawn(tmp_path, capsys, without_test_data)
     assert "540 images, 60 held out" in printed.err
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_score_is_that_of_the_training_alone(tmp_path, capsys):
     """The same member by `jaxnn train`'s own pieces, on what a search of this seed does not hold out."""
     from jaxnn.cli.assembly import build_loss, build_model, build_preprocessing
@@ -100,7 +100,7 @@ def test_a_score_is_that_of_the_training_alone(tmp_path, capsys):
     assert float(row["validation/loss"]) == pytest.approx(measured["loss"], rel=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("strategy", ["random", "coarse-to-fine", "halving", "hyperband", "pbt"])
 def test_every_strategy_finds_something(strategy, tmp_path, capsys, without_test_data):
     folder = tmp_path / "search"
@@ -332,7 +332,7 @@ STOPPED = {  # the command, at which of its epochs it is stopped, and which of t
 }
 
 
-@pytest.mark.parametrize("name", ["halving", *(pytest.param(n, marks=pytest.mark.slow) for n in [*STOPPED][1:])])
+@pytest.mark.parametrize("name", ["halving", *(pytest.param(n, marks=pytest.mark.full) for n in [*STOPPED][1:])])
 def test_a_stopped_search_resumes_to_the_same_result_and_trains_nothing_twice(name, tmp_path, capsys, monkeypatch):
     args, stop, rest = STOPPED[name]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -377,7 +377,7 @@ def test_what_cannot_be_resumed_says_so(tmp_path, capsys):
     assert "members must be of type int; received '4'. Was it edited?" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_members_that_diverge_are_left_out(tmp_path, capsys, monkeypatch):
     members = ensemble_command._members
     monkeypatch.setattr(ensemble_command, "_members", lambda *args: _with_one_hot(members(*args)))
@@ -403,7 +403,7 @@ def _with_one_hot(members):
 # ----------------------------------------------------------------------------------------------------- cross-validate
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_cross_validation_tells_mean_error_and_the_simplest_choice(tmp_path, capsys, without_test_data):
     folder = tmp_path / "cross"
     over = ["--over", "hidden=4,32", "learning_rate=0.0001,0.02"]

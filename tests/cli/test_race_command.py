@@ -35,7 +35,7 @@ def test_mnist_without_animation_in_the_next_free_folder(tmp_path, capsys, monke
     assert "pictures in " in capsys.readouterr().out
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_without_names_all_surfaces_and_the_usual_optimizers_run(tmp_path):
     assert race_command(["--steps", "2", "--no-animation", "--out", str(tmp_path)]) == 0
     outcomes = json.loads((tmp_path / "race.json").read_text())["outcomes"]

@@ -150,7 +150,7 @@ def test_a_convolutional_network():
     assert not wrong.passed
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_large_arrays_are_sampled_evenly_by_the_key():
     loss, params, exact = two_layers(sizes=(300, 200, 3))
     keys = [jax.random.key(seed) for seed in (0, 0, 1)]

@@ -48,7 +48,7 @@ def check_targets(table, number):
     assert {row[3] for row in table[1:]} <= {"yes", "no", "not measured"}
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_import_time_measures_every_process():
     table, targets = smoke("import_time")
     assert len(table) == 1 + 5
@@ -56,7 +56,7 @@ def test_import_time_measures_every_process():
     check_targets(targets, 2)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(("benchmark", "targets"), [("lenet_throughput", 3), ("mlp_throughput", 2)])
 def test_throughput_has_a_row_for_every_program(benchmark, targets):
     table, target_table = smoke(benchmark)
@@ -69,7 +69,7 @@ def test_throughput_has_a_row_for_every_program(benchmark, targets):
     check_targets(target_table, targets)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_cold_start_reports_accuracy_time_and_memory():
     table, targets = smoke("cold_start")
     ours = dict(zip(table[0], table[1], strict=True))
@@ -80,7 +80,7 @@ def test_cold_start_reports_accuracy_time_and_memory():
     check_targets(targets, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_convolution_lowerings_has_a_column_for_every_lowering():
     (table,) = smoke("convolution_lowerings")
     assert table[0] == ["convolution", "image", "kernel", *(f"{name}, ms" for name in LOWERINGS), "choice", "regret"]
@@ -88,14 +88,14 @@ def test_convolution_lowerings_has_a_column_for_every_lowering():
     assert all(float(cell) > 0 for row in table[1:] for cell in row[3 : 3 + len(LOWERINGS)])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_engine_fusion_has_a_row_for_every_model():
     (table,) = smoke("engine_fusion")
     assert len(table) == 1 + 3
     assert all(row[4] in ("fused", "stepwise") and row[5] in ("yes", "no") for row in table[1:])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_placement_overhead_has_a_row_for_every_placement():
     table, targets = smoke("placement_overhead")
     assert [row[1] for row in table[1:]] == 2 * ["single", "shard_map", "pmap", "automatic"]
@@ -196,7 +196,7 @@ def test_workloads_survive_the_command_line(tmp_path):
     assert printed == json.loads(json.dumps(workload))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_population_throughput_measures_rates_and_times_of_every_program():
     table, targets = smoke("population_throughput")
     assert table[0] == ["what", "program", "median", "range over rounds"]

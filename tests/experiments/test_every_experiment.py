@@ -8,7 +8,7 @@ from experiment_files import FOLDER, NAMES, PACKAGES, check_smoke, load
 recording = load("recording")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in PACKAGES])
 def test_smoke_finds_figures_and_draws_pictures(name, tmp_path):
     check_smoke(name, tmp_path)

@@ -16,7 +16,7 @@ HOLD = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", HOLD)
 def test_smoke(name, tmp_path):
     pytest.importorskip(PACKAGES[name])

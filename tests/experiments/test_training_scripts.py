@@ -51,14 +51,14 @@ def test_is_short_and_says_how_it_is_run(name):
     assert f"    python experiments/{name}.py" in text
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_data_parallel_tells_throughput_and_accuracy():
     printed = run("train_data_parallel", "--cpu-devices", "8", "--placement", "pmap", *QUICK)
     assert re.match(r"pmap over 8 x cpu: \d+ images/s\n", printed)
     assert accuracy(printed) > 30
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_eight_devices_print_the_accuracy_of_one(here):
     settings = {"epochs": 1, "train_examples": 1024}
     one = accuracy(here("train_data_parallel", placement="single", **settings))
@@ -78,14 +78,14 @@ def test_data_parallel_refuses_in_one_sentence(here):
             here("train_data_parallel", **settings)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_async_tells_staleness_and_accuracy():
     printed = run("train_async", "--simulation", "vmap", "--workers", "4", "--pushes", "80")
     assert "80 updates, late by 2.9 others in the mean, by 3 at most" in printed
     assert accuracy(printed) > 60
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_workers_on_devices_end_where_those_on_one_do(here):
     settings = {"workers": 4, "pushes": 80}
     one = accuracy(here("train_async", simulation="vmap", **settings))
@@ -93,7 +93,7 @@ def test_workers_on_devices_end_where_those_on_one_do(here):
         assert accuracy(here("train_async", simulation=simulation, **settings)) == pytest.approx(one, abs=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_events_are_late_by_the_straggler_and_train(here):
     printed = here("train_async", pushes=400)
     (most,) = re.findall(r"by (\d+) at most", printed)
@@ -111,7 +111,7 @@ def test_async_refuses_in_one_sentence(here):
             here("train_async", **settings)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_real_workers_train():
     pytest.importorskip("ray")
     printed = run("train_async", "--real", "--workers", "2", "--pushes", "400")
@@ -119,7 +119,7 @@ def test_real_workers_train():
     assert accuracy(printed) > 80
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_processes_end_where_two_devices_of_one_do_and_four_go_on(tmp_path):
     """With rows of its own for each device the order of the examples depends on their number, and on nothing else."""
     from jax import devices

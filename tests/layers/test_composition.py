@@ -105,7 +105,7 @@ def descend(gradients, network, x, labels, steps=8):
     return params, jax.lax.scan(step, start, jnp.arange(steps))[0][:2]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @EVERY_NETWORK
 def test_trains_without_automatic_differentiation_to_the_same_parameters(network, shape, x64):
     x, labels = examples(shape)
@@ -118,7 +118,7 @@ def test_trains_without_automatic_differentiation_to_the_same_parameters(network
     assert min(kernels) > 1e-4, moved
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @EVERY_NETWORK
 def test_the_trainer_takes_a_network_as_a_model(network, shape):
     x, labels = map(np.asarray, examples(shape))

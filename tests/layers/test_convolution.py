@@ -61,7 +61,7 @@ def test_gradients_are_those_of_lax(lowering, case, dtype):
     check_against_lax(lowering, case, dtype)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @HAND_WRITTEN
 @settings(max_examples=150)
 @given(case=convolutions())
@@ -69,7 +69,7 @@ def test_gradients_are_those_of_lax_for_many_shapes(lowering, case):
     check_against_lax(lowering, case)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @HAND_WRITTEN
 @settings(max_examples=4)
 @given(case=convolutions())
@@ -80,7 +80,7 @@ def test_gradients_are_those_of_central_differences(lowering, case):
         assert directional_error(function, random_arrays(x_shape, kernel_shape)) < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("tile", "kernel_size", "strides"),
     [

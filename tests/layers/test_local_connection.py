@@ -33,7 +33,7 @@ def local_connections(draw):
     return (draw(st.integers(1, 6)), *size, features[0]), features[1], sizes
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=12)
 @given(case=local_connections())
 def test_value_and_gradients_are_those_of_lax(case):

@@ -77,7 +77,7 @@ def test_ties_go_where_xla_sends_them(window, strides, padding):
     assert_close(ours, gradient(lambda x: nn.max_pool(x, window, strides, padding)))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("strides", [None, (1, 2)], ids=["disjoint", "overlapping"])
 @BOTH
 def test_gradient_in_a_loop_and_under_vmap(ours, strides, x64):
@@ -91,7 +91,7 @@ def test_gradient_in_a_loop_and_under_vmap(ours, strides, x64):
     assert_close(mapped, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("strides", [(2, 2), (1, 1)], ids=["disjoint", "overlapping"])
 def test_reverse_over_reverse(strides, x64):
     x, v = jnp.asarray(np.random.default_rng(0).normal(size=(2, 2, 4, 6, 3)))

@@ -31,7 +31,7 @@ def transposed_convolutions(draw):
     return (draw(st.sampled_from([1, 3, 17])), *size, features[0]), (*window, *features), strides, padding
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @settings(max_examples=15)
 @given(case=transposed_convolutions())
 def test_value_and_gradients_are_those_of_lax(case):

@@ -42,7 +42,7 @@ def moments(x):
     return Moments(float(np.sum(x)), float(np.sum(x * x)), float(len(x)))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
 @pytest.mark.parametrize("n", [2, 3, 10, 39, 40, 41, 42, 1000])
 def test_student_is_scipys(n, confidence, x64):

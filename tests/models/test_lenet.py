@@ -60,13 +60,13 @@ def numpy_lenet(w):
     return x @ w["logits.weight"].T + w["logits.bias"]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_numpy_in_pytorchs_layout_gives_the_same_logits(net):
     weights, logits = net
     np.testing.assert_allclose(logits, numpy_lenet(weights), atol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_pytorch_gives_the_same_logits(net, tmp_path):
     if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode:
         pytest.skip("torch is not installed")  # it would fight with JAX for the cores in this process

@@ -60,7 +60,7 @@ VARIANTS = [
 OURS = {f.__name__: f for f in (scale_by_backtracking_linesearch, scale_by_zoom_linesearch)}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "budget", "numbers"), VARIANTS)
 def test_walks_the_path_of_optax(name, budget, numbers, x64):
     """Steepest descent, whose steps must vary by orders of magnitude: every branch of the search is taken.

@@ -47,7 +47,7 @@ def direction(optimizer, grads, params, outputs_fn, **extra):
     return optimizer.update(grads, optimizer.init(params), params, outputs_fn=outputs_fn, **extra)[0]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @families
 @every
 def test_newtons_step_for_natural_links(family, name, x64):

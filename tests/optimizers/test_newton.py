@@ -64,7 +64,7 @@ def test_a_quadratic_takes_one_step(name, mode, x64):
     assert_close(end, {"w": jnp.linalg.solve(A, b), "c": jnp.float64(3.0)})
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @every
 def test_one_step_of_logistic_regression_is_iteratively_reweighted_least_squares(name, x64):
     f, examples, w = logistic()
@@ -265,7 +265,7 @@ def _products(w, v, mode):
     return (jax.hessian(lambda w: f(split(w)))(w), join(Hv)), (J.T @ metric @ J, join(Gv))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @given(st.integers(0, 10**6), st.sampled_from([1, 5, 12]))
 def test_conjugate_gradients_end_in_n_steps_with_orthogonal_residuals(seed, n):
     with jax.enable_x64(True):

@@ -63,7 +63,7 @@ def test_without_staleness_it_is_sgd_bit_for_bit(name):
     check_same_bits(cluster.server, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("model", [MLP(features=(8,)), Noisy()], ids=["mlp", "batch norm and dropout"])
 def test_one_worker_is_sgd_bit_for_bit_however_long_its_messages_take(model):
     step, state = training(OPTIMIZERS["momentum"], model)
@@ -104,7 +104,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_log_replays_bit_for_bit(name):
     order, settings = SETTINGS[name]
@@ -126,7 +126,7 @@ def test_a_program_in_pieces_ends_where_the_whole_does():
     check_same_bits(cluster, whole)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_learning_rates_and_programs_are_mapped_over():
     adjustable = optimizers.adjustable(optimizers.sgd)(learning_rate=0.1)
     step, state = training(adjustable)
@@ -148,7 +148,7 @@ def test_learning_rates_and_programs_are_mapped_over():
         check_near(jax.tree.map(lambda x: x[i], over_programs.params), alone(rates[i], programs[i]).params)  # noqa: B023
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize("name", ["momentum", "optax.adam"])
 def test_waves_of_devices_are_equally_fast_workers(driver, name):
@@ -164,7 +164,7 @@ def test_waves_of_devices_are_equally_fast_workers(driver, name):
     np.testing.assert_allclose(mine, theirs["loss"].sum[computed].reshape(mine.shape), rtol=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_waves_carry_batch_statistics_as_the_events_do():
     step, state = training(OPTIMIZERS["sgd"], Noisy())
     server, _ = downpour_waves(step, state, DATA, workers=WORKERS, waves=5, draw=DRAW)

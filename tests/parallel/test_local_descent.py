@@ -72,7 +72,7 @@ def test_the_outer_optimizer_is_nesterovs_on_the_difference(library):
         check_near(cluster.server.params, expected)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_rounds_go_on_where_they_stopped():
     step, state = training(sgd(0.1, momentum=0.9))
     whole, metrics = run(step, local_cluster(state, WORKERS), rounds=6, local_steps=3)

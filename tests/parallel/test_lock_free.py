@@ -31,7 +31,7 @@ def test_without_delay_it_is_sgd_bit_for_bit(optimizer):
     check_same_bits(metrics["loss"], expected["loss"])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_it_learns_under_delay_and_is_not_the_run_of_whole_reads():
     step, state = training(sgd(0.1))
     program = simulate(WorkerTimes(WORKERS, spread=0.3), pushes=200)

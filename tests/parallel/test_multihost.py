@@ -83,7 +83,7 @@ def alone(tmp_path_factory):
     return train(tmp_path_factory.mktemp("alone"), 1)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("name", ["shard_map", "automatic", "fully_sharded"])
 def test_two_processes_end_at_the_parameters_of_one_and_write_once(name, alone, tmp_path):
     train(tmp_path, 2, name=name)
@@ -93,7 +93,7 @@ def test_two_processes_end_at_the_parameters_of_one_and_write_once(name, alone, 
     assert all('"test/count": 201' in line for line in lines)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_run_goes_on_in_another_number_of_processes(alone, tmp_path):
     """Whatever they kept of the parameters."""
     train(tmp_path, 2, stop=7, name="fully_sharded")
@@ -107,7 +107,7 @@ def test_a_run_goes_on_in_another_number_of_processes(alone, tmp_path):
     ]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_rows_of_its_own_for_each_process_make_the_same_whole_batch(tmp_path):
     """A batch of all examples has one gradient, in whatever order they come."""
     for processes in (1, 2):

@@ -88,7 +88,7 @@ def check_equal(fitted, expected):
 
 FEW = [("mlp", 8), ("batch-norm residual", 8)]
 ALL = [(name, devices) for name in MODELS for devices in (1, 2, 4, 8) if (name, devices) not in FEW]
-CASES = [*FEW, *(pytest.param(*case, marks=pytest.mark.slow) for case in ALL)]
+CASES = [*FEW, *(pytest.param(*case, marks=pytest.mark.full) for case in ALL)]
 
 
 @pytest.mark.parametrize("placement", MANY)

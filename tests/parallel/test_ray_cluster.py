@@ -31,7 +31,7 @@ def test_steps_are_checked_before_anything_starts(tmp_path):
         ray_cluster.train_asynchronously(MODEL, DATA, optimizer=OPTIMIZER, steps=0, folder=tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(
     "name",
     [

@@ -85,7 +85,7 @@ REST = [
     ("mlp", "fsdp", 4, 1), ("mlp", "tensor", 8, 8), ("mlp", "both", 8, 2), ("conv", "fsdp", 4, 1),
     ("conv", "fsdp", 8, 1), ("conv", "tensor", 4, 4), ("conv", "both", 8, 2), ("embedding", "both", 8, 4),
 ]  # fmt: skip
-CASES = [*FEW, *(pytest.param(*case, marks=pytest.mark.slow) for case in REST)]
+CASES = [*FEW, *(pytest.param(*case, marks=pytest.mark.full) for case in REST)]
 
 
 @pytest.mark.parametrize(("name", "kind", "devices", "model"), CASES)

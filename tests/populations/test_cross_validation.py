@@ -168,7 +168,7 @@ def traces(examples, settings, folds, seeds):
     return counted.traces
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_equal_folds_are_one_program_and_unequal_ones_are_not():
     one = traces(24, grid(learning_rate=[0.1]), 2, 1)
     assert traces(24, grid(learning_rate=[0.1, 0.3]), 4, 2) == one

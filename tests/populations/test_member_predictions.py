@@ -80,7 +80,7 @@ def test_row_m_is_what_predict_gives_with_member_m(members, n, batch_size):
     assert_as_predict(untrained([LINEAR] * members, x), x, batch_size=batch_size)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_trained_population_of_several_architectures_rates_and_scales():
     settings = grid(features=[8, 5], scale=[0.5, 2.0], rate=[0.3])
     data = blobs()

@@ -71,7 +71,7 @@ def test_each_member_equals_the_same_run_alone_over_seeds_and_rates(mapping):
         assert_same_run(population, i, alone(member, optimizer=adam(**member.hyperparameters)))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_members_of_one_seed_share_their_batches_and_equal_the_run_alone():
     members = members_of(grid(learning_rate=[1e-3, 1e-2, 3e-2]), seeds=[5])
     population = fit(members=members, validation=TEST)
@@ -79,7 +79,7 @@ def test_members_of_one_seed_share_their_batches_and_equal_the_run_alone():
         assert_same_run(population, i, alone(member, optimizer=adam(**member.hyperparameters)))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("splits", [k_fold(60, 3), bootstraps(60, 3)], ids=["folds", "bootstraps"])
 def test_each_member_learns_from_its_rows_and_is_tested_on_the_rest(splits):
     members = members_of([{"learning_rate": 1e-2}], splits=splits)
@@ -89,7 +89,7 @@ def test_each_member_learns_from_its_rows_and_is_tested_on_the_rest(splits):
         assert_same_run(population, i, alone(member, optimizer=adam(1e-2)))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_folds_of_unequal_size_are_programs_of_their_own():
     members = members_of([{"learning_rate": 1e-2}], splits=k_fold(60, 7))
     population = fit(members=members)
@@ -97,7 +97,7 @@ def test_folds_of_unequal_size_are_programs_of_their_own():
         assert_same_run(population, i, alone(members[i], optimizer=adam(1e-2)))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_hyperparameters_of_optimizer_loss_model_and_start():
     settings = grid(learning_rate=[1e-2], b1=[0.8, 0.9], label_smoothing=[0.1], dropout_rate=[0.3, 0.45])
     settings = [setting | {"initial_scale": 0.5} for setting in settings]
@@ -113,7 +113,7 @@ def test_hyperparameters_of_optimizer_loss_model_and_start():
         assert_same_run(population, i, alone(member, model, optimizer=optimizer, loss=loss, state=start), rtol=1e-4)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_an_integer_scales_the_start_as_the_float_does():
     scaled = [fit(members=members_of([{"learning_rate": 1e-30, "initial_scale": s}]), epochs=1) for s in (2, 2.0)]
     assert_close(*(population.states[0].params for population in scaled))
@@ -132,7 +132,7 @@ def test_the_keywords_of_a_pair_of_functions_are_hyperparameters():
         assert_close(population.states[i].params["w"], expected)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_widths_and_batch_sizes_are_programs_of_their_own():
     members = members_of(grid(width=[4, 8], batch_size=[16, 30], learning_rate=[1e-2]))
     population = fit(members=members, validation=TEST)
@@ -167,7 +167,7 @@ def test_chunks_change_nothing():
 TIGHT = 35_000  # bytes: one member in work, and not the states of forty
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_little_memory_means_smaller_chunks_and_states_on_the_host():
     members = members_of(grid(learning_rate=np.geomspace(1e-3, 1e-1, 40).tolist()))
     whole = fit(members=members, validation=TEST)
@@ -252,7 +252,7 @@ def test_hooks_hear_of_the_whole_and_may_stop_it():
     assert events[3].state().epochs.tolist() == [1, 1, 1] == population.epochs.tolist()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_convolutions_are_mapped_one_after_the_other_on_cpu():
     rng = np.random.default_rng(0)
     data = {"image": rng.integers(0, 255, (20, 28, 28, 1), np.uint8), "label": rng.integers(0, 10, 20).astype(np.int32)}
@@ -287,7 +287,7 @@ def test_members_whose_batches_are_divided_equal_the_run_alone_batch_norm_and_al
                 np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_members_spread_over_devices_equal_those_on_one():
     code = """
 import numpy as np, jax

@@ -98,7 +98,7 @@ def test_seeds_after_every_epoch():
     np.testing.assert_array_equal(study.of("train/loss").scores[:, 0], [-13, -23])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_seeds_are_those_of_runs_alone():
     model, data = MLP(features=(4,), classes=3), blobs()
     train = partial(populations.fit, model, data, optimizer=adam(0.01), batch_size=25)
@@ -132,7 +132,7 @@ def test_a_number_of_examples_is_held_out_in_part():
     assert sorted(calls[0][0].split.test) == sorted(hold_out(50).test)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_more_data_helps():
     data = blobs(330)
     train = partial(populations.fit, MLP(features=(8,), classes=3), data, optimizer=adam(0.02), batch_size=10)
@@ -182,7 +182,7 @@ def test_another_architecture():
     assert calls[0][0].hyperparameters == {"stages": (4, 8, 16)}
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_capacity_of_trained_networks():
     model, data, test = MLP(classes=3), blobs(60), blobs(300, seed=1)
     train = partial(

@@ -471,7 +471,7 @@ def test_the_state_is_complete():
     assert TrainState._fields == ("step", "params", "model_state", "opt_state", "key")
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     "optimizer",
     [optimizers.lbfgs(), optimizers.newton_cg(damping=1e-3, max_steps=20), optax.lbfgs()],

@@ -11,7 +11,7 @@ from jaxnn.optimizers.newton_raphson import newton
 from jaxnn.verification import verify, verifying
 from jaxnn.verification.dense_descents import CURVE, LOG_PARTITIONS, MODELS, REGRESSION, SADDLE, krylov_step
 
-FLOATS = pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+FLOATS = pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
 
 
 def verdict(monkeypatch, row, dtype):
@@ -44,7 +44,7 @@ def test_walks_the_path_of_its_oracle(row, dtype, monkeypatch):
     assert max(jax.tree.leaves(moved)) > 1e-2, "went nowhere"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @over(DESCENTS)
 def test_a_step_that_is_slightly_wrong_fails(row, monkeypatch):
     found = verdict(monkeypatch, row._replace(ours=slightly_wrong(row.ours)), "float32")
@@ -72,7 +72,7 @@ def test_the_derivatives_by_hand(x64):
     np.testing.assert_allclose(CURVE.jacobian(w), jax.jacobian(CURVE.residual_fn)(w), rtol=1e-10)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.family)
 def test_the_fisher_matrix_by_hand(model, x64):
     """`E[J^T B J]`, B the Hessian of the logarithmic partition; where weights are bent, that of the loss is another."""

@@ -101,7 +101,7 @@ def test_relative_difference():
         relative_difference(np.ones(2), np.ones(3))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_twin_agrees(dtype):
     assert [verdict for verdict in verify(dtype) if not verdict.passed] == []
