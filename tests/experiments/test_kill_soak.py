@@ -106,7 +106,7 @@ def test_a_torn_event_is_a_missing_one(run, again):
     assert comparison.differences(again, run)["events"] == ["1 of 3 events missing"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_three_kills_leave_the_states_as_if_nobody_had_killed():
     command = [sys.executable, str(BENCHMARKS / "kill_soak.py"), "--smoke"]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=600)
