@@ -102,4 +102,11 @@ NOT_IN_THE_CATALOG = {
     "jaxnn.metrics.masked_moments": "reduces: tests/metrics/test_mergeable_sums.py",
     "jaxnn.metrics.merge": "adds: tests/metrics/test_mergeable_sums.py",
 }
-NOT_CONCEPTS = {"naming", "parameter_paths", "signatures", "version", "__main__"}  # flat, without mathematics
+NOT_CONCEPTS = {
+    "bounded_files",
+    "naming",
+    "parameter_paths",
+    "signatures",
+    "version",
+    "__main__",
+}  # flat, without mathematics

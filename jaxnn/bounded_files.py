@@ -1,0 +1,69 @@
+"""Files that come from outside, opened so that none can make the reader wait for ever or fill its memory.
+
+A pipe, a device or a folder may stand in the place of a file, and a sparse file of 30 GiB takes no room on a disk.
+Hence only regular files are opened, and none is read beyond the size that one of its kind may have.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+# A pipe without a writer would keep `open` waiting; with O_NONBLOCK it opens at once, and is seen to be a pipe.
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a regular file, or a link to one, for reading.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The file, open in binary; its reader bounds what it reads.
+
+    Raises:
+        ValueError: `path` is a folder, a pipe or a device.
+        OSError: it cannot be opened; FileNotFoundError if it is missing.
+    """
+    descriptor = _open(path)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+    raise ValueError(f"{path} must be a regular file; found {kind}. Put the file back, or move that away.")
+
+
+def read_bounded(path: str | os.PathLike, *, most: int) -> bytes:
+    """Reads a whole regular file of at most `most` bytes.
+
+    Args:
+        path: the file, or a link to it.
+        most: the bytes that a file of its kind may have; memory for more is never taken.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        ValueError: the file is larger, or `path` is no regular file.
+        OSError: it cannot be read; FileNotFoundError if it is missing.
+
+    >>> read_bounded(__file__, most=10)
+    Traceback (most recent call last):
+    ...
+    ValueError: ...bounded_files.py must have at most 10 bytes; it has ... Is it damaged, or another file?
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ValueError(f"{path} must have at most {most} bytes; it has {size}. Is it damaged, or another file?")
+        return file.read(size)  # what is appended meanwhile belongs to the next reading
+
+
+def _open(path) -> int:
+    try:
+        return os.open(path, _FLAGS)
+    except OSError as error:
+        raise type(error)(f"cannot read {Path(path)}: {error.strerror}. Check the name and its permissions.") from error
