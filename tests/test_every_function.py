@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalog import FUNCTIONS, over
+from rings import DTYPES
 from tolerances import assert_close, directional_error
 
 from jaxnn.verification.comparison import float_part, pullback
 
-DTYPES = ("bfloat16", "float32", pytest.param("float64", marks=pytest.mark.full))
 GRADED = [row for row in FUNCTIONS if row not in (*catalog.METRICS, *catalog.PREPROCESSING)]
 SMOOTH = [row for row in GRADED if row.smooth]
 
@@ -26,7 +26,7 @@ def arguments_of(row, *, batch=5, dtype="float32", seed=0):
 
 
 @over(FUNCTIONS)
-@pytest.mark.parametrize("dtype", DTYPES)
+@DTYPES
 def test_agrees_with_its_oracle_and_keeps_dtype(row, dtype, x64):
     arguments = arguments_of(row, dtype=dtype)
     oracle = compiled(row.oracle) if row.twin_gradient else row.oracle
@@ -82,7 +82,7 @@ def test_gradient_is_that_of_its_oracle(row, x64):
 
 
 @over([row for row in FUNCTIONS if row.extremes])
-@pytest.mark.parametrize("dtype", DTYPES)
+@DTYPES
 def test_extreme_inputs_never_give_nan(row, dtype, x64):
     arguments = arguments_of(row, dtype=dtype)
 

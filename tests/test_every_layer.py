@@ -1,18 +1,16 @@
 """Properties of every layer that networks are composed of: its backward pass is the derivative of its forward pass."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalog import NETWORK_LAYERS, over
+from rings import DTYPES, first_of
 from tolerances import assert_close, directional_error
 
 from jaxnn.layers.hand_written import run
 
-TRAIN = pytest.mark.parametrize("train", [False, True], ids=["test", "train"])
-FULL = partial(pytest.param, marks=pytest.mark.full)
+TRAIN = first_of("train", [True, False], ids=lambda train: "train" if train else "test")
 KEY = jax.random.key(7)
 
 
@@ -38,7 +36,7 @@ def value(row, state, train):
 
 @over(NETWORK_LAYERS)
 @TRAIN
-@pytest.mark.parametrize("batch", [FULL(1), 4, FULL(17)])
+@first_of("batch", [4, 1, 17])
 def test_backward_is_the_vjp_of_forward(row, train, batch, x64):
     params, x, state = prepared(row, batch=batch)
     integers = row.integers is not None
@@ -80,7 +78,7 @@ def test_backward_agrees_with_central_differences(row, train, x64):
 
 @over(NETWORK_LAYERS)
 @TRAIN
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+@DTYPES
 def test_both_passes_keep_dtypes_and_shapes(row, train, dtype, x64):
     params, x, state = prepared(row, dtype=dtype)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalog import MODELS, over
+from rings import DTYPES, first_of
 from tolerances import assert_close
 
 from jaxnn.losses import cross_entropy
@@ -41,7 +42,7 @@ def test_documents_its_number_of_parameters(row):
 
 
 @over(MODELS)
-@pytest.mark.parametrize("batch", [3, 17])  # small and large batches take different convolutions
+@first_of("batch", [3, 17])  # small and large batches take different convolutions
 def test_logits_are_those_of_its_oracle(row, batch, x64):
     variables, x = variables_of(row, dtype="float64"), images(row, batch=batch, dtype="float64")
     logits = jax.jit(row.module.apply)(variables, x)
@@ -50,7 +51,7 @@ def test_logits_are_those_of_its_oracle(row, batch, x64):
 
 
 @over(MODELS)
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+@DTYPES
 def test_keeps_dtype(row, dtype, x64):
     logits = jax.eval_shape(row.module.apply, variables_of(row, dtype=dtype), images(row, dtype=dtype))
     assert logits.dtype == (row.half_logits if dtype == "bfloat16" else dtype)

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from catalog import OPTIMIZERS, SCHEDULES, over
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn.optimizers import apply_updates
@@ -23,7 +24,6 @@ from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
 from jaxnn.verification.optimizer_twins import PROBLEMS, descend
 
 WITHOUT_SCHEDULE = {rprop}
-FORMS = ("ours", "adjustable")
 compiled = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiling is what costs here
 
 
@@ -62,7 +62,7 @@ def kinds(tree):
 
 
 @over(OPTIMIZERS)
-@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
+@first_of("dtype", ["float64", "float32"])
 def test_walks_the_path_of_its_twin_in_both_forms(row, dtype, x64):
     rounded = {k: float(np.float32(v)) for k, v in row.numbers.items()}  # an adjustable number is a float32
     start = {problem.__name__: start_of(problem, dtype) for problem in PROBLEMS}
@@ -77,7 +77,7 @@ def test_walks_the_path_of_its_twin_in_both_forms(row, dtype, x64):
 
 
 @over(OPTIMIZERS)
-@pytest.mark.parametrize("form", FORMS)
+@first_of("form", ["adjustable", "ours"])
 def test_traces_once_and_resumes_bit_for_bit(row, form):
     optimizer, traces, start = getattr(row, form)(), [], small_start()
 
@@ -172,7 +172,7 @@ def test_keeps_dtypes_of_a_mixed_tree(row, x64):
 
 
 @over(OPTIMIZERS)
-@pytest.mark.parametrize("form", FORMS)
+@first_of("form", ["adjustable", "ours"])
 def test_what_cannot_move_passes_through(row, form):
     """Integers, whose gradient is float0, and None stay what they are; the rest moves as if it were alone."""
     optimizer, alone = getattr(row, form)(), {"w": jnp.asarray([[0.3, -0.4], [1.0, 0.2]])}
@@ -192,7 +192,7 @@ def test_what_cannot_move_passes_through(row, form):
 
 
 @over(OPTIMIZERS)
-@pytest.mark.parametrize("form", FORMS)
+@first_of("form", ["adjustable", "ours"])
 def test_survives_scalars_single_elements_and_no_parameters(row, form):
     optimizer = getattr(row, form)()
     first = lambda params: optimizer.update(params, optimizer.init(params), params)  # noqa: E731
@@ -203,7 +203,7 @@ def test_survives_scalars_single_elements_and_no_parameters(row, form):
 
 
 @over(OPTIMIZERS)
-@pytest.mark.parametrize("form", FORMS)
+@first_of("form", ["adjustable", "ours"])
 def test_passes_over_extra_arguments_and_says_when_it_needs_params(row, form):
     """The same program with and without an extra argument; without parameters too, unless it computes with them."""
     optimizer, params = getattr(row, form)(), {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
@@ -272,7 +272,7 @@ TARGETS = {  # the rates with which Optax's own tests (optax/_src/alias_test.py,
 }
 
 
-@pytest.mark.parametrize("factory", TARGETS, ids=lambda f: f.__name__)
+@first_of("factory", TARGETS, ids=lambda f: f.__name__)
 def test_reaches_the_targets_of_optax(factory):
     """The parabola and Rosenbrock's valley to 3e-2 within 10 000 steps; the sign alone cannot follow the valley."""
     problems = [

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from catalog import DESCENTS, over
+from rings import first_of
 
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
 from jaxnn.optimizers.newton_raphson import newton
 from jaxnn.verification import verify, verifying
 from jaxnn.verification.dense_descents import CURVE, LOG_PARTITIONS, MODELS, REGRESSION, SADDLE, krylov_step
 
-FLOATS = pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.full), "float64"])
+FLOATS = first_of("dtype", ["float64", "float32"])
 
 
 def verdict(monkeypatch, row, dtype):
