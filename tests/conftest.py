@@ -24,3 +24,28 @@ def x64():
     """Doubles inside the test."""
     with jax.enable_x64(True):
         yield
+
+
+def pytest_addoption(parser):
+    help = "fail a test of ring 1 that takes more seconds of the processor, those of its processes included"
+    parser.addoption("--cpu-limit", type=float, default=float("inf"), metavar="SECONDS", help=help)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """The one time that a test may fail for: of the processor, not the clock, lest it fail when others compute, too.
+
+    It is asked for by `.ci/run` alone, for how fast the machine of a contributor is nobody knows.
+    """
+    before = processor_seconds()
+    result = yield
+    taken, limit = processor_seconds() - before, item.config.getoption("--cpu-limit")
+    if taken > limit and not {"full", "soak"} & {mark.name for mark in item.iter_markers()}:
+        pytest.fail(f"took {taken:.1f} s of at most {limit:g} s in ring 1: make it smaller or mark it full")
+    return result
+
+
+def processor_seconds():
+    """Of all threads of this process and of the processes that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
