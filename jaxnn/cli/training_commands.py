@@ -83,12 +83,23 @@ def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
         from jaxnn.cli.downpour_training import train_by_servers
 
         return _finish(config, *train_by_servers(config, folder), started)
-    with ThreadPoolExecutor(1) as pool:  # the data is unpacked while JAX is imported
-        loading = pool.submit(load_data, config)
+    with ThreadPoolExecutor(1) as pool:
+        loading = _begin_loading(config, pool)
         from jaxnn.parallel import multihost
 
         with multihost.joined(exit_status):
             return _train_joined(config, folder, loading, started, resume=resume)
+
+
+def _begin_loading(config, pool):
+    """The data is unpacked while JAX is imported, in a thread that imports nothing itself.
+
+    Modules that two threads import at once may fail: JAX's extension, while NumPy, which it needs, is half there.
+    """
+    from jaxnn import data
+
+    data.find(config.data, folder=config.data_folder)  # a download imports as it goes
+    return pool.submit(load_data, config)
 
 
 def _train_joined(config, folder, loading, started, *, resume):

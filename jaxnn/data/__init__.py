@@ -20,6 +20,7 @@ A file is used only if its sha256 is the published one; what is damaged is refus
 
 from jaxnn.data.cifar import read_cifar10 as read_cifar10
 from jaxnn.data.datasets import Dataset as Dataset
+from jaxnn.data.datasets import find as find
 from jaxnn.data.datasets import load as load
 from jaxnn.data.datasets import subset as subset
 from jaxnn.data.download import fetch as fetch

@@ -79,10 +79,8 @@ def load(name: str, *, folder: str | PathLike | None = None) -> Dataset:
     """
     if name in POINT_CLOUDS:
         return _drawn(name, POINT_CLOUDS[name], folder)
-    if name not in SOURCES:
-        raise unknown("dataset", name, {**SOURCES, **POINT_CLOUDS})
+    place = find(name, folder=folder)
     source = SOURCES[name]
-    place = _find(name, source, folder)
     train, test = source.read({file: _read(place / file, sha256) for file, sha256 in source.contents.items()})
     train, test = _read_only(train), _read_only(test)
     return Dataset(name, train, test, source.classes, source.mean, source.std, source.licence, source.page)
@@ -127,8 +125,25 @@ def _first(split: dict[str, np.ndarray], n: int | None, name: str) -> dict[str, 
     return {field: array[:n] for field, array in split.items()}
 
 
-def _find(name: str, source: Source, folder: str | PathLike | None) -> Path:
-    """Return a folder that holds every file of the dataset, downloading them if there is none."""
+def find(name: str, *, folder: str | PathLike | None = None) -> Path | None:
+    """Find the folder that holds every file of a dataset; download them if there is none.
+
+    What `load` does after this imports no module: a thread may load what has been found.
+
+    Args:
+        name, folder: as for `load`.
+
+    Returns:
+        The folder; None for points, which have no files.
+
+    Raises:
+        ValueError, FileNotFoundError, OSError: as `load`.
+    """
+    if name in POINT_CLOUDS:
+        return None
+    if name not in SOURCES:
+        raise unknown("dataset", name, {**SOURCES, **POINT_CLOUDS})
+    source = SOURCES[name]
     places = _places(name, source, folder)
     for place in places:
         if _is_complete(place, source):

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import default_rng  # NumPy itself would import it as late as at the first draw
 
 Split = dict[str, np.ndarray]
 POINTS = 1000
@@ -137,7 +138,7 @@ def _begin(points: int, classes: int, noise: float, seed: int):
         )
     if not noise >= 0:
         raise ValueError(f"`noise` must be at least 0, a standard deviation; received {noise}.")
-    rng = np.random.default_rng(seed)
+    rng = default_rng(seed)
     return rng.permutation(np.arange(points, dtype=np.int32) % classes), rng
 
 
