@@ -48,6 +48,19 @@ def publish(temporary: Path) -> None:
     sync_folder(temporary.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, where they are missing.
+
+    Raises:
+        OSError: it cannot be made, or a file or a broken link has its name.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise type(error)(f"cannot make the folder {folder}: {reason}. Move away what has its name.") from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Removes the temporary files that a killed writer left in `folder`."""
     for temporary in folder.glob(f"*{_SUFFIX}"):

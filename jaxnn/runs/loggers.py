@@ -7,10 +7,13 @@ Write the metrics of a step before its checkpoint: whatever step a run resumes f
 import json
 import math
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from jaxnn.runs import atomic_files
 
 
 def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
@@ -121,25 +124,42 @@ def _is_number(value: object) -> bool:
 
 
 class TensorBoard:
-    """TensorBoard events, one scalar per tag and evaluation, written by tensorboardX in a thread of its own.
+    """TensorBoard events, one scalar per tag and evaluation, durable when `write` returns.
+
+    The events of a step are written before its checkpoint, as its metrics are. tensorboardX's `SummaryWriter` hands
+    events to a thread, for which its `flush` does not wait and a kill even less. Hence only its parts are used here.
 
     Args:
-        folder: where the event files go; every opening adds one.
+        folder: where the event files go; made if missing. Every opening adds one.
         from_step: the step the run starts from; TensorBoard hides the events of later steps that older files hold.
+
+    Raises:
+        OSError: the file cannot be made.
     """
 
     def __init__(self, folder: str | os.PathLike, from_step: int = 0) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
 
-        # The library names files by the second and overwrites: a run resumed within the second would lose its events.
-        suffix = f".{time.time_ns()}"
-        self._writer = SummaryWriter(str(folder), purge_step=from_step + 1, flush_secs=10, filename_suffix=suffix)
+        atomic_files.make_folder(Path(folder))
+        # TensorBoard reads files in the order of their names, and a run may be resumed within the second.
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{time.time_ns()}"
+        self._records, self._event = RecordWriter(str(Path(folder) / name)), Event
+        self._put(file_version="brain.Event:2")
+        self._put(step=from_step + 1, session_log=SessionLog(status=SessionLog.START))
+        self._records.flush()
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Queues one evaluation: each metric (a scalar; NaN is kept) under its own name as the tag."""
+        """Writes one evaluation: each metric (a scalar; NaN is kept) under its own name as the tag."""
+        from tensorboardX.summary import scalar
+
         for tag, value in metrics.items():
-            self._writer.add_scalar(tag, float(value), step)
+            self._put(step=step, summary=scalar(tag, float(value)))
+        self._records.flush()
 
     def close(self) -> None:
-        """Writes what is queued and closes the file."""
-        self._writer.close()
+        """Closes the file."""
+        self._records.close()
+
+    def _put(self, **fields) -> None:
+        self._records.write(self._event(wall_time=time.time(), **fields).SerializeToString())

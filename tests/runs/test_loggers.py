@@ -116,6 +116,20 @@ def events(folder: Path) -> list:
     return found
 
 
+def test_tensorboards_events_are_in_the_file_when_write_returns(tmp_path):
+    board = TensorBoard(tmp_path / "new" / "events")
+    for step in range(1, 30):  # more than the queue of the library's own writer holds
+        board.write(step, {"loss": step / 4})
+        assert [event.step for event in events(tmp_path / "new" / "events") if event.summary.value][-1:] == [step]
+    board.close()
+
+
+def test_a_file_in_the_place_of_tensorboards_folder_is_told(tmp_path):
+    (tmp_path / "events").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"^cannot make the folder .*events: File exists\. Move away what has"):
+        TensorBoard(tmp_path / "events")
+
+
 def test_tensorboard_scalars_and_purge(tmp_path):
     for from_step in (0, 10):  # within one second, which the library's own file names would not survive
         board = TensorBoard(tmp_path / "events", from_step)

@@ -5,6 +5,7 @@ import pytest
 
 from jaxnn import data, losses, models, optimizers, preprocessing, schedules
 from jaxnn.runs import checkpoints
+from jaxnn.runs.loggers import read_metrics
 from jaxnn.runs.training_run import Task, restore_state, train_in_folder
 from jaxnn.training import Evaluated, Progress
 
@@ -73,6 +74,19 @@ def test_going_on_writes_tensorboard_events_and_forgets_the_abandoned_future(tas
     resumed = train_in_folder(tmp_path / "run", task, epochs=2, batch_size=500, resume=True)
     assert [row["step"] for row in resumed.history] == [2, 4]
     assert checkpoints.steps(tmp_path / "run/checkpoints") == [2, 4]
+
+
+def test_what_is_measured_is_on_disk_before_its_checkpoint(task, tmp_path, monkeypatch):
+    saved = []
+
+    def save(folder, state, *, step, **rest):
+        (events,) = (tmp_path / "run/tensorboard").glob("events.*")
+        assert events.read_bytes().count(b"test/accuracy") == len(read_metrics(tmp_path / "run/metrics.jsonl"))
+        saved.append(step)
+
+    monkeypatch.setattr(checkpoints, "save", save)
+    train_in_folder(tmp_path / "run", task, epochs=3, batch_size=500)
+    assert saved == [2, 4, 6]
 
 
 def test_hooks_see_states_that_can_be_copied(task, tmp_path):
