@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_MOST_SHOWN = 60
+
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     """Build (not raise) the error for a `name` that is none of the `known` ones.
@@ -20,8 +22,23 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     >>> unknown("dataset", "imagenet-21k", ["mnist"])
     ValueError("unknown dataset 'imagenet-21k'. Known: mnist")
     """
-    known = sorted(known)
+    known, name = sorted(known), _shortened(name)
+    nearest = nearest_name(name, known)
+    hint = f"; did you mean {nearest!r}?" if nearest else "."
+    return ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+
+
+def nearest_name(name: object, known: Iterable[str]) -> str | None:
+    """The known name that is most like `name`, whatever its case; None if none is near.
+
+    >>> nearest_name("LeNet6", ["resnet18", "lenet5"])
+    'lenet5'
+    """
     spelled = {candidate.casefold(): candidate for candidate in known}
     nearest = difflib.get_close_matches(str(name).casefold(), spelled, n=1)
-    hint = f"; did you mean {spelled[nearest[0]]!r}?" if nearest else "."
-    return ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+    return spelled[nearest[0]] if nearest else None
+
+
+def _shortened(name: object) -> object:
+    """A name that nobody would type is not repeated whole."""
+    return name if len(str(name)) <= _MOST_SHOWN else str(name)[:_MOST_SHOWN] + "..."

@@ -1,29 +1,31 @@
 """What a training is, as data: every hyperparameter with its default, and a recipe for each model. Imports no jax."""
 
 import dataclasses
-import math
+import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from jaxnn.cli.field_records import read_record, record_of
+from jaxnn.cli.field_rules import MOST_POSITIVE, POSITIVE, Between, Each, Needs, OneOf, check_effects, validate
 from jaxnn.naming import unknown
 
 OPTIMIZERS = {
     "adadelta": "steps in the units of the parameters (Zeiler 2012): --eps, --weight-decay",
     "adagrad": "each step divided by the root of all squared gradients (Duchi et al. 2011): --eps",
-    "adam": "adaptive moments (Kingma and Ba 2014): --b1, --b2, --eps",
+    "adam": "adaptive moments (Kingma and Ba 2014): --b1, --b2, --eps, --nesterov",
     "adamax": "Adam by the largest gradient (Kingma and Ba 2014): --b1, --b2, --eps",
-    "adamw": "Adam with decoupled decay (Loshchilov and Hutter 2017): --b1, --b2, --eps, --weight-decay",
+    "adamw": "Adam with decoupled decay (Loshchilov and Hutter 2017): --b1, --b2, --eps, --nesterov, --weight-decay",
     "amsgrad": "Adam that never forgets a large gradient (Reddi et al. 2018): --b1, --b2, --eps",
     "lamb": "Adam scaled layer by layer, for large batches (You et al. 2019): --b1, --b2, --eps, --weight-decay",
-    "lars": "momentum scaled layer by layer, for large batches (You et al. 2017): --momentum, --weight-decay",
+    "lars": "momentum scaled layer by layer (You et al. 2017): --momentum, --eps, --weight-decay, --nesterov",
     "lion": "the sign of a momentum (Chen et al. 2023): --b1, --b2, --weight-decay",
     "muon": "orthogonalized momentum for matrices (Jordan et al. 2024): --eps, --weight-decay, --nesterov",
     "nadam": "Adam that looks ahead (Dozat 2016): --b1, --b2, --eps",
     "nadamw": "NAdam with decoupled decay: --b1, --b2, --eps, --weight-decay",
-    "radam": "Adam whose first steps are rectified (Liu et al. 2019): --b1, --b2, --eps",
-    "rmsprop": "each step divided by the root of recent squared gradients (Hinton 2012): --eps, --momentum",
+    "radam": "Adam whose first steps are rectified (Liu et al. 2019): --b1, --b2, --eps, --nesterov",
+    "rmsprop": "each step divided by the root of recent squared gradients (Hinton 2012): --eps, --momentum, --nesterov",
     "sgd": "gradient descent with momentum, 0.9 unless given: --momentum, --nesterov",
     "sign_sgd": "the sign of the gradient (Bernstein et al. 2018)",
 }
@@ -40,6 +42,7 @@ SCHEDULES = {
 }
 
 STRATEGIES = ("synchronous", "downpour")
+MODELS = ("lenet5", "lenet1998", "mlp", "softmax_regression")
 PLACEMENTS = {
     "single": "one device, the whole batch",
     "pmap": "each device a part of the batch, as the course has it; one process",
@@ -50,11 +53,34 @@ PLACEMENTS = {
 }
 
 
+def optimizers_with(flag: str) -> tuple[str, ...]:
+    """The optimizers that take a flag, as their lines above say.
+
+    >>> optimizers_with("--momentum")
+    ('lars', 'rmsprop', 'sgd')
+    """
+    return tuple(name for name, text in OPTIMIZERS.items() if flag in re.findall(r"--[a-z0-9-]+", text))
+
+
+Count = Annotated[int, Between(1, 2**31 - 1)]
+Seed = Annotated[int, Between(0, 2**32 - 1)]
+Positive = Annotated[float, POSITIVE]
+Fraction = Annotated[float, Between(0, 1, "[)")]
+Placement = Annotated[str, OneOf("placement", PLACEMENTS)]
+Devices = Annotated[int, Between(1, 4096)]
+Widths = Annotated[tuple[int, ...], Each(Between(1, 2**24), most=64)]
+Strategy = Annotated[str, OneOf("strategy", STRATEGIES)]
+Processes = Annotated[int, Between(1, 1024)]
+Staleness = Annotated[int, Between(0, 2**31 - 1)]
+OfDownpour = Needs("strategy", ("downpour",))
+OfMlp = Needs("model", ("mlp",))
+
+
 @dataclass(frozen=True)
 class Training:
     """Train a model and keep everything about it in a run folder."""
 
-    model: Annotated[str, tyro.conf.Positional] = "lenet5"
+    model: Annotated[str, OneOf("model", MODELS), tyro.conf.Positional] = "lenet5"
     """What to train; `jaxnn list` names the models."""
     data: str = "mnist"
     """Data set; `jaxnn list` names them."""
@@ -62,66 +88,73 @@ class Training:
     """Where the data set's files lie; by default its package or ~/.cache/jaxnn."""
     out: str | None = None
     """Run folder, a new one; by default runs/MODEL-001, -002, ..."""
-    epochs: int = 2
+    epochs: Count = 2
     """Passes over the training data."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Examples in a step."""
-    optimizer: str = "adam"
+    optimizer: Annotated[str, OneOf("optimizer", OPTIMIZERS)] = "adam"
     """Which optimizer; `jaxnn list` names them and the flags that each takes."""
-    learning_rate: float = 6e-3
+    learning_rate: Positive = 6e-3
     """Step size; the largest that the schedule reaches."""
-    schedule: str = "one_cycle"
+    schedule: Annotated[str, OneOf("schedule", SCHEDULES)] = "one_cycle"
     """Of the learning rate; `jaxnn list` names them."""
-    warmup: float | None = None
+    warmup: Fraction | None = None
     """Fraction of all steps in which the learning rate rises; by default 0, and 0.2 for one_cycle."""
-    decay_rate: float = 0.1
+    decay_rate: Annotated[Positive, Needs("schedule", ("step_decay", "exponential"))] = 0.1
     """What step_decay and exponential multiply the learning rate by."""
-    momentum: float | None = None
+    momentum: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--momentum"))] = None
     """Weight of the past in the velocity; 0 for none."""
-    nesterov: bool = False
+    nesterov: Annotated[bool, Needs("optimizer", optimizers_with("--nesterov"))] = False
     """Whether to look ahead along the velocity."""
-    b1: float | None = None
+    b1: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b1"))] = None
     """Decay of the first moment."""
-    b2: float | None = None
+    b2: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b2"))] = None
     """Decay of the second moment; short trainings want less than the usual 0.999."""
-    eps: float | None = None
+    eps: Annotated[Positive | None, Needs("optimizer", optimizers_with("--eps"))] = None
     """What keeps a division by a root finite."""
-    weight_decay: float | None = None
+    weight_decay: Annotated[
+        float | None, Between(0, MOST_POSITIVE), Needs("optimizer", optimizers_with("--weight-decay"))
+    ] = None
     """How hard the weights are pulled towards 0."""
-    label_smoothing: float = 0.0
+    label_smoothing: Annotated[Fraction, Needs("model", tuple(name for name in MODELS if name != "lenet1998"))] = 0.0
     """Probability spread evenly over all classes in the targets; lenet1998's criterion has none."""
-    hidden: tuple[int, ...] = (128,)
+    hidden: Annotated[Widths, OfMlp] = (128,)
     """Widths of mlp's hidden layers."""
-    dropout_rate: float | None = None
+    dropout_rate: Annotated[Fraction | None, OfMlp] = None
     """Probability of dropping each of mlp's hidden activations in training."""
-    seed: int = 0
+    seed: Seed = 0
     """Determines the initial parameters, the order of the examples and dropout."""
-    train_examples: int | None = None
+    train_examples: Count | None = None
     """Use only the first so many training examples."""
-    test_examples: int | None = None
+    test_examples: Count | None = None
     """Use only the first so many test examples."""
-    placement: str | None = None
+    placement: Placement | None = None
     """How the work is divided among devices; `jaxnn list` names the ways; by default single, and shard_map on several
     devices or processes."""
-    devices: int | None = None
+    devices: Devices | None = None
     """On how many devices; by default one, and with a --placement all; the CPU is divided into so many."""
-    strategy: str = "synchronous"
+    strategy: Strategy = "synchronous"
     """How updates are made: synchronous, or downpour, by servers, and workers that do not wait for one another, each
     a process; needs Ray, jaxnn[ray]."""
-    workers: int = 2
+    workers: Annotated[Processes, OfDownpour] = 2
     """Of downpour: processes that compute gradients, each on a part of the data of its own."""
-    servers: int = 1
+    servers: Annotated[Processes, OfDownpour] = 1
     """Of downpour: processes that apply them, each to a part of the parameters."""
-    staleness: int | None = None
+    staleness: Annotated[Staleness | None, OfDownpour] = None
     """Of downpour: how many updates a worker may be ahead of the slowest before it waits; by default it never waits."""
-    address: str | None = None
+    address: Annotated[str | None, OfDownpour] = None
     """Of downpour: of the Ray cluster to join, HOST:PORT; by default one is started here, for this machine alone."""
-    keep: int = 3
+    keep: Count = 3
     """Checkpoints to keep, beside the best."""
     tensorboard: bool = True
     """Whether to write TensorBoard events."""
     pictures: bool = True
     """Whether to draw the pictures and the report at the end."""
+
+    ADDED_LATER: ClassVar[dict[str, Any]] = {  # what older files lack, and meant
+        **dict.fromkeys(("dropout_rate", "placement", "devices", "staleness", "address")),
+        **{"strategy": "synchronous", "workers": 2, "servers": 1},
+    }
 
 
 _MLP = Training("mlp", epochs=10, batch_size=64, learning_rate=2e-3, b2=0.99)
@@ -142,49 +175,19 @@ def recipe(model: str) -> Training:
 
 def check(config: Training) -> Training:
     """The configuration itself, if every value is one that a training can have; else ValueError says which is not."""
-    recipe(config.model)
-    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("strategy", STRATEGIES)):
-        if getattr(config, name) not in known:
-            raise unknown(name, getattr(config, name), known)
-    if config.placement is not None and config.placement not in PLACEMENTS:
-        raise unknown("placement", config.placement, PLACEMENTS)
-    for name in ("epochs", "batch_size", "keep", "train_examples", "test_examples", "devices", "workers", "servers"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise _out_of_range(name, "an integer of at least 1", value)
-    for name, low, high in (
-        ("warmup", 0, 1),
-        ("momentum", 0, 1),
-        ("b1", 0, 1),
-        ("b2", 0, 1),
-        ("label_smoothing", 0, 1),
-        ("dropout_rate", 0, 1),
-    ):
-        value = getattr(config, name)
-        if value is not None and not low <= value < high:
-            raise _out_of_range(name, f"at least {low} and less than {high}", value)
-    for name in ("learning_rate", "eps", "decay_rate"):
-        value = getattr(config, name)
-        if value is not None and not 0 < value < math.inf:
-            raise _out_of_range(name, "a positive, finite number", value)
-    if config.weight_decay is not None and not 0 <= config.weight_decay < math.inf:
-        raise _out_of_range("weight_decay", "a finite number of at least 0", config.weight_decay)
-    if not 0 <= config.seed < 2**32:
-        raise _out_of_range("seed", "an integer of 0 to 4294967295", config.seed)
-    if min(config.hidden, default=1) < 1:
-        raise _out_of_range("hidden", "widths of at least 1", config.hidden)
-    if config.dropout_rate is not None and config.model != "mlp":
-        raise ValueError(
-            f"--dropout-rate is mlp's; received {config.dropout_rate} for {config.model}. Leave it out, or train mlp."
-        )
+    validate(config)
     if config.placement == "single" and config.devices not in (None, 1):
         raise ValueError(f"--placement single is one device; received --devices {config.devices}. Leave one out.")
-    if config.staleness is not None and config.staleness < 0:
-        raise _out_of_range("staleness", "an integer of at least 0", config.staleness)
     if config.strategy == "downpour" and (config.placement, config.devices) != (None, None):
         raise ValueError("--strategy downpour has --workers and --servers; received --placement or --devices as well.")
     if config.nesterov and config.momentum == 0:
         raise ValueError("--nesterov looks ahead along the velocity; received --momentum 0. Give a momentum, say 0.9.")
+    return config
+
+
+def check_given(config: Training) -> Training:
+    """As `check`, and every flag that was given, so that it is not the recipe's, changes something."""
+    check_effects(check(config), recipe(config.model))
     return config
 
 
@@ -208,39 +211,9 @@ def load_data(config: Training):
 
 def to_record(config: Training) -> dict:
     """The configuration as JSON can hold it."""
-    return dataclasses.asdict(config) | {"hidden": list(config.hidden)}
+    return record_of(config)
 
 
-def from_record(record: dict, *, where: str) -> Training:
+def from_record(record: Any, *, where: str) -> Training:
     """The inverse of `to_record`; ValueError names what an edit broke in `where`."""
-    expected = {field.name: getattr(Training(), field.name) for field in dataclasses.fields(Training)}
-    record = _ADDED_LATER | record
-    if record.keys() != expected.keys():
-        missing, foreign = sorted(expected.keys() - record.keys()), sorted(record.keys() - expected.keys())
-        raise ValueError(
-            f"{where}: the configuration lacks {missing} and has {foreign} beyond what is known. {_EDITED}"
-        )
-    values = record | {"hidden": tuple(record["hidden"]) if isinstance(record["hidden"], list) else None}
-    for name, default in expected.items():
-        optional = default is None and values[name] is None
-        kinds = {"train_examples": int, "test_examples": int, "devices": int, "staleness": int, **_TEXTS, **_NUMBERS}
-        kind = kinds.get(name, type(default))
-        if not optional and type(values[name]) is not kind:
-            raise ValueError(f"{where}: {name} must be of type {kind.__name__}; received {record[name]!r}. {_EDITED}")
-    try:
-        return check(Training(**values))
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{where}: {error} {_EDITED}") from None
-
-
-_TEXTS = dict.fromkeys(("out", "data_folder", "placement", "address"), str)
-_NUMBERS = dict.fromkeys(("warmup", "momentum", "b1", "b2", "eps", "weight_decay", "dropout_rate"), float)
-_ADDED_LATER = {  # what older files lack, and meant
-    **dict.fromkeys(("dropout_rate", "placement", "devices", "staleness", "address")),
-    **{"strategy": "synchronous", "workers": 2, "servers": 1},
-}
-_EDITED = "Was the file edited? Restore it from a copy, or start a new run."
-
-
-def _out_of_range(name, expected, value):
-    return ValueError(f"--{name.replace('_', '-')} must be {expected}; received {value}.")
+    return read_record(Training, record, where=where, check=check)

@@ -6,13 +6,21 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from jaxnn.cli.configurations import check, load_data, to_record
+from jaxnn.cli.configurations import check, load_data, recipe
+from jaxnn.cli.field_records import record_of
+from jaxnn.cli.field_rules import Between, check_effects
 from jaxnn.cli.hyperparameters import grid_values, parse_over, told, train_command
-from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, is_finished, parse_with_recipe
+from jaxnn.cli.population_flags import (
+    MOST_TRAININGS,
+    SettingsWithoutTest,
+    Trainings,
+    is_finished,
+    parse_with_recipe,
+)
 
 REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
 
@@ -33,11 +41,11 @@ class CrossValidation:
     over: tuple[str, ...] = ()
     """What is compared, all combinations of NAME=A,B,C; names as for `jaxnn search`.
     A range (NAME=log:LOW:HIGH or NAME=LOW:HIGH) is cut into as many points as --trials allow."""
-    folds: int = 5
+    folds: Annotated[int, Between(2, MOST_TRAININGS)] = 5
     """Parts of the training data, each with every class as often as the others."""
-    seeds: int = 1
+    seeds: Trainings = 1
     """Trainings of each setting on each fold."""
-    trials: int = 8
+    trials: Trainings = 8
     """Settings in all, where ranges are given."""
     metric: Literal["accuracy", "loss"] = "accuracy"
     """What is measured on the fold left out."""
@@ -58,23 +66,21 @@ def resume_cross_validation(folder: Path, record: dict) -> int:
     """
     from jaxnn.cli.population_records import read_settings
 
-    return _run(read_settings(CrossValidation, SettingsWithoutTest, record, folder=folder), is_made=True)
+    return _run(read_settings(CrossValidation, record, folder=folder), is_made=True)
 
 
 def _run(config: CrossValidation, *, is_made: bool) -> int:
     started = time.perf_counter()
     if is_made and is_finished(config.out, "cross_validation.json"):
         return 0
-    check_count("seeds", config.seeds)
-    check_count("trials", config.trials)
-    check_count("folds", config.folds, least=2)
     values = grid_values(parse_over(config.over, config.training), trials=config.trials)
+    if not is_made:
+        check_effects(config.training, recipe(config.training.model), over=values)
     from jaxnn import populations
     from jaxnn.cli.population_records import Records
-    from jaxnn.cli.population_tasks import check_taken, make_trainer, spread_over_cores
+    from jaxnn.cli.population_tasks import make_trainer, spread_over_cores
 
     spread_over_cores()
-    check_taken(config.training, values)
     records = Records(config.out, "cross-validate", _record(config), is_made=is_made)
     dataset, seed = load_data(config.training), config.training.seed
     labels = dataset.train["label"]
@@ -182,5 +188,4 @@ def _command(config, validated, i):
 
 
 def _record(config: CrossValidation):
-    own = {name: value for name, value in vars(config).items() if name != "training"}
-    return {"command": "cross-validate", **own, "over": list(config.over), "training": to_record(config.training)}
+    return {"command": "cross-validate", **record_of(config)}

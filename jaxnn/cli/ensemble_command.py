@@ -1,15 +1,17 @@
 """`jaxnn ensemble`: many members trained side by side, who answer together."""
 
-import dataclasses
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import load_data, to_record
-from jaxnn.cli.population_flags import Settings, check_count, parse_with_recipe
+from jaxnn.cli.configurations import check_given, load_data
+from jaxnn.cli.field_records import record_of
+from jaxnn.cli.field_rules import Between
+from jaxnn.cli.population_flags import MOST_TRAININGS, Settings, parse_with_recipe
 
 MOST_ROWS = 10  # of the table; more members are shown in powers of two
 
@@ -24,7 +26,7 @@ class Ensemble:
     """
 
     training: tyro.conf.OmitArgPrefixes[Settings]
-    members: int = 8
+    members: Annotated[int, Between(2, MOST_TRAININGS)] = 8
     """How many; their seeds are --seed, --seed + 1, ..."""
     bagging: bool = False
     """Whether each member learns from examples of its own, drawn with replacement (Breiman 1996)."""
@@ -35,7 +37,7 @@ class Ensemble:
 def ensemble_command(args) -> int:
     """Trains in a new folder."""
     config = parse_with_recipe(Ensemble, args, command="ensemble")
-    check_count("members", config.members, least=2)
+    check_given(config.training)
     if config.training.seed + config.members > 2**32:
         raise ValueError(f"--seed must leave room for the seeds of all members; received {config.training.seed}.")
     return _run(config, is_made=False)
@@ -74,7 +76,7 @@ def restore_ensemble(folder: Path, record: dict):
 def _read(folder: Path, record: dict) -> Ensemble:
     from jaxnn.cli.population_records import read_settings
 
-    return read_settings(Ensemble, Settings, record, folder=folder)
+    return read_settings(Ensemble, record, folder=folder)
 
 
 def _run(config: Ensemble, *, is_made: bool) -> int:
@@ -84,7 +86,7 @@ def _run(config: Ensemble, *, is_made: bool) -> int:
     from jaxnn.cli.population_tasks import make_trainer, spread_over_cores
 
     spread_over_cores()
-    record = {**dataclasses.asdict(config), "command": "ensemble", "training": to_record(config.training)}
+    record = {"command": "ensemble", **record_of(config)}
     records = Records(config.out, "ensemble", record, where="test", is_made=is_made)
     dataset, members = load_data(config.training), None
     examples = len(dataset.train["label"])

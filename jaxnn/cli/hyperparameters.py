@@ -6,6 +6,7 @@ import shlex
 from typing import Any, NamedTuple
 
 from jaxnn.cli.configurations import Training, check, recipe
+from jaxnn.cli.field_rules import without_effect
 from jaxnn.naming import unknown
 
 FLOATS = (
@@ -92,12 +93,13 @@ def told(setting: dict[str, Any], *, digits: int = 4) -> dict[str, str]:
 
 
 def train_command(config: Training, setting: dict[str, Any]) -> str:
-    """The command that trains with the setting: every flag whose value is not the default of the model's recipe."""
+    """The command that trains with the setting: every flag that changes something and is not the recipe's default."""
     config = dataclasses.replace(config, **setting)
     default, words = recipe(config.model), ["jaxnn", "train", config.model]
+    not_told = {*NOT_IN_A_TRAINING, *without_effect(config)}
     for field in dataclasses.fields(Training):
         value = getattr(config, field.name)
-        if field.name not in NOT_IN_A_TRAINING and (value != getattr(default, field.name) or field.name in setting):
+        if field.name not in not_told and (value != getattr(default, field.name) or field.name in setting):
             words += _flag(field.name.replace("_", "-"), value)
     return shlex.join(words)
 

@@ -8,8 +8,11 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import from_record, load_data
+from jaxnn.cli.configurations import Count, from_record, load_data
+from jaxnn.cli.field_rules import Matching
 from jaxnn.cli.main import parse
+
+Checkpoint = Annotated[str, Matching(r"last|best|[0-9]{1,10}", "last, best or the number of a step")]
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class Evaluation:
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder."""
-    step: str = "last"
+    step: Checkpoint = "last"
     """Which checkpoint: last, best, or a step."""
     data_folder: str | None = None
     """Where the data set's files lie, if not where they lay in training."""
@@ -34,13 +37,13 @@ class Prediction:
     """The folder of a run or of an ensemble."""
     images: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Image files, of the size that the model was trained on."""
-    step: str = "last"
+    step: Checkpoint = "last"
     """Which checkpoint: last, best, or a step."""
     resize: bool = False
     """Resize images of another size."""
     invert: bool = False
     """Turn dark on light into light on dark, as MNIST is."""
-    top: int = 3
+    top: Count = 3
     """How many classes to name for an image."""
     json: bool = False
     """Print JSON, a line an image."""
@@ -70,8 +73,6 @@ def predict_command(args) -> int:
     config = parse(Prediction, args, command="predict")
     if not config.images:
         raise ValueError("no image given; name one or more image files behind the run folder.")
-    if config.top < 1:
-        raise ValueError(f"--top must be an integer of at least 1; received {config.top}.")
     import numpy as np
 
     from jaxnn.data.pictures import read_picture
@@ -134,8 +135,6 @@ def _restore(run, step, *, data_folder=None):
     config = from_record(read_config(folder)["config"], where=str(folder / "config.json"))
     if data_folder is not None:
         config = dataclasses.replace(config, data_folder=data_folder)
-    if step not in ("last", "best") and not step.isdecimal():
-        raise ValueError(f"--step must be last, best or the number of a step; received {step!r}.")
     from jaxnn.cli.assembly import assemble
     from jaxnn.runs.training_run import restore_state
 

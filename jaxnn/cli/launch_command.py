@@ -11,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from jaxnn.cli import supervision
-from jaxnn.cli.configurations import Training, load_data
+from jaxnn.cli.configurations import Processes, Training, load_data
 from jaxnn.cli.downpour_training import check_alone
 from jaxnn.cli.main import COMMANDS, main, parse
 from jaxnn.cli.placement_flags import check_divides, placement_of_many, resume_line
@@ -32,7 +32,7 @@ class Launch:
     the others by jaxnn.parallel.multihost.joined, is launched alike: jaxnn launch -n 4 -- train.py --its flags.
     """
 
-    processes: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 2
+    processes: Annotated[Processes, tyro.conf.arg(aliases=["-n"])] = 2
     """How many processes to start on this machine; they divide every batch among them."""
     cluster: bool = False
     """Start none: this process is one of Slurm's, Open MPI's, Kubernetes' or a TPU pod's."""
@@ -73,8 +73,6 @@ def _read(args) -> tuple[Launch, list[str]]:
     """What stands before the dashes, and the command behind them."""
     here = args.index("--") if "--" in args else len(args)
     config, command = parse(Launch, args[:here], command="launch"), list(args[here + 1 :])
-    if config.processes < 1:
-        raise ValueError(f"-n must be an integer of at least 1; received {config.processes}.")
     if not command:
         raise ValueError(f"no command to launch. {_EXAMPLE}")
     if _is_script(command):

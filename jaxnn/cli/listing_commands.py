@@ -5,7 +5,23 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import OPTIMIZERS, PLACEMENTS, RECIPES, SCHEDULES, Training, check, load_data, recipe
+from jaxnn.cli.configurations import (
+    MODELS,
+    OPTIMIZERS,
+    PLACEMENTS,
+    RECIPES,
+    SCHEDULES,
+    Count,
+    Devices,
+    OfMlp,
+    Placement,
+    Training,
+    Widths,
+    check,
+    load_data,
+    recipe,
+)
+from jaxnn.cli.field_rules import OneOf, check_effects
 from jaxnn.cli.main import parse
 from jaxnn.cli.placement_flags import choose_placement, memory_of
 
@@ -18,15 +34,15 @@ class Summary:
     Nothing is trained, and no array is made.
     """
 
-    model: Annotated[str, tyro.conf.Positional] = "lenet5"
+    model: Annotated[str, OneOf("model", MODELS), tyro.conf.Positional] = "lenet5"
     """Which model; `jaxnn list` names them."""
-    hidden: tuple[int, ...] = (128,)
+    hidden: Annotated[Widths, OfMlp] = (128,)
     """Widths of mlp's hidden layers."""
-    placement: str | None = None
+    placement: Placement | None = None
     """How the work is divided among devices; `jaxnn list` names the ways."""
-    devices: int | None = None
+    devices: Devices | None = None
     """On how many devices; the CPU is divided into so many."""
-    batch_size: int | None = None
+    batch_size: Count | None = None
     """Examples in a step, for the memory; by default those of the model's recipe."""
 
 
@@ -38,6 +54,12 @@ class Listing:
 def summary_command(args) -> int:
     """Prints the table of a model's layers on the input of its recipe, and the memory that a step takes."""
     config = parse(Summary, args, command="summary")
+    check_effects(config, Summary())
+    if config.batch_size is not None and (config.placement, config.devices) == (None, None):
+        raise ValueError(
+            f"--batch-size is for the memory of a step; received {config.batch_size} without --placement or --devices. "
+            "Give one of them, or leave it out."
+        )
     training = _training(config)
     placement = None if (config.placement, config.devices) == (None, None) else choose_placement(training, resume=False)
     from jaxnn.cli.assembly import build_model

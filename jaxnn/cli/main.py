@@ -1,10 +1,8 @@
 """The command `jaxnn`: finds the subcommand, and turns what goes wrong into one sentence and an exit status."""
 
 import contextlib
-import dataclasses
 import io
 import os
-import re
 import sys
 from importlib import import_module
 
@@ -61,15 +59,19 @@ def parse(config_class, args, *, command: str, default=None):
     """The configuration that the arguments make; a wrong one raises ValueError with one sentence."""
     import tyro
 
+    from jaxnn.cli.field_rules import validate
+    from jaxnn.cli.flag_words import check_words
+
+    check_words(config_class, args, command=command)
     messages = io.StringIO()
     try:
         with contextlib.redirect_stderr(messages):
-            return tyro.cli(config_class, prog=f"jaxnn {command}", args=args, default=default)
+            config = tyro.cli(config_class, prog=f"jaxnn {command}", args=args, default=default)
     except SystemExit as stopped:
         if stopped.code in (0, None):
             raise
-        _check_flags(config_class, args, command)
         raise ValueError(f"{_first_sentence(messages.getvalue())} `jaxnn {command} --help` explains.") from None
+    return validate(config)
 
 
 def _dispatch(args) -> int:
@@ -94,29 +96,6 @@ def _usage() -> str:
         "`jaxnn COMMAND --help` lists a command's options with their defaults.\n"
         "Begin with: jaxnn train lenet5"
     )
-
-
-def _check_flags(config_class, args, command):
-    """Names the nearest flag where a flag is unknown."""
-    names = [name.replace("_", "-") for name in _flags(config_class)]
-    for arg in args:
-        flag = arg.split("=")[0].replace("_", "-")
-        if re.match(r"--[a-z]", flag) and flag.removeprefix("--").removeprefix("no-") not in (*names, "help"):
-            raise unknown(f"flag of `jaxnn {command}`", flag, [f"--{name}" for name in names])
-
-
-def _flags(config_class):
-    """The fields that are flags, those of a configuration inside it too."""
-    import tyro
-
-    hidden = {tyro.conf.Positional, tyro.conf.Suppress}
-    for field in dataclasses.fields(config_class):
-        annotated = getattr(field.type, "__metadata__", ())
-        inner = getattr(field.type, "__origin__", field.type)
-        if dataclasses.is_dataclass(inner):
-            yield from _flags(inner)
-        elif not hidden.intersection(annotated):
-            yield field.name
 
 
 def _first_sentence(box: str) -> str:

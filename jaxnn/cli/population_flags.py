@@ -1,13 +1,28 @@
 """The flags that commands of many trainings share, and how they are read. Imports no jax."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import RECIPES, Training, check, recipe
+from jaxnn.cli.configurations import (
+    RECIPES,
+    Count,
+    Devices,
+    Placement,
+    Processes,
+    Staleness,
+    Strategy,
+    Training,
+    check,
+    recipe,
+)
+from jaxnn.cli.field_rules import Between, fields_of, plain
 from jaxnn.cli.main import parse
+
+MOST_TRAININGS = 100_000  # of one command: more than a machine makes in a week
+Trainings = Annotated[int, Between(1, MOST_TRAININGS)]
 
 
 @dataclass(frozen=True)
@@ -15,14 +30,14 @@ class Settings(Training):
     """As for `jaxnn train`: what every member has that is not varied."""
 
     out: tyro.conf.Suppress[str | None] = None
-    placement: tyro.conf.Suppress[str | None] = None
-    devices: tyro.conf.Suppress[int | None] = None
-    strategy: tyro.conf.Suppress[str] = "synchronous"
-    workers: tyro.conf.Suppress[int] = 2
-    servers: tyro.conf.Suppress[int] = 1
-    staleness: tyro.conf.Suppress[int | None] = None
+    placement: tyro.conf.Suppress[Placement | None] = None
+    devices: tyro.conf.Suppress[Devices | None] = None
+    strategy: tyro.conf.Suppress[Strategy] = "synchronous"
+    workers: tyro.conf.Suppress[Processes] = 2
+    servers: tyro.conf.Suppress[Processes] = 1
+    staleness: tyro.conf.Suppress[Staleness | None] = None
     address: tyro.conf.Suppress[str | None] = None
-    keep: tyro.conf.Suppress[int] = 3
+    keep: tyro.conf.Suppress[Count] = 3
     tensorboard: tyro.conf.Suppress[bool] = True
     pictures: tyro.conf.Suppress[bool] = True
 
@@ -31,7 +46,7 @@ class Settings(Training):
 class SettingsWithoutTest(Settings):
     """As for `jaxnn train`: what every member has that is not varied. The test data are not looked at."""
 
-    test_examples: tyro.conf.Suppress[int | None] = None
+    test_examples: tyro.conf.Suppress[Count | None] = None
 
 
 def parse_with_recipe(config_class, args, *, command: str):
@@ -48,12 +63,6 @@ def parse_with_recipe(config_class, args, *, command: str):
     return config
 
 
-def check_count(name: str, value: int, *, least: int = 1) -> None:
-    """Raises ValueError for a flag's number that is too small."""
-    if value < least:
-        raise ValueError(f"--{name} must be an integer of at least {least}; received {value}.")
-
-
 def is_finished(folder: str, result: str) -> bool:
     """Says so of a folder that holds its result, and nothing to go on with."""
     finished = (Path(folder) / result).exists() and not (Path(folder) / "checkpoints").exists()
@@ -63,6 +72,6 @@ def is_finished(folder: str, result: str) -> bool:
 
 
 def _parse(config_class, args, command, default):
-    settings = {field.name: field.type for field in dataclasses.fields(config_class)}["training"].__origin__
+    settings = plain(fields_of(config_class)["training"])
     default = config_class(training=settings(**vars(default)))
     return parse(config_class, args, command=command, default=default)

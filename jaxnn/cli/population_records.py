@@ -2,20 +2,19 @@
 
 import contextlib
 import csv
-import dataclasses
 import io
 import json
 import math
 import shutil
 import sys
-import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxnn.cli.configurations import from_record
+from jaxnn.cli.configurations import check
+from jaxnn.cli.field_records import read_record
 from jaxnn.cli.hyperparameters import told
 from jaxnn.runs import atomic_files, create, default_path
 from jaxnn.training import Evaluated, Started
@@ -116,31 +115,19 @@ class Records:
         ]
 
 
-def read_settings(kind: type, training: Callable, record: dict[str, Any], *, folder: Path):
+def read_settings(kind: type, record: dict[str, Any], *, folder: Path):
     """A population command's configuration, as the `config.json` of its folder holds it.
 
     Args:
-      kind: the command's dataclass; what it has beside `training` and `out` has defaults, which show the types.
-      training: makes its settings of training of what `from_record` returns.
+      kind: the command's dataclass.
       record: as read.
       folder: becomes `out`.
 
     Raises:
       ValueError: it was edited: something is missing, of another type or out of range.
     """
-    values, where = {"out": str(folder)}, str(folder / "config.json")
-    for field in dataclasses.fields(kind):
-        if field.name in ("training", "out"):
-            continue
-        value, expected = record.get(field.name), list if field.type == tuple[str, ...] else type(field.default)
-        choices = typing.get_args(field.type) if typing.get_origin(field.type) is typing.Literal else (value,)
-        is_words = expected is not list or (type(value) is list and all(isinstance(word, str) for word in value))
-        if type(value) is not expected or value not in choices or not is_words:
-            wanted = f"one of {', '.join(choices)}" if choices != (value,) else f"of type {expected.__name__}"
-            raise ValueError(f"{where}: {field.name} must be {wanted}; received {value!r}. Was it edited?")
-        values[field.name] = tuple(value) if expected is list else value
-    settings = from_record(record.get("training", {}), where=where)
-    return kind(training=training(**vars(settings)), **values)
+    own = {name: value for name, value in record.items() if name != "command"} | {"out": str(folder)}
+    return read_record(kind, own, where=str(folder / "config.json"), check=lambda config: check(config.training))
 
 
 def for_json(value):

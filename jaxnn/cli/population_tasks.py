@@ -5,24 +5,21 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import jax
 
-from jaxnn import data, optimizers, populations
+from jaxnn import data, populations
 from jaxnn.cli.assembly import OptimizerOfMember, build_loss, build_model, build_preprocessing
-from jaxnn.cli.configurations import OPTIMIZERS, Training
+from jaxnn.cli.configurations import Training
 from jaxnn.cli.population_records import Records
 from jaxnn.cli.training_journal import Journal
 from jaxnn.metrics import accuracy
 from jaxnn.populations.recipe import Recipe
 from jaxnn.runs import ProgressBar
-from jaxnn.signatures import accepted
 from jaxnn.training import Evaluated, Started
 
 MOST_DEVICES = 8  # each holds a copy of the data
 NOT_OF_THE_OPTIMIZER = {"hidden", "dropout_rate", "label_smoothing"}
-OF_SOME_OPTIMIZERS = ("momentum", "b1", "b2", "eps", "weight_decay")
 
 
 def spread_over_cores() -> None:
@@ -34,21 +31,6 @@ def spread_over_cores() -> None:
     if jax.config.jax_num_cpu_devices < 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", min(cores, MOST_DEVICES))
-
-
-def check_taken(config: Training, over: dict[str, Any]) -> None:
-    """Raises ValueError for a hyperparameter that would change nothing."""
-    chosen, schedules = over.get("optimizer", (config.optimizer,)), over.get("schedule", (config.schedule,))
-    if "decay_rate" in over and not {"step_decay", "exponential"} & {*schedules}:
-        raise ValueError(
-            f"--over decay_rate: the schedule {' and '.join(schedules)} has none. Say --schedule step_decay."
-        )
-    for name in [name for name in OF_SOME_OPTIMIZERS if name in over]:
-        if not any(_takes(optimizer, name) for optimizer in chosen):
-            takers = ", ".join(optimizer for optimizer in OPTIMIZERS if _takes(optimizer, name))
-            raise ValueError(f"--over {name}: {' and '.join(chosen)} has none. Take another --optimizer: {takers}.")
-    if "label_smoothing" in over and config.model == "lenet1998":
-        raise ValueError("--over label_smoothing: the criterion of lenet1998 has none. Take another model.")
 
 
 def make_trainer(
@@ -145,7 +127,3 @@ def rows_of(split: dict, rows) -> dict:
 def _as_fields(setting):
     """What the model calls its widths."""
     return {"features" if name == "hidden" else name: value for name, value in setting.items()}
-
-
-def _takes(optimizer: str, name: str) -> bool:
-    return bool(accepted(getattr(optimizers, optimizer), **{name: None}))

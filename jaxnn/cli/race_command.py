@@ -1,18 +1,21 @@
 """`jaxnn race`: optimizers run side by side, on surfaces and on MNIST, and are drawn."""
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from jaxnn.cli.configurations import Positive, Seed
+from jaxnn.cli.field_rules import Between, Needs, check_effects
 from jaxnn.cli.main import parse
 from jaxnn.naming import unknown
 
 MOST_STEPS = 10_000  # every step of every path stands in the page
 COLUMNS = "  {:<12}{:<12}{}"
+Updates = Annotated[int, Between(1, MOST_STEPS)]
+OnMnist = Needs("mnist", (True,))
 MNIST_RATES = {"gradient_rate": 0.1, "step_rate": 1e-3}
 
 
@@ -25,17 +28,17 @@ class Race:
     optimizers: tuple[str, ...] = ()
     """Any of sgd, momentum, nesterov, adagrad, rmsprop, adadelta, adam, nadam, adamax, amsgrad, radam, lion, sign_sgd,
     rprop; without a name eight of them."""
-    steps: int = 400
+    steps: Updates = 400
     """Updates on a surface."""
-    rate_scale: float = 1.0
+    rate_scale: Positive = 1.0
     """Multiplies every learning rate."""
     mnist: bool = False
     """Train a small perceptron (784-128-10) on MNIST by each of them, too."""
-    mnist_steps: int = 469
+    mnist_steps: Annotated[Updates, OnMnist] = 469
     """Updates on MNIST; 469 batches of 128 are one epoch."""
-    batch_size: int = 128
+    batch_size: Annotated[int, Between(1, 60_000), OnMnist] = 128
     """Images in a batch of MNIST."""
-    seed: int = 0
+    seed: Annotated[Seed, OnMnist] = 0
     """Of the perceptron's first weights."""
     animation: bool = True
     """Write the GIFs and the page."""
@@ -45,7 +48,8 @@ class Race:
 
 def race_command(args) -> int:
     """Runs the races, prints what became of each optimizer, and writes pictures, animations and the page."""
-    config = _check(parse(Race, args, command="race"))
+    config = parse(Race, args, command="race")
+    check_effects(config, Race())
     from jaxnn.diagnostics.trajectories import CONTESTANTS, DEFAULT_CONTESTANTS
 
     names = _chosen("optimizer", config.optimizers, CONTESTANTS, DEFAULT_CONTESTANTS)
@@ -57,18 +61,6 @@ def race_command(args) -> int:
     _write_record(folder / "race.json", {"config": asdict(config), "outcomes": outcomes})
     print(f"\npictures{' and race.html' if config.animation else ''} in {folder}")
     return 0
-
-
-def _check(config: Race) -> Race:
-    for name, most in (("steps", MOST_STEPS), ("mnist_steps", MOST_STEPS), ("batch_size", 60_000)):
-        value = getattr(config, name)
-        if not 1 <= value <= most:
-            raise ValueError(f"--{name.replace('_', '-')} must be an integer of 1 to {most}; received {value}.")
-    if not 0 < config.rate_scale < math.inf:
-        raise ValueError(f"--rate-scale must be a positive, finite number; received {config.rate_scale}.")
-    if not 0 <= config.seed < 2**32:
-        raise ValueError(f"--seed must be an integer of 0 to 4294967295; received {config.seed}.")
-    return config
 
 
 def _surfaces(config: Race) -> list:

@@ -6,13 +6,15 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
-from jaxnn.cli.configurations import check, load_data, to_record
+from jaxnn.cli.configurations import check, load_data, recipe
+from jaxnn.cli.field_records import record_of
+from jaxnn.cli.field_rules import Between, check_effects
 from jaxnn.cli.hyperparameters import Range, grid_values, parse_over, told, train_command
-from jaxnn.cli.population_flags import SettingsWithoutTest, check_count, is_finished, parse_with_recipe
+from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, parse_with_recipe
 
 SHOWN = 10  # settings on the screen; search.csv has all
 ROUNDS = 3  # of coarse-to-fine
@@ -42,11 +44,11 @@ class Search:
     halving: only a third goes on after 1/9 of the epochs, and of these after 1/3.
     hyperband: several halvings, of as many trials as they take.
     pbt: after each epoch the worst quarter goes on from the best, with rates moved a little."""
-    trials: int = 32
+    trials: Trainings = 32
     """Settings in all; hyperband takes its own number."""
-    seeds: int = 1
+    seeds: Trainings = 1
     """Trainings of each setting, whose mean counts; for grid and random."""
-    validation: float = 0.1
+    validation: Annotated[float, Between(0, 1, "()")] = 0.1
     """Part of the training data that is held out, and measured on."""
     metric: Literal["accuracy", "loss"] = "accuracy"
     """By which settings are ranked, on the part held out."""
@@ -67,13 +69,15 @@ def resume_search(folder: Path, record: dict) -> int:
     """
     from jaxnn.cli.population_records import read_settings
 
-    return _run(read_settings(Search, SettingsWithoutTest, record, folder=folder), is_made=True)
+    return _run(read_settings(Search, record, folder=folder), is_made=True)
 
 
 def _run(config: Search, *, is_made: bool) -> int:
     started, over = time.perf_counter(), _check(config, parse_over(config.over, config.training))
     if is_made and is_finished(config.out, "search.json"):
         return 0
+    if not is_made:
+        check_effects(config.training, recipe(config.training.model), over=over)
     trainer, records = _prepare(config, over, is_made)
     with records.kept(f"; go on with: jaxnn resume {records.folder}"):
         result = _search(config, over, trainer)
@@ -83,10 +87,10 @@ def _run(config: Search, *, is_made: bool) -> int:
 
 
 def _check(config: Search, over):
-    for name, least in (("trials", 2 if config.strategy == "pbt" else 1), ("seeds", 1)):
-        check_count(name, getattr(config, name), least=least)
-    if not 0 < config.validation < 1:
-        raise ValueError(f"--validation must be more than 0 and less than 1; received {config.validation}.")
+    if config.strategy == "pbt" and config.trials < 2:
+        raise ValueError(
+            f"--trials must be an integer of at least 2 for pbt; received {config.trials}. Say --trials 8."
+        )
     if config.seeds > 1 and config.strategy not in ("grid", "random"):
         raise ValueError(f"--seeds is for grid and random; received {config.seeds} with --strategy {config.strategy}.")
     if config.strategy == "coarse-to-fine" and not any(isinstance(values, Range) for values in over.values()):
@@ -101,11 +105,10 @@ def _check(config: Search, over):
 def _prepare(config: Search, over, is_made: bool):
     """The trainer, on what is not held out, and the records of its folder, which is made when training starts."""
     from jaxnn.cli.population_records import Records
-    from jaxnn.cli.population_tasks import check_taken, make_trainer, rows_of, spread_over_cores
+    from jaxnn.cli.population_tasks import make_trainer, rows_of, spread_over_cores
     from jaxnn.populations import hold_out
 
     spread_over_cores()
-    check_taken(config.training, over)
     records = Records(config.out, "search", _record(config), is_made=is_made)
     dataset = load_data(config.training)
     split = hold_out(len(dataset.train["label"]), config.validation, seed=config.training.seed)
@@ -252,8 +255,7 @@ def _draw(result, records) -> None:
 
 
 def _record(config: Search):
-    own = {name: value for name, value in vars(config).items() if name != "training"}
-    return {"command": "search", **own, "over": list(config.over), "training": to_record(config.training)}
+    return {"command": "search", **record_of(config)}
 
 
 def _say(line):

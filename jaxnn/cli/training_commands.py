@@ -11,7 +11,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, recipe, to_record
+from jaxnn.cli.configurations import RECIPES, Training, check_given, from_record, load_data, recipe, to_record
 from jaxnn.cli.main import exit_status, parse
 from jaxnn.cli.placement_flags import choose_placement, describe_memory, memory_of, own_rows, resume_line
 
@@ -33,10 +33,10 @@ def read_training(args) -> Training:
     """What the arguments of `jaxnn train` say, checked."""
     model = next((arg for arg in args if not arg.startswith("-")), "lenet5")
     default = RECIPES.get(model, RECIPES["lenet5"])
-    config = check(parse(Training, args, command="train", default=default))
+    config = parse(Training, args, command="train", default=default)
     if config.model != default.model:  # the model stood behind a flag's value
-        config = check(parse(Training, args, command="train", default=recipe(config.model)))
-    return config
+        config = parse(Training, args, command="train", default=recipe(config.model))
+    return check_given(config)
 
 
 RESUMED = {  # commands of many trainings: the module and the function that goes on

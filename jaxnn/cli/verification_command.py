@@ -4,7 +4,9 @@ import json
 import math
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Annotated
 
+from jaxnn.cli.field_rules import OneOf
 from jaxnn.cli.main import parse
 
 COLUMNS = "{:<36}{:<12}{:<50}{:>6}{:>12}  {}"
@@ -14,7 +16,7 @@ COLUMNS = "{:<36}{:<12}{:<50}{:>6}{:>12}  {}"
 class Verification:
     """Hold every piece beside an independent implementation, on this machine's device; exit status 1 if any differs."""
 
-    dtype: str = "float32"
+    dtype: Annotated[str, OneOf("dtype", ("float32", "float64", "bfloat16"))] = "float32"
     """float32, float64 or bfloat16."""
     only: str = "*"
     """Which pieces or kinds, as a glob: "conv*", "losses", "adam"."""

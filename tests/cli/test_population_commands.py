@@ -20,8 +20,12 @@ from jaxnn import data, optimizers, training
 from jaxnn.cli import cross_validation_command, ensemble_command, population_tasks, search_command, training_journal
 from jaxnn.cli.assembly import OptimizerOfMember, build_optimizer
 from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, to_record
+from jaxnn.cli.ensemble_command import Ensemble
+from jaxnn.cli.field_records import record_of
 from jaxnn.cli.hyperparameters import Range, parse_over, train_command
 from jaxnn.cli.main import main, parse
+from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
+from jaxnn.cli.search_command import Search
 from jaxnn.training import Evaluated
 
 SMALL = ["--train-examples", "600", "--epochs", "1"]
@@ -175,11 +179,20 @@ def test_a_search_in_which_all_diverge_ends_with_status_1(tmp_path, capsys):
         (["search", "mlp", "--over", "optimizer=adam,adm"], "did you mean 'adam'"),
         (
             ["search", "mlp", "--over", "momentum=0.5,0.9"],
-            "adam has none. Take another --optimizer: lars, rmsprop, sgd",
+            "--over momentum changes nothing with --optimizer adam; received it. Leave it out, or take",
         ),
-        (["search", "mlp", "--over", "decay_rate=0.1,0.5"], "the schedule one_cycle has none"),
-        (["search", "lenet5", "--over", "dropout_rate=0,0.5"], "--dropout-rate is mlp's"),
-        (["search", "lenet1998", "--over", "label_smoothing=0,0.5"], "the criterion of lenet1998 has none"),
+        (
+            ["search", "mlp", "--over", "decay_rate=0.1,0.5"],
+            "--over decay_rate changes nothing with --schedule one_cycle",
+        ),
+        (
+            ["search", "lenet5", "--over", "dropout_rate=0,0.5"],
+            "--over dropout_rate changes nothing with lenet5; received it. Leave it out, or take mlp.",
+        ),
+        (
+            ["search", "lenet1998", "--over", "label_smoothing=0,0.5"],
+            "--over label_smoothing changes nothing with lenet1998",
+        ),
         (["search", "mlp", *FOUR, "--strategy", "bayes"], "coarse-to-fine"),
         (["search", "mlp", *FOUR, "--seeds", "2", "--strategy", "pbt"], "--seeds is for grid and random"),
         (
@@ -369,12 +382,13 @@ def test_what_cannot_be_resumed_says_so(tmp_path, capsys):
     create(tmp_path / "race", {"command": "race"})
     assert main(["resume", str(tmp_path / "race")]) == 2
     assert "is of `jaxnn race`, which cannot be resumed. Start it anew." in capsys.readouterr().err
-    create(tmp_path / "search", {"command": "search", "over": ["learning_rate=0.1,0.2"], "strategy": "best"})
+    record = search_command._record(Search(SettingsWithoutTest(), over=("learning_rate=0.1,0.2",)))
+    create(tmp_path / "search", record | {"strategy": "best"})
     assert main(["resume", str(tmp_path / "search")]) == 2
     assert "strategy must be one of grid, random, coarse-to-fine" in capsys.readouterr().err
-    create(tmp_path / "edited", {"command": "ensemble", "members": "4", "bagging": False, "training": {}})
+    create(tmp_path / "edited", {"command": "ensemble", **record_of(Ensemble(Settings()))} | {"members": "4"})
     assert main(["resume", str(tmp_path / "edited")]) == 2
-    assert "members must be of type int; received '4'. Was it edited?" in capsys.readouterr().err
+    assert "members must be an integer; received '4'. Was the file edited?" in capsys.readouterr().err
 
 
 @pytest.mark.full
@@ -493,12 +507,19 @@ def test_over_as_written_and_as_meant():
     [
         {"learning_rate": 0.1 / 3, "hidden": (64, 32), "dropout_rate": 0.25},
         {"optimizer": "sgd", "momentum": 0.0, "nesterov": False, "schedule": "cosine", "batch_size": 32},
-        {"optimizer": "sgd", "nesterov": True, "momentum": 0.9, "b2": None, "seed": 7},
+        {"optimizer": "sgd", "nesterov": True, "momentum": 0.9, "seed": 7},
+        {"optimizer": "adam", "b2": None},
     ],
 )
 def test_the_command_trains_with_exactly_the_setting(setting):
     config = dataclasses.replace(RECIPES["mlp"], train_examples=1000, out="somewhere")
     assert training_of(train_command(config, setting)) == dataclasses.replace(config, out=None, **setting)
+
+
+def test_the_command_leaves_out_what_changes_nothing():
+    config = dataclasses.replace(RECIPES["mlp"], momentum=0.5, decay_rate=0.5)
+    assert train_command(config, {"optimizer": "adam", "momentum": 0.9}) == "jaxnn train mlp --optimizer adam"
+    assert "--momentum 0.9" in train_command(config, {"optimizer": "sgd", "momentum": 0.9})
 
 
 def test_the_command_names_what_was_searched_where_it_is_the_default_too():
