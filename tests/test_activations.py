@@ -34,6 +34,8 @@ from jaxnn.activations import (
     threshold,
 )
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 LAMBDA, ALPHA = 1.0507009873554805, 1.6732632423543772
 GELU_TANH = partial(gelu, approximate=True)
 

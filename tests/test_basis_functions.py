@@ -10,6 +10,8 @@ from tolerances import assert_close
 
 from jaxnn.basis_functions import gaussian, linear, polynomial, sigmoidal
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 CENTRES = jnp.array([-1.0, 0.0, 2.0])
 
 

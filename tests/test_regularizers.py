@@ -10,6 +10,8 @@ from tolerances import assert_close
 
 from jaxnn.regularizers import elastic_net, kl_sparsity, l1, l1_sparsity, l2, max_norm
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 PARAMS = {
     "conv": {"kernel": jnp.array([[[[1.0, -2.0]]]]), "bias": jnp.array([5.0, 5.0])},
     "norm": {"scale": jnp.array([7.0, 7.0])},

@@ -11,6 +11,8 @@ from tolerances import assert_close
 
 from jaxnn import schedules
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 
 def values(schedule, steps):
     return np.asarray(jax.vmap(schedule)(jnp.arange(steps)))

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn import losses, optimizers, training
@@ -54,7 +55,7 @@ NETWORKS = {
         (6, 6, 2),
     ),
 }
-EVERY_NETWORK = pytest.mark.parametrize(("network", "shape"), list(NETWORKS.values()), ids=list(NETWORKS))
+EVERY_NETWORK = first_of(("network", "shape"), NETWORKS.values(), ids=NETWORKS)
 
 
 def examples(shape, n=40, classes=5):

@@ -15,6 +15,8 @@ from tolerances import assert_close, directional_error
 
 from jaxnn.layers import LOWERINGS, choose_lowering, convolve, tiled_convolution
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 HAND_WRITTEN = pytest.mark.parametrize("lowering", ["tiled", "canonical"])
 plain = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -61,7 +63,6 @@ def test_gradients_are_those_of_lax(lowering, case, dtype):
     check_against_lax(lowering, case, dtype)
 
 
-@pytest.mark.full
 @HAND_WRITTEN
 @settings(max_examples=150)
 @given(case=convolutions())
@@ -69,7 +70,6 @@ def test_gradients_are_those_of_lax_for_many_shapes(lowering, case):
     check_against_lax(lowering, case)
 
 
-@pytest.mark.full
 @HAND_WRITTEN
 @settings(max_examples=4)
 @given(case=convolutions())
@@ -80,7 +80,6 @@ def test_gradients_are_those_of_central_differences(lowering, case):
         assert directional_error(function, random_arrays(x_shape, kernel_shape)) < 1e-6
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(
     ("tile", "kernel_size", "strides"),
     [

@@ -7,6 +7,8 @@ from tolerances import assert_close
 from jaxnn.layers.hand_written import run
 from jaxnn.layers.inverted_dropout import Dropout, dropout, unscaled_dropout, weight_scaled
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 KEY = jax.random.key(0)
 
 

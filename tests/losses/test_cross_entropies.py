@@ -13,6 +13,8 @@ from jaxnn.activations import log_softmax
 from jaxnn.losses import binary_cross_entropy, cross_entropy, cross_entropy_with_rejection, kl_divergence
 from jaxnn.metrics import masked_mean
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 LOGITS = jnp.array([[2.0, 0.0, -1.0], [0.5, 1.0, 3.0]])
 with_zero_rejection = partial(cross_entropy_with_rejection, rejection_logit=0.0)
 OF_LABELS = pytest.mark.parametrize(

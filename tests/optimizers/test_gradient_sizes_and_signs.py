@@ -9,6 +9,8 @@ from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 from jaxnn.optimizers.sign_descent import rprop, sign_sgd
 from jaxnn.optimizers.squared_gradients import adagrad, rmsprop
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 
 def walk(optimizer, grads):
     """All updates, for gradients that do not depend on the parameters."""

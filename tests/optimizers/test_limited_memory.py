@@ -15,6 +15,8 @@ from jaxnn.optimizers.line_search import scale_by_backtracking_linesearch
 from jaxnn.optimizers.minimization import minimize, value_and_grad_from_state
 from jaxnn.verification.optimizer_twins import PROBLEMS, rosenbrock, small_mlp
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 
 def valley(w):
     """Rosenbrock's in n dimensions."""
@@ -55,7 +57,6 @@ def test_direction_of_optax(memory_size, scale_init_precond, x64):
     assert bowl(jax.tree.map(lambda x: x[-1], ours)) < 0.9 * bowl(start)
 
 
-@pytest.mark.full
 def test_path_of_optax_with_its_search(x64):
     problems = {problem: jax.tree.map(jnp.asarray, PROBLEMS[problem]) for problem in (rosenbrock, small_mlp)}
     run = jax.jit(lambda make: [path(make(), *pair, 35) for pair in problems.items()], static_argnums=0)
@@ -111,7 +112,6 @@ def test_scipy_finds_the_same_minimum_in_ten_dimensions(x64):
 SEARCHES = {"wolfe": {}, "armijo": {"linesearch": scale_by_backtracking_linesearch(30, decrease_factor=0.5)}}
 
 
-@pytest.mark.full
 @pytest.mark.parametrize("search", SEARCHES)
 def test_reaches_the_targets_from_many_starts_in_one_program(search):
     optimizer, traces = lbfgs(**SEARCHES[search]), []
@@ -135,7 +135,6 @@ def test_reaches_the_targets_from_many_starts_in_one_program(search):
     np.testing.assert_allclose(found.params, [1, -1, 1], atol=3e-2)
 
 
-@pytest.mark.full
 def test_a_step_is_evaluated_no_more_often_than_the_search_says():
     """`minimize` takes value and gradient from the state: evaluations = one at the start, and those of the searches."""
     calls, w = [], jnp.array([3.0, 1.0])

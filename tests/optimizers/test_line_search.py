@@ -17,6 +17,8 @@ from jaxnn.optimizers.searched_descent import searched
 from jaxnn.optimizers.wolfe_search import scale_by_zoom_linesearch
 from jaxnn.verification.optimizer_twins import PROBLEMS, rosenbrock, small_mlp
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 STEEPEST = GradientTransformation(lambda params: (), lambda grads, state, params=None, **extra: (grads, state))
 C1, C2 = 1e-4, 0.9
 BUDGET = 30
@@ -60,7 +62,6 @@ VARIANTS = [
 OURS = {f.__name__: f for f in (scale_by_backtracking_linesearch, scale_by_zoom_linesearch)}
 
 
-@pytest.mark.full
 @pytest.mark.parametrize(("name", "budget", "numbers"), VARIANTS)
 def test_walks_the_path_of_optax(name, budget, numbers, x64):
     """Steepest descent, whose steps must vary by orders of magnitude: every branch of the search is taken.

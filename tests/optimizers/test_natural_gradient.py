@@ -20,6 +20,8 @@ from jaxnn.optimizers.natural_gradients import (
 from jaxnn.optimizers.newton_raphson import newton
 from jaxnn.optimizers.wolfe_search import scale_by_zoom_linesearch
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 FACTORIES = {"exact": natural_gradient, "products": natural_gradient_cg}
 TO_THE_END = {"exact": {}, "products": {"damping": 0.0, "tolerance": 1e-14}}
 every = pytest.mark.parametrize("name", FACTORIES)
@@ -47,7 +49,6 @@ def direction(optimizer, grads, params, outputs_fn, **extra):
     return optimizer.update(grads, optimizer.init(params), params, outputs_fn=outputs_fn, **extra)[0]
 
 
-@pytest.mark.full
 @families
 @every
 def test_newtons_step_for_natural_links(family, name, x64):

@@ -22,6 +22,8 @@ from jaxnn.optimizers.newton_raphson import newton, newton_cg, saddle_free_newto
 from jaxnn.optimizers.wolfe_search import scale_by_zoom_linesearch
 from jaxnn.verification.optimizer_twins import rosenbrock
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 FACTORIES = {"newton": newton, "saddle_free_newton": saddle_free_newton, "newton_cg": newton_cg}
 TO_THE_END = {"newton": {}, "saddle_free_newton": {}, "newton_cg": {"tolerance": 1e-14}}
 every = pytest.mark.parametrize("name", FACTORIES)
@@ -64,7 +66,6 @@ def test_a_quadratic_takes_one_step(name, mode, x64):
     assert_close(end, {"w": jnp.linalg.solve(A, b), "c": jnp.float64(3.0)})
 
 
-@pytest.mark.full
 @every
 def test_one_step_of_logistic_regression_is_iteratively_reweighted_least_squares(name, x64):
     f, examples, w = logistic()
@@ -265,7 +266,6 @@ def _products(w, v, mode):
     return (jax.hessian(lambda w: f(split(w)))(w), join(Hv)), (J.T @ metric @ J, join(Gv))
 
 
-@pytest.mark.full
 @given(st.integers(0, 10**6), st.sampled_from([1, 5, 12]))
 def test_conjugate_gradients_end_in_n_steps_with_orthogonal_residuals(seed, n):
     with jax.enable_x64(True):

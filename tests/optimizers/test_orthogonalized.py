@@ -9,6 +9,8 @@ from tolerances import assert_close
 from jaxnn.optimizers import apply_updates
 from jaxnn.optimizers.orthogonalized import COEFFICIENTS, muon, orthogonalize
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 RNG = np.random.default_rng(0)
 
 

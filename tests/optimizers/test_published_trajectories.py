@@ -16,6 +16,8 @@ from jaxnn.optimizers.sign_descent import rprop
 from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
 from jaxnn.verification.optimizer_twins import descend
 
+pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
+
 TRAJECTORIES = {
     "SGD(lr=.1)": (sgd(0.1), 3, [0.784, -0.28525, 0.008910300000000001]),
     "SGD(lr=.1, momentum=.9)": (sgd(0.1, 0.9), 3, [1.54, -0.53725, 0.0166863]),

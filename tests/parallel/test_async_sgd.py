@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rings import first_of
 from small_clusters import DRAW, WORKERS, check_near, check_same_bits, images, sequential, training
 
 from jaxnn import optimizers
@@ -55,7 +56,7 @@ def compiled(step, workers, draw, settings):
     return jax.jit(lambda state, *rest: downpour(step, start(state), *rest, draw=draw, **dict(settings)))
 
 
-@pytest.mark.parametrize("name", ["sgd", "adagrad", "optax.adam"])
+@first_of("name", ["sgd", "adagrad", "optax.adam"])
 def test_without_staleness_it_is_sgd_bit_for_bit(name):
     step, state = training(OPTIMIZERS[name])
     cluster, _ = run(step, state, in_turns(WORKERS, 40))
@@ -116,6 +117,7 @@ def test_a_log_replays_bit_for_bit(name):
     check_same_bits(jax.jit(again)(state, DATA)[0], cluster.server)
 
 
+@pytest.mark.full
 def test_a_program_in_pieces_ends_where_the_whole_does():
     step, state = training(OPTIMIZERS["adagrad"])
     program = LATE
@@ -171,6 +173,7 @@ def test_waves_carry_batch_statistics_as_the_events_do():
     check_near(server, run(step, state, simulate(WorkerTimes(WORKERS), pushes=5 * WORKERS))[0].server)
 
 
+@pytest.mark.full
 def test_a_bound_of_zero_descends_by_the_sum_of_a_round():
     """N updates by gradients of one point are one of N times their mean: plain SGD is linear in them."""
     step, state = training(optimizers.sgd(0.05))
@@ -181,6 +184,7 @@ def test_a_bound_of_zero_descends_by_the_sum_of_a_round():
     check_near(cluster.server.params, expected.params)
 
 
+@pytest.mark.full
 def test_a_push_is_the_sum_of_what_was_gathered_since_the_last():
     step, state = training(optimizers.sgd(0.1))
     cluster, _ = run(step, state, simulate(WorkerTimes(1), pushes=1, n_push=3, n_fetch=3), workers=1)
@@ -190,6 +194,7 @@ def test_a_push_is_the_sum_of_what_was_gathered_since_the_last():
     check_near(cluster.server.params, expected)
 
 
+@pytest.mark.full
 def test_a_worker_descends_by_itself_between_fetches():
     """Alone, with the server's own rate, it is never late: it makes every update itself, too."""
     step, state = training(optimizers.sgd(0.1))
@@ -200,6 +205,7 @@ def test_a_worker_descends_by_itself_between_fetches():
     assert max(np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (stale, expected.params)), strict=True)) > 1e-3
 
 
+@pytest.mark.full
 def test_compensation_is_the_formula_and_nothing_without_staleness():
     g, w, f = jnp.array([2.0, -1.0]), jnp.array([1.5, 1.0]), jnp.array([1.0, 3.0])
     assert compensated(g, w, f, 0.5).tolist() == [2 + 0.5 * 4 * 0.5, -1 + 0.5 * 1 * -2]
@@ -217,6 +223,7 @@ def test_compensation_undoes_a_delay_where_the_hessian_is_g_squared():
     assert abs(compensated(late, w, f, 1.0) - exact) < 0.02 * abs(late - exact)
 
 
+@pytest.mark.full
 def test_too_late_gradients_can_be_dropped():
     step, state = training(OPTIMIZERS["sgd"])
     dropped = run(step, state, FAIR, weight=lambda late: jnp.where(late > 0, 0.0, 1.0))[0].server

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rings import first_of
 from small_clusters import DRAW, WORKERS, check_near, check_same_bits, images, sequential, training
 
 from jaxnn.optimizers import sgd
@@ -46,7 +47,7 @@ def total(cluster: Cluster):
     return jax.tree.map(lambda c, x: c + x.sum(axis=0), cluster.server.params, cluster.workers.params)
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.5, 0.9, 1.0])
+@first_of("alpha", [0.1, 0.5, 0.9, 1.0])
 def test_moves_keep_the_sum_of_centre_and_workers(alpha):
     step, state = training(sgd(0.1))
     before = scattered(state)
@@ -57,6 +58,7 @@ def test_moves_keep_the_sum_of_centre_and_workers(alpha):
     assert after.server.step == 6
 
 
+@pytest.mark.full
 def test_the_spring_brings_all_together():
     step, state = training(sgd(0.1))
     after, _ = run(step, scattered(state), pushes([0, 1, 2, 3] * 60), 0.3)
@@ -69,6 +71,7 @@ def test_elastic_is_the_formula():
     assert elastic(np.float32(3.0), np.float32(1.0), 1.0) == (1.0, 3.0)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("optimizer", [sgd(0.1, momentum=0.9, nesterov=True), optax.adam(1e-2)], ids=["eamsgd", "adam"])
 def test_without_a_spring_every_worker_is_alone_with_its_shard(optimizer):
     step, state = training(optimizer)
@@ -81,6 +84,7 @@ def test_without_a_spring_every_worker_is_alone_with_its_shard(optimizer):
     assert metrics["staleness"].sum.sum() == 0
 
 
+@pytest.mark.full
 def test_the_centre_learns():
     step, state = training(sgd(0.1))
     program = simulate(TIMES, pushes=150, n_push=4, n_fetch=None)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rings import first_of
 
 from jaxnn.losses import cross_entropy
 from jaxnn.optimizers import adagrad, lbfgs, sgd
@@ -101,7 +102,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+@first_of("settings", SETTINGS.values(), ids=SETTINGS)
 def test_the_log_replays_to_the_same_bits(settings, tmp_path):
     state, _ = run(tmp_path, settings, pauses=(0.0, 0.002, 0.0))
     replayed = replay_run(STEP, fresh(), DATA, init=OPTIMIZER.init, settings=settings, folder=tmp_path)
@@ -110,7 +111,7 @@ def test_the_log_replays_to_the_same_bits(settings, tmp_path):
     assert not np.array_equal(state.params["output"]["kernel"], fresh().params["output"]["kernel"])
 
 
-@pytest.mark.parametrize("name", ["plain", "fetches and pushes are rare", "fetches are rarer than pushes"])
+@first_of("name", ["plain", "fetches and pushes are rare", "fetches are rarer than pushes"])
 def test_the_simulator_replays_the_log_to_the_same_bits(name, tmp_path):
     settings = SETTINGS[name]
     state, _ = run(tmp_path, settings)
@@ -159,7 +160,7 @@ def test_every_push_is_in_the_log(tmp_path):
     assert {"worker", "step", "read", "applied"} <= json.loads(lines[1]).keys()
 
 
-@pytest.mark.parametrize("bound", [0, 1, 3])
+@first_of("bound", [0, 1, 3])
 def test_a_bound_on_staleness_holds(bound, tmp_path):
     settings = Downpour(batch_size=8, bound=bound)
     _, (server,) = run(tmp_path, settings, pauses=(0.0, 0.01), steps=10)
@@ -212,7 +213,7 @@ def test_a_dead_worker_is_replaced_and_the_log_still_replays(tmp_path):
     same_bits(state, replay_run(STEP, fresh(), DATA, init=OPTIMIZER.init, settings=settings, folder=tmp_path))
 
 
-@pytest.mark.parametrize("servers", [1, 2])
+@first_of("servers", [1, 2])
 def test_a_dead_server_is_restored_and_the_log_still_replays(servers, tmp_path):
     settings = Downpour(servers=servers, batch_size=8, checkpoint_every=5, codec=EightBits())
 
@@ -284,7 +285,7 @@ def test_a_divergence_ends_the_run(tmp_path):
     stopped(servers)
 
 
-@pytest.mark.parametrize("optimizer", [OPTIMIZER, sgd(0.1, momentum=0.9)], ids=["adagrad", "sgd"])
+@first_of("optimizer", [OPTIMIZER, sgd(0.1, momentum=0.9)], ids=["adagrad", "sgd"])
 @pytest.mark.parametrize("shards", [1, 2, 3])
 def test_parts_are_the_whole(optimizer, shards):
     state = fresh(optimizer)

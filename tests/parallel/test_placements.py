@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn import parallel
@@ -86,18 +87,16 @@ def check_equal(fitted, expected):
         assert ours["test/count"] == 21  # exact, though 21 is no multiple of the devices
 
 
-FEW = [("mlp", 8), ("batch-norm residual", 8)]
-ALL = [(name, devices) for name in MODELS for devices in (1, 2, 4, 8) if (name, devices) not in FEW]
-CASES = [*FEW, *(pytest.param(*case, marks=pytest.mark.full) for case in ALL)]
+CASES = [(name, devices) for name in MODELS for devices in (8, 4, 2, 1)]
 
 
 @pytest.mark.parametrize("placement", MANY)
-@pytest.mark.parametrize(("name", "devices"), CASES)
+@first_of(("name", "devices"), CASES)
 def test_every_placement_ends_at_the_parameters_of_one_device(name, devices, placement, alone):
     check_equal(train(name, placement, devices=devices), alone(name))
 
 
-@pytest.mark.parametrize("placement", MANY)
+@first_of("placement", MANY)
 def test_the_gradient_is_summed_once(placement):
     """One step of gradient descent: a gradient taken N times would show N times the step."""
     model, data = MODELS["mlp"]
@@ -120,6 +119,7 @@ def whole(data):
     return {"image": data["image"], "label": data["label"], "mask": jnp.ones(len(data["label"]), bool)}
 
 
+@pytest.mark.full
 def test_batch_norm_per_device_is_another_training_and_its_statistics_agree_on_all_devices(alone):
     fitted = train("batch-norm residual", "shard_map", devices=4, model=Residual())
     leaf = jax.tree.leaves(fitted.state.model_state)[0]
@@ -130,7 +130,7 @@ def test_batch_norm_per_device_is_another_training_and_its_statistics_agree_on_a
     assert np.abs(np.asarray(fitted.state.params["stem"]["kernel"]) - np.asarray(other)).max() > 1e-4
 
 
-@pytest.mark.parametrize("fused", [True, False], ids=["fused", "stepwise"])
+@first_of("fused", [True, False], ids=["fused", "stepwise"])
 def test_the_step_is_traced_once_over_epochs_and_runs(fused):
     traces = []
     loss = lambda outputs, labels: traces.append(1) or cross_entropy(outputs, labels)  # noqa: E731
@@ -146,7 +146,7 @@ def test_goes_on_on_another_number_of_devices(alone):
     check_same(resumed.state.params, alone("mlp").state.params)
 
 
-@pytest.mark.parametrize("placement", ["single", *MANY])
+@first_of("placement", ["single", *MANY])
 def test_evaluation_is_exact_for_fewer_examples_than_devices(placement):
     model, data = MODELS["mlp"]
     state = init_state(model, adam(1e-3), data["image"][:1], key=0)

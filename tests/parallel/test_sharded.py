@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rings import first_of
 
 from jaxnn import parallel
 from jaxnn.losses import cross_entropy
@@ -80,15 +81,14 @@ def check_same(ours, theirs):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=1e-6), ours, theirs)
 
 
-FEW = [("mlp", "fsdp", 8, 1), ("mlp", "tensor", 4, 4), ("conv", "tensor", 8, 8), ("embedding", "tensor", 4, 4)]
-REST = [
-    ("mlp", "fsdp", 4, 1), ("mlp", "tensor", 8, 8), ("mlp", "both", 8, 2), ("conv", "fsdp", 4, 1),
-    ("conv", "fsdp", 8, 1), ("conv", "tensor", 4, 4), ("conv", "both", 8, 2), ("embedding", "both", 8, 4),
+CASES = [
+    ("mlp", "fsdp", 8, 1), ("mlp", "fsdp", 4, 1), ("mlp", "tensor", 8, 8), ("mlp", "tensor", 4, 4),
+    ("mlp", "both", 8, 2), ("conv", "fsdp", 4, 1), ("conv", "fsdp", 8, 1), ("conv", "tensor", 8, 8),
+    ("conv", "tensor", 4, 4), ("conv", "both", 8, 2), ("embedding", "tensor", 4, 4), ("embedding", "both", 8, 4),
 ]  # fmt: skip
-CASES = [*FEW, *(pytest.param(*case, marks=pytest.mark.full) for case in REST)]
 
 
-@pytest.mark.parametrize(("name", "kind", "devices", "model"), CASES)
+@first_of(("name", "kind", "devices", "model"), CASES, kind=lambda case: case[1])
 def test_divided_training_ends_at_the_parameters_of_one_device(name, kind, devices, model, alone):
     placement = place(name, kind, devices, model)
     fitted, expected = train(name, placement), alone(name)
@@ -112,7 +112,7 @@ def check_shards(leaf, sharding):
     assert len(leaf.addressable_shards) == len(sharding.device_set)
 
 
-@pytest.mark.parametrize("fused", [True, False], ids=["fused", "stepwise"])
+@first_of("fused", [True, False], ids=["fused", "stepwise"])
 def test_moments_of_adam_are_divided_after_the_run(fused):
     state = train("mlp", place("mlp", "fsdp", 8), optimizer=adam(1e-3), epochs=1, fused=fused).state
     kernels = [leaf for leaf in jax.tree.leaves(state.opt_state) if leaf.shape == (64, 32)]
@@ -161,7 +161,7 @@ def test_the_state_is_made_the_same_in_parts():
     assert jax.tree.map(lambda leaf: leaf.sharding, made) == placement.shardings(made)
 
 
-@pytest.mark.parametrize("fused", [True, False], ids=["fused", "stepwise"])
+@first_of("fused", [True, False], ids=["fused", "stepwise"])
 def test_the_step_is_traced_once_over_epochs_and_runs(fused):
     traces = []
     loss = lambda outputs, labels: traces.append(1) or cross_entropy(outputs, labels)  # noqa: E731
@@ -186,6 +186,7 @@ def test_evaluation_is_exact_for_fewer_examples_than_devices():
     assert evaluate(MODELS["mlp"], placed, few, placement=placement) == pytest.approx(expected)
 
 
+@pytest.mark.full
 def test_second_derivatives_go_through_the_gathers(alone):
     """Forward over reverse, as curvature needs it: the product of the Hessian and a vector."""
     step = TrainStep(MODELS["mlp"], cross_entropy, sgd(0.1).update)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn import optimizers, training
@@ -30,7 +31,7 @@ from jaxnn.training import (
 from jaxnn.training.batching import Shuffle
 from jaxnn.training.engine import run_steps
 
-FUSED = pytest.mark.parametrize("fused", [True, False], ids=["fused", "stepwise"])
+FUSED = first_of("fused", [True, False], ids=["fused", "stepwise"])
 FROZEN = sgd(1e-30)  # leaves the parameters as they are
 LINEAR = (
     lambda key, x: {"w": jax.random.normal(key, (x.shape[-1], 3)) / 10, "b": jnp.zeros(3)},
@@ -113,7 +114,7 @@ def test_learns():
 
 
 @FUSED
-@pytest.mark.parametrize(
+@first_of(
     ("model", "form"),
     [
         (LINEAR, adam),
@@ -211,7 +212,7 @@ class Counted:
         return LINEAR[0], apply
 
 
-@pytest.mark.parametrize("fused", [True, False, None])
+@first_of("fused", [True, False, None])
 def test_the_step_is_traced_once_over_epochs_evaluations_and_another_learning_rate(fused):
     counted = Counted()
     model, optimizer = counted.pair(), adjustable(sgd)
@@ -245,9 +246,7 @@ def test_the_key_may_be_a_seed_and_decides():
 # ------------------------------------------------------------------------------- fused and stepwise, resuming
 
 
-@pytest.mark.parametrize(
-    "model", [LINEAR, Normalized(), MLP(features=(8,), classes=3)], ids=["pair", "batch norm", "mlp"]
-)
+@first_of("model", [LINEAR, Normalized(), MLP(features=(8,), classes=3)], ids=["pair", "batch norm", "mlp"])
 def test_fused_and_stepwise_give_the_same_numbers(model):
     common = {"optimizer": adam(0.01), "epochs": 3, "batch_size": 16, "validation": blobs(30)}
     fused, stepwise = (fit(model, blobs(), fused=fused, **common) for fused in (True, False))
