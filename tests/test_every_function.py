@@ -1,6 +1,6 @@
-"""Properties of every activation, loss, metric, preprocessing and layer in the catalog."""
+"""Properties of every activation, loss, metric, preprocessing and layer, beside the oracle that `verify` compares."""
 
-from functools import cache, partial
+from functools import cache
 
 import catalog
 import jax
@@ -11,7 +11,7 @@ from catalog import FUNCTIONS, over
 from rings import DTYPES
 from tolerances import assert_close, directional_error
 
-from jaxnn.verification.comparison import float_part, pullback
+from jaxnn.verification.comparison import float_part
 
 GRADED = [row for row in FUNCTIONS if row not in (*catalog.METRICS, *catalog.PREPROCESSING)]
 SMOOTH = [row for row in GRADED if row.smooth]
@@ -27,12 +27,9 @@ def arguments_of(row, *, batch=5, dtype="float32", seed=0):
 
 @over(FUNCTIONS)
 @DTYPES
-def test_agrees_with_its_oracle_and_keeps_dtype(row, dtype, x64):
-    arguments = arguments_of(row, dtype=dtype)
-    oracle = compiled(row.oracle) if row.twin_gradient else row.oracle
-    ours, theirs = compiled(row.ours)(*arguments), oracle(*arguments)
+def test_keeps_dtype(row, dtype, x64):
+    ours = jax.eval_shape(row.ours, *arguments_of(row, dtype=dtype))
     assert ours.dtype == (dtype if row.keeps_dtype else "float32")
-    assert_close(ours, theirs)
 
 
 @over(FUNCTIONS)
@@ -70,15 +67,6 @@ def test_gradient_is_that_of_central_differences(row, x64):
     arguments = arguments_of(row, dtype="float64")
     of_floats, floats = float_part(row.ours, arguments)
     assert directional_error(of_floats, floats) < 1e-6
-
-
-@pytest.mark.full
-@over([row for row in FUNCTIONS if row.twin_gradient])
-def test_gradient_is_that_of_its_oracle(row, x64):
-    """For any cotangent: what `jax.vjp` makes of ours, hand-written or not, and of theirs."""
-    arguments = arguments_of(row, dtype="float64")
-    ours, theirs = (jax.jit(partial(pullback, function))(arguments) for function in (row.ours, row.oracle))
-    assert_close(ours, theirs, rtol=1e-10)
 
 
 @over([row for row in FUNCTIONS if row.extremes])

@@ -54,7 +54,7 @@ def gradient_of(family, X, t, w, ridge=0.0):
 
 
 @first_of("ridge", [0.0, 0.5])
-@pytest.mark.parametrize("family", FAMILIES)
+@first_of("family", FAMILIES)
 def test_gradient_vanishes_at_the_solution(family, ridge, x64):
     X, t = problem(family)
     fitted = fit(jnp.asarray(X), jnp.asarray(t), family=family, ridge=ridge)
@@ -171,6 +171,7 @@ def test_dependent_features_are_not_converged_and_not_nan(family, x64):
     assert np.isfinite(fitted.weights).all()
 
 
+@pytest.mark.full
 def test_ridge_may_spare_the_bias_and_be_traced(x64):
     X, t = problem("bernoulli")
     ridge = jnp.array([0.0, 1e8, 1e8, 1e8])
@@ -182,6 +183,7 @@ def test_ridge_may_spare_the_bias_and_be_traced(x64):
     assert_close(path[1], fit(jnp.asarray(X), jnp.asarray(t), ridge=1.0).weights, rtol=1e-9)
 
 
+@pytest.mark.full
 def test_float32_converges_to_its_own_precision():
     X, t = problem("bernoulli")
     fitted = fit(jnp.asarray(X, jnp.float32), jnp.asarray(t, jnp.float32))
@@ -194,6 +196,7 @@ def test_float32_converges_to_its_own_precision():
 # -------------------------------------------------------------------- with basis functions: Bishop's first pictures
 
 
+@pytest.mark.full
 def test_a_polynomial_of_degree_nine_passes_through_ten_points(x64):
     """Figure 1.4: nothing left on the data, and far from the curve between them; a ridge brings it back."""
     rng = np.random.default_rng(0)
@@ -209,6 +212,7 @@ def test_a_polynomial_of_degree_nine_passes_through_ten_points(x64):
     assert jnp.abs(smooth).max() < jnp.abs(plain).max() / 3
 
 
+@pytest.mark.full
 def test_gaussian_bumps_fit_a_sine(x64):
     rng = np.random.default_rng(1)
     x = jnp.asarray(rng.uniform(size=60))

@@ -28,6 +28,7 @@ def run(optimizer, grads, params):
     return updates, state
 
 
+@pytest.mark.full
 @given(st.integers(1, 4))
 def test_is_the_update_of_the_large_batch(steps):
     rng = np.random.default_rng(steps)

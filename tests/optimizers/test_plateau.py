@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn.optimizers import adjustable, sgd
@@ -54,7 +55,7 @@ def random_metrics(choices):
     return np.random.default_rng(0).choice(np.float32(choices), size=(300, 25))
 
 
-@pytest.mark.parametrize("settings", SETTINGS)
+@first_of("settings", SETTINGS)
 def test_is_the_rule_and_for_losses_above_zero_optaxs(settings):
     losses, theirs = (
         random_metrics([0.2, 0.5, 0.9, 0.95, 1.0, 1.3, math.nan]),

@@ -132,6 +132,7 @@ def test_a_setting_with_a_diverged_run_is_never_the_best():
             choose()
 
 
+@pytest.mark.full
 def test_scores_are_those_of_runs_alone():
     data = blobs()
     common = {"optimizer": sgd, "batch_size": 16}

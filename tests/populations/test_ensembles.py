@@ -107,6 +107,7 @@ def test_the_seed_decides_the_draws():
     assert (same[0] != same[2]).any()
 
 
+@pytest.mark.full
 def test_bagging_beats_its_members():
     data, test = noisy_blobs(100, seed=0), noisy_blobs(2000, seed=1)
     members = members_of(seeds=range(2), splits=bootstraps(100, 5))

@@ -15,6 +15,7 @@ def run(rates=RATES, *, trainer=train, **changes):
     return population_based_training(trainer, grid(learning_rate=rates), **settings)
 
 
+@pytest.mark.full
 def test_it_beats_every_fixed_setting_it_began_with():
     found = run(epochs=8)
     fixed = train([Member(0, {"learning_rate": rate}) for rate in RATES], epochs=8).last("test/loss")
@@ -75,6 +76,7 @@ def test_ranges_hold_what_perturbation_would_drive_out():
     assert held.hyperparameters["learning_rate"].max() == 0.4
 
 
+@pytest.mark.full
 def test_static_hyperparameters_go_along_with_the_state():
     settings = [{"learning_rate": rate, "batch_size": size} for rate, size in zip(RATES, (1, 2, 2, 4), strict=True)]
     found = population_based_training(train, settings, epochs=3, metric="test/loss")

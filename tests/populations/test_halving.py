@@ -99,6 +99,7 @@ def test_brackets_are_rungs_for_any_number_of_epochs(most, factor):
         assert count >= factor**i
 
 
+@pytest.mark.full
 def test_hyperband_runs_its_brackets_and_finds_a_good_rate():
     counted, distributions = Counted(), {"learning_rate": log_uniform(1e-3, 1)}
     found = hyperband(counted, distributions, metric="test/loss")

@@ -88,6 +88,7 @@ def test_a_trained_population_of_several_architectures_rates_and_scales():
     assert_as_predict(trained, blobs(13, seed=1)["image"], batch_size=5)
 
 
+@pytest.mark.full
 def test_members_that_differ_in_floats_share_a_program_whatever_their_number(compiled):
     x, settings = blobs(12)["image"], grid(scale=[0.5, 1.0, 2.0, 3.0])
     population = untrained([Scaled(features=6, **setting) for setting in settings], x, hyperparameters=settings)
@@ -99,6 +100,7 @@ def test_members_that_differ_in_floats_share_a_program_whatever_their_number(com
     assert len(compiled) == 1
 
 
+@pytest.mark.full
 def test_a_float_that_is_bound_in_a_pair_counts():
     scaled = (LINEAR[0], lambda params, x, scale=1.0: LINEAR[1](params, x) * scale)
     data = blobs()

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from least_squares import DIVERGING, Counted, loss_after, train
+from rings import first_of
 
 from jaxnn.populations.optuna_adapter import as_optuna, ask_and_tell
 from jaxnn.populations.settings import choice, log_uniform, uniform
@@ -126,7 +127,7 @@ def real_study(direction):
     return optuna.create_study(direction=direction, sampler=sampler)
 
 
-@pytest.mark.parametrize("metric", ["test/loss", "test/goodness"])
+@first_of("metric", ["test/loss", "test/goodness"])
 def test_a_real_study_finds_the_best_rate(metric):
     study = real_study("minimize" if metric == "test/loss" else "maximize")
     given = {"learning_rate": log_uniform(1e-3, 1e3), "batch_size": choice(4)}

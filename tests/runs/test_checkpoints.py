@@ -91,6 +91,7 @@ INTEGERS = ["uint8", "uint16", "uint32", "int8", "int16", "int32"]
 DTYPES = ["bool", *INTEGERS, "float16", "bfloat16", "float32", "complex64", "float8_e4m3fn", "float8_e5m2"]
 
 
+@pytest.mark.full
 @settings(max_examples=60, deadline=None)
 @given(
     dtype=st.sampled_from(DTYPES),
@@ -485,6 +486,7 @@ for line in sys.stdin:
 """
 
 
+@pytest.mark.full
 def test_killed_at_random_moments(tmp_path):
     arguments = [sys.executable, "-c", SAVE_FOREVER, str(tmp_path)]
     shapes = {"x": jax.ShapeDtypeStruct((50_000,), jnp.int32), "version": jnp.int32(0)}

@@ -30,6 +30,7 @@ def arrays(folder, step):
     return (folder / f"checkpoints/{step:08d}.safetensors").read_bytes()
 
 
+@pytest.mark.full
 def test_resume_from_an_epoch_is_bit_identical(task, tmp_path):
     options = {"batch_size": 64, "tensorboard": False}
     whole = train_in_folder(tmp_path / "whole", task, epochs=3, **options)
@@ -66,6 +67,7 @@ def test_stopping_in_the_middle_of_an_epoch_saves_that_step(task, tmp_path):
     assert arrays(tmp_path / "cut", 32) == arrays(tmp_path / "whole", 32)
 
 
+@pytest.mark.full
 def test_going_on_writes_tensorboard_events_and_forgets_the_abandoned_future(task, tmp_path):
     train_in_folder(tmp_path / "run", task, epochs=2, batch_size=500)
     assert list((tmp_path / "run/tensorboard").glob("events.*"))

@@ -3,6 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn.layers import convolve
@@ -36,7 +37,7 @@ def prepare(model, optimizer=None):
     return step, init_state(model, optimizer, X[:1], key=0)
 
 
-@pytest.mark.parametrize(
+@first_of(
     ("model", "expected"),
     [
         (Net(jax.lax.conv_general_dilated), False),
@@ -46,6 +47,7 @@ def prepare(model, optimizer=None):
         (MLP(features=(4,), classes=3), True),
         ((lambda key, x: jnp.zeros((2, 3)), lambda w, x: x.mean(axis=(1, 2)) @ w), True),
     ],
+    kind=lambda case: case[1],
     ids=["nn.Conv", "nn.Conv strided", "convolve", "convolve strided", "mlp", "pair"],
 )
 def test_choose_fusion_sees_a_convolution_that_is_slow_in_a_loop(model, expected):

@@ -134,6 +134,7 @@ def test_equals_a_hand_written_optax_loop_step_by_step(model, form, fused):
     assert_close(fitted.state.params, path[-1][0], rtol=1e-6 * len(path))
 
 
+@pytest.mark.full
 @FUSED
 def test_losses_reported_are_those_of_the_hand_written_loop(fused):
     data, losses = blobs(50), []
@@ -144,6 +145,7 @@ def test_losses_reported_are_those_of_the_hand_written_loop(fused):
     np.testing.assert_allclose(losses, by_epoch @ [16, 16, 16, 2] / 50, rtol=1e-5)  # each example counts once
 
 
+@pytest.mark.full
 def test_numpy_jax_and_64_bit_inputs_are_one():
     data = blobs()
     forms = [
@@ -188,6 +190,7 @@ def test_bytes_become_floats():
     assert_close(as_bytes.state.params, as_floats.state.params)
 
 
+@pytest.mark.full
 def test_top_k_is_reported():
     fitted = fit(
         LINEAR, blobs(), optimizer=sgd(0.1), epochs=1, batch_size=16, metrics={"top3": top_k(3)}, validation=blobs()
@@ -237,6 +240,7 @@ def test_the_callers_arrays_live_on_and_the_state_given_is_consumed():
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(alive))
 
 
+@pytest.mark.full
 def test_the_key_may_be_a_seed_and_decides():
     run = lambda key: fit(LINEAR, blobs(), optimizer=sgd(0.1), epochs=1, batch_size=16, key=key).state.params  # noqa: E731
     assert_close(run(5), run(jax.random.key(5)), rtol=0)
@@ -270,6 +274,7 @@ def test_resumes_bit_for_bit_from_any_step(fused):
             np.testing.assert_array_equal(ours, expected, err_msg=f"resumed after {steps} steps")
 
 
+@pytest.mark.full
 def test_resumes_from_the_state_that_a_stop_hands_out(monkeypatch):
     monkeypatch.setattr(fitting, "SECONDS_PER_CALL", 0.0)  # one step a call, after the first
     common = {"optimizer": adjustable(adam)(learning_rate=0.01), "epochs": 3, "batch_size": 2}
@@ -297,6 +302,7 @@ def test_a_finished_state_is_returned_as_it_is():
 # -------------------------------------------------------------------------------- model state and randomness
 
 
+@pytest.mark.full
 def test_batch_statistics_follow_the_batches():
     """One step: running = 0.9 running + 0.1 batch, over the rows of the batch."""
     data = blobs(16)
@@ -307,6 +313,7 @@ def test_batch_statistics_follow_the_batches():
     assert_close(running["var"], 0.9 + 0.1 * hidden.var(axis=0))
 
 
+@pytest.mark.full
 def test_evaluation_uses_running_statistics_and_no_dropout():
     data = blobs(50)
     fitted = fit(Normalized(), data, optimizer=sgd(0.1), epochs=2, batch_size=25, validation=data)
@@ -318,6 +325,7 @@ def test_evaluation_uses_running_statistics_and_no_dropout():
     assert_close(alone, logits[:1])  # an example's logits do not depend on its batch
 
 
+@pytest.mark.full
 def test_dropout_differs_by_step_and_can_be_replayed():
     """The mask of any step follows from the key and the step alone."""
     state = init_state(Normalized(), FROZEN, jnp.ones((1, 4)), key=0)
@@ -414,7 +422,7 @@ def test_a_hook_stops_in_mid_epoch(monkeypatch):
     assert sum(event.examples for event in events if isinstance(event, Progress)) == events[-1].step
 
 
-@pytest.mark.parametrize("kind", [Progress, Evaluated])
+@first_of("kind", [Progress, Evaluated])
 def test_a_hook_that_asks_once_at_the_end_of_an_epoch_is_heard(kind):
     """With one call an epoch, every `Progress` is the epoch's last."""
     fitted = fit(
