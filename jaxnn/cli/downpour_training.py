@@ -32,7 +32,10 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
     steps = config.epochs * -(-len(task.train["label"]) // (config.workers * config.batch_size))
     if folder is None:
         folder = create(config.out or default_path(config.model), to_record(config))
-    _say(f"{config.model} on {config.data}, {config.workers} workers, {config.servers} servers; run folder {folder}")
+    processes = f"{_counted(config.workers, 'worker')}, {_counted(config.servers, 'server')}"
+    _say(f"{config.model} on {config.data}, {processes}; run folder {folder}")
+    _say("starting Ray and its processes; then each compiles its first step")
+    watch = _Watch(steps * config.workers, lambda: stop.requested is not None)
     with graceful_stop() as stop:
         trained = train_asynchronously(
             task.model,
@@ -44,8 +47,9 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
             loss=task.loss,
             preprocess=task.preprocess,
             address=config.address,
-            watch=_Watch(steps * config.workers, lambda: stop.requested is not None),
+            watch=watch,
         )
+    watch.conclude(trained)
     return folder, task, _recorded(folder, config, task, trained, stop.exit_status)
 
 
@@ -83,19 +87,35 @@ def _accuracy():
 
 
 class _Watch:
-    """Says every few seconds how far the servers are; asks to stop when a signal did."""
+    """Says every few seconds how far the servers are, from the first push on; asks to stop when a signal did."""
 
     def __init__(self, pushes: int, stopped):
-        self.pushes, self.stopped, self.told = pushes, stopped, time.perf_counter()
+        self.pushes, self.stopped, self.told, self.done = pushes, stopped, time.perf_counter(), 0
 
     def __call__(self, progress) -> bool:
-        now = time.perf_counter()
-        if progress.servers and now - self.told > 5:
-            done, self.told = min(server["number"] for server in progress.servers), now
-            _say(
-                f"{done} of {self.pushes} pushes, {done / progress.seconds:.0f} a second, {progress.restarts} restarts"
-            )
+        now, done = time.perf_counter(), min((server["number"] for server in progress.servers), default=0)
+        if done and now - self.told > 5:
+            speed = f", {(done - self.done) / (now - self.told):.0f} a second" if self.done else ""
+            self._say(done, speed, progress.restarts)
+            self.told, self.done = now, done
         return self.stopped()
+
+    def conclude(self, trained) -> None:
+        """What the last state is made of."""
+        self._say(int(trained.state.step), f" in {trained.seconds:.1f} s", trained.restarts)
+
+    def _say(self, done, how, restarts):
+        again = f", {_counted(restarts, 'restart')}" if restarts else ""
+        _say(f"{done} of {self.pushes} pushes{how}{again}")
+
+
+def _counted(count: int, name: str) -> str:
+    """In words.
+
+    >>> _counted(1, "server"), _counted(2, "worker")
+    ('1 server', '2 workers')
+    """
+    return f"{count} {name}{'s' * (count > 1)}"
 
 
 def _say(line):

@@ -4,7 +4,8 @@
     a server dies       it is restored from its last checkpoint; workers that had a call under way begin a new life
     a worker is slow    nobody waits, or those who are more than `bound` ahead
 
-Ray is an optional part: `pip install "jaxnn[ray]"`. Nothing here imports it before it is needed.
+Ray is an optional part: `pip install "jaxnn[ray]"`. Nothing here imports it before it is needed. Whoever reaches Ray's
+ports or sockets executes code: `ray_startup` says what keeps others from them.
 """
 
 import contextlib
@@ -127,10 +128,11 @@ class _Cluster:
         options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": 1, "runtime_env": actor_environment()}
         server, worker = (ray.remote(kind).options(**options) for kind in (_Server, _Worker))
         self.lives = dict.fromkeys(range(settings.workers), _next_life(folder, settings.servers))
-        # kept here: from these a replacement is made. In lists, so that an actor fetches them itself
-        self.parts, self.shared = [[ray.put(part)] for part in parts], [ray.put((step, train, params, settings))]
-        self.servers = [server.remote(step, part, i, folder, settings) for i, part in enumerate(self.parts)]
-        self.workers = [worker.remote(self.shared, i, self.servers) for i in range(settings.workers)]
+        # kept here: from these a replacement is made. Sent as bytes: Ray calls references in an argument an error
+        self.parts, self.shared = [ray.put(part) for part in parts], ray.put((step, train, params, settings))
+        sent = ray.cloudpickle.dumps
+        self.servers = [server.remote(step, sent(part), i, folder, settings) for i, part in enumerate(self.parts)]
+        self.workers = [worker.remote(sent((self.shared, self.servers)), i) for i in range(settings.workers)]
 
     def run(self, steps, pauses, watch, every, most_restarts) -> tuple[float, int]:
         """Until every worker has made its steps; returns seconds and restarts."""
@@ -227,14 +229,15 @@ class _Server(ParameterServer):
     """A `ParameterServer` as an actor."""
 
     def __init__(self, step, part, shard, folder, settings):
-        super().__init__(step, require_ray().get(part[0]), shard, folder, settings)
+        super().__init__(step, require_ray().get(_received(part)), shard, folder, settings)
 
 
 class _Worker:
     """A `Client` as an actor; it talks to servers that are actors."""
 
-    def __init__(self, shared, worker, servers):
-        self.client = Client(*require_ray().get(shared[0]), worker)
+    def __init__(self, sent, worker):
+        shared, servers = _received(sent)
+        self.client = Client(*require_ray().get(shared), worker)
         self.servers = [_Remote(server) for server in servers]
 
     async def run(self, life, first, last, pause):
@@ -261,6 +264,11 @@ class _Remote:
 
     async def leave(self, worker):
         await self.actor.leave.remote(worker)
+
+
+def _received(sent: bytes):
+    """References, which this process may now ask for."""
+    return require_ray().cloudpickle.loads(sent)
 
 
 def _next_life(folder, shards: int) -> int:

@@ -1,15 +1,25 @@
 """Ray, started on this machine for as long as it is needed, or joined where it runs already.
 
-A Ray that is started here listens on the loopback interface alone, has no dashboard and reports to nobody.
+**What Ray trusts.** Its processes send one another pickled Python, so whoever reaches one of its ports, or one of its
+sockets, executes code as the user who runs it.
+
+- A Ray that is started here listens on the loopback interface alone, has no dashboard and reports to nobody. Every user
+  of this machine reaches loopback, so its ports ask for a token, drawn anew, that only its own processes know. (Ray has
+  tokens from 2.52 on. It asks for none where `RAY_AUTH_MODE` says so, or where Ray was imported before.) Its sockets
+  lie in a folder that only its user can enter, and that is removed at the end.
+- A cluster that is joined is trusted as a whole: it executes what this process sends, and this process unpickles what
+  comes back. Join one only if every machine that reaches its ports is yours.
 """
 
 import contextlib
 import importlib.util
 import os
+import secrets
 import socket
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
 
 LOOPBACK = "127.0.0.1"
 STORE_BYTES = 100 * 2**20
@@ -47,8 +57,8 @@ def ray_session(address: str | None = None, *, cpus: int = 3, host: str = LOOPBA
     Args:
       address: of a cluster, "HOST:6379" or "ray://HOST:10001"; None starts one on this machine.
       cpus: how many actors may be placed on this machine at once, whatever the cores it has.
-      host: the interface that a Ray started here listens on. Whoever reaches its ports can run code: on loopback every
-        user of this machine, else the network, so that Ray's authentication (`RAY_AUTH_MODE`) is left as it is set.
+      host: the interface that a Ray started here listens on. Whoever reaches its ports can run code; on another than
+        loopback that is the network, and Ray's authentication (`RAY_AUTH_MODE`) is left as it is set.
       store_bytes: shared memory for arrays on the way.
 
     Raises:
@@ -63,12 +73,12 @@ def ray_session(address: str | None = None, *, cpus: int = 3, host: str = LOOPBA
         os.environ.setdefault(name, value)
     running = "ray" in sys.modules and require_ray().is_initialized()
     if not running and (host if address is None else _check_answers(address)) == LOOPBACK:
-        _keep_to_loopback()
+        _keep_to_loopback(is_own=address is None)
     ray = require_ray()
     if running:
         yield ray
         return
-    with tempfile.TemporaryDirectory(prefix="ray-", dir=_short_folder(), ignore_cleanup_errors=True) as folder:
+    with _private_folder() as folder:
         local = {
             "address": "local",  # not one that RAY_ADDRESS or an earlier program left behind
             "num_cpus": cpus,
@@ -116,8 +126,8 @@ def _check_answers(address: str) -> str:
     return LOOPBACK if host == "localhost" else host
 
 
-def _keep_to_loopback() -> None:
-    """Ray's settings for one machine; it reads them when it is imported.
+def _keep_to_loopback(*, is_own: bool) -> None:
+    """Ray's settings for one machine; it reads them when it is imported. From then on it asks for a token, or does not.
 
     Its own `_node_ip_address="127.0.0.1"` is not enough: Ray 2.60 replaces it by the machine's address, listens on all
     interfaces, and looks there for a cluster, unless it believes to be on a system where it does not support clusters.
@@ -127,13 +137,24 @@ def _keep_to_loopback() -> None:
             f"Ray was imported before it was told to keep to the loopback interface. Set {_NO_CLUSTER}=0 in the "
             "environment, or call this first; or call ray.init yourself, as you want it."
         )
+    asks = is_own and "ray" not in sys.modules
     os.environ[_NO_CLUSTER] = "0"
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else it writes a token to the home folder
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if asks else "disabled")  # unset, it writes one to the home folder
+    if asks:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-def _short_folder() -> str | None:
-    """Where a path stays short enough for sockets."""
-    return "/tmp" if os.path.isdir("/tmp") else None
+@contextlib.contextmanager
+def _private_folder() -> Iterator[str]:
+    """A folder for Ray, which opens its own to everybody (0777), inside one that only this user can enter.
+
+    The names are short: the path of a socket in a session there must not exceed 107 bytes.
+    """
+    place = "/tmp" if os.path.isdir("/tmp") else None
+    with tempfile.TemporaryDirectory(prefix="ray-", dir=place, ignore_cleanup_errors=True) as private:
+        folder = os.path.join(private, "r")
+        os.mkdir(folder)
+        yield folder
 
 
 def check_room(ray, actors: int) -> None:

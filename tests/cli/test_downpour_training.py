@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from jaxnn.cli import supervision
+from jaxnn.cli import downpour_training, supervision
 from jaxnn.cli.main import main
 from jaxnn.parallel.push_log import read_log
+from jaxnn.parallel.ray_cluster import Progress, Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -57,6 +60,20 @@ def test_without_ray_one_sentence_says_what_to_install(monkeypatch, capsys, tmp_
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_said_last_is_how_far_the_run_came(capsys):
+    """Until the first push, which waits for the compiler, there is nothing to say; the last ones come between words."""
+    watch = downpour_training._Watch(10, lambda: False)
+    for number, restarts in ((0, 0), (4, 0), (8, 1)):
+        watch.told = float("-inf")  # long ago
+        assert not watch(Progress(1.0, [{"number": number}, {"number": 9}], [], restarts))
+    watch.conclude(Trained(SimpleNamespace(step=np.int32(10)), 2.0, 2, []))
+    assert capsys.readouterr().err.splitlines() == [
+        "4 of 10 pushes",
+        "8 of 10 pushes, 0 a second, 1 restart",
+        "10 of 10 pushes in 2.0 s, 2 restarts",
+    ]
+
+
 @pytest.mark.soak
 def test_a_run_can_be_evaluated_and_resumed(tmp_path):
     pytest.importorskip("ray")
@@ -80,4 +97,5 @@ def jaxnn(*args) -> str:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr
+    assert "core_worker" not in finished.stderr  # nor anything else that only Ray's authors understand
     return finished.stdout

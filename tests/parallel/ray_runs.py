@@ -3,6 +3,7 @@
 python tests/parallel/ray_runs.py NAME FOLDER
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -49,10 +50,15 @@ def check_replay(trained, folder, settings):
         np.testing.assert_array_equal(left, right)
 
 
-def a_run_replays_to_the_same_bits_and_listens_on_loopback_only(folder):
+def a_run_replays_to_the_same_bits_and_only_its_user_reaches_it(folder):
     settings = Downpour(workers=2, servers=2, batch_size=8, codec=EightBits(stochastic=True))
-    addresses = set()
-    trained = train(folder, settings, steps=200, watch=lambda _: addresses.update(listening()), every=0.1)
+    addresses, paths = set(), set()
+
+    def look(progress):
+        addresses.update(listening())
+        paths.update((path, is_private(path)) for path in paths_of_sockets())
+
+    trained = train(folder, settings, steps=200, watch=look, every=0.1)
     check_replay(trained, folder, settings)
     assert trained.state.step == 400
     assert trained.restarts == 0
@@ -61,6 +67,8 @@ def a_run_replays_to_the_same_bits_and_listens_on_loopback_only(folder):
     assert 0.3 < late.mean() < 3  # N - 1 = 1 with workers of equal speed that never pause
     assert addresses, "no socket of Ray's was found"
     assert all(address.startswith("127.") or address == "::1" for address in addresses), addresses
+    assert paths, "no socket of Ray's was found"
+    assert all(private for _, private in paths), paths
 
 
 def a_slow_worker_is_waited_for_as_far_as_the_bound_says(folder):
@@ -136,6 +144,31 @@ def listening() -> set[str]:
             if fields[3] == "0A":
                 sockets[f"socket:[{fields[9]}]"] = address_of(fields[1].split(":")[0])
     return {sockets[link] for link in links_of_ray() if link in sockets}
+
+
+def paths_of_sockets() -> set[Path]:
+    """Of the sockets that processes of Ray, or this one, have bound to a file."""
+    held = set(links_of_ray())
+    lines = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()[1:]]
+    return {Path(fields[7]) for fields in lines if fields[7:] and f"socket:[{fields[6]}]" in held}
+
+
+def is_private(path) -> bool:
+    """Whether a folder on the way to it keeps other users out."""
+    return any(folder.stat().st_mode & 0o077 == 0 for folder in path.parents)
+
+
+def a_stranger_is_refused(folder):
+    """Who knows a port, but not the token: another user of this machine."""
+    address = ray_startup.require_ray().get_runtime_context().gcs_address
+    stranger = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_TOKEN"}
+    code = f"import ray; ray.init({address!r}); print('inside')"
+    for own in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "0" * 64}):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            entered = subprocess.run([sys.executable, "-c", code], env=stranger | own, capture_output=True, timeout=20)
+            assert b"inside" not in entered.stdout
+    started = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, timeout=60)
+    assert b"inside" in started.stdout, started.stderr
 
 
 def links_of_ray():

@@ -35,7 +35,8 @@ def test_steps_are_checked_before_anything_starts(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "a_run_replays_to_the_same_bits_and_listens_on_loopback_only",
+        "a_run_replays_to_the_same_bits_and_only_its_user_reaches_it",
+        "a_stranger_is_refused",
         "a_slow_worker_is_waited_for_as_far_as_the_bound_says",
         "killed_workers_and_servers_come_back_and_the_log_replays",
         "a_run_goes_on_in_its_folder_and_a_divergence_is_told",

@@ -2,6 +2,9 @@
 
 import os
 import socket
+import stat
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,6 +28,8 @@ class FakeRay(SimpleNamespace):
         self.told.append(where)
         if self.failures:
             raise self.failures.pop(0)
+        if "_temp_dir" in where:
+            os.chmod(where["_temp_dir"], 0o777)  # as Ray does
         self.running = True
 
     def shutdown(self):
@@ -79,6 +84,41 @@ def test_an_address_where_something_listens_is_joined(fake):
     ):
         ray_session(address).__enter__()
     assert len(ray.told) == 1
+
+
+def test_no_other_user_can_enter_the_folder_of_the_sockets(fake):
+    """Each process may bind a socket there, and what comes through it is unpickled."""
+    ray = fake()
+    with ray_session():
+        folder = Path(ray.told[0]["_temp_dir"])
+        assert any(stat.S_IMODE(parent.stat().st_mode) == 0o700 for parent in (folder, folder.parent))
+        longest = folder / "session_2026-11-30_18-22-48_683644_4194304" / "sockets" / "plasma_store.123456"
+        assert len(os.fsencode(longest)) <= 103  # with its end, what the narrowest system takes
+        (folder / "session_latest").symlink_to("gone")
+    assert not folder.parent.exists()
+
+
+def test_a_ray_of_our_own_asks_for_a_token_that_nobody_can_guess(fake, monkeypatch):
+    fake()
+    monkeypatch.delitem(sys.modules, "ray", raising=False)
+    with ray_session():
+        assert os.environ["RAY_AUTH_MODE"] == "token"
+        assert len(bytes.fromhex(os.environ["RAY_AUTH_TOKEN"])) == 32
+
+
+def test_a_ray_that_was_imported_before_keeps_the_mode_that_it_has_read(fake, monkeypatch):
+    """It would ask its own processes for what it does not give them, without end."""
+    monkeypatch.setitem(sys.modules, "ray", fake())
+    with ray_session():
+        assert os.environ["RAY_AUTH_MODE"] == "disabled"
+
+
+@pytest.mark.parametrize("own", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "mine"}])
+def test_the_environment_decides_on_tokens(own, fake):
+    fake()
+    os.environ |= own
+    with ray_session():
+        assert os.environ.items() >= own.items()
 
 
 @pytest.mark.parametrize("address", ["here", "ray://here", ":6379", "127.0.0.1:port"])
