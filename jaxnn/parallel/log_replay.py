@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from jaxnn.parallel.downpour_client import Client, Downpour
 from jaxnn.parallel.event_logs import Log
 from jaxnn.parallel.parameter_server import Apply
@@ -18,6 +20,8 @@ from jaxnn.training.compilation import call
 from jaxnn.training.evaluation import on_device
 from jaxnn.training.train_state import TrainState
 from jaxnn.training.train_step import TrainStep
+
+_MOST_GRADIENTS = 10**7  # of one log; more than an hour's, and a gigabyte of rows
 
 
 def replay_run(
@@ -40,6 +44,7 @@ def replay_run(
       ValueError: the logs contradict one another, or are not whole.
     """
     logs = [read_log(folder, shard) for shard in range(settings.servers)]
+    _check_of_run(logs, settings)
     shared = on_device(data)
     clients = [Client(step, shared, state.params, settings, worker) for worker in range(settings.workers)]
     replay = _Replay(logs, clients, Apply(step, settings.codec), divide(state, init, settings.servers))
@@ -62,11 +67,16 @@ def gradient_log(lives: Sequence[Life]) -> Log:
         )
     rows, done = [], Counter()
     for push in sorted(lives[0].pushes, key=lambda push: push.step):
-        for t in range(done[push.worker], push.step + 1):
-            read = [fetch for fetch in push.fetches if fetch.step <= t][-1].versions[0]
+        first, done[push.worker] = done[push.worker], push.step + 1
+        if push.fetches[0].step > first or len(rows) + push.step - first >= _MOST_GRADIENTS:
+            raise ValueError(
+                f"every push must say what its gradients, {_MOST_GRADIENTS} in all at most, were computed from; "
+                f"received {push}, whose first is of step {first}. Is the log whole?"
+            )
+        for t in range(first, push.step + 1):
+            read = max(fetch for fetch in push.fetches if fetch.step <= t).versions[0]
             rows.append((push.worker, t, read.number, push.applied))
-        done[push.worker] = push.step + 1
-    return Log(*map(list, zip(*rows, strict=True)))
+    return Log(*np.array(rows, np.int64).reshape(-1, 4).T)
 
 
 class _Replay:
@@ -143,3 +153,25 @@ class _Replay:
         key = shard, Version(life.number, int(part.step))
         if self.readers[key] or key in self.origins:
             self.versions[key] = part
+
+
+def _check_of_run(logs, settings):
+    """Raises ValueError for pushes that no worker of a run with these settings can have sent."""
+    begun, sent = {}, {}
+    for push in (push for lives in logs for life in lives for push in life.pushes):
+        servers = len(push.fetches[-1].versions)
+        if push.worker >= settings.workers or servers != settings.servers:
+            raise ValueError(
+                f"the logs must be of {settings.workers} workers and {settings.servers} servers, as `settings` say; "
+                f"received a push of worker {push.worker}, beside {servers} servers. Give the settings of the run."
+            )
+        who = push.worker, push.life
+        begun[who] = min(begun.get(who, push.step), push.fetches[0].step)
+        sent.setdefault(who, set()).add(push.step)
+    for who, steps in sent.items():
+        most = settings.n_push * (len(steps) + settings.in_flight + 1)
+        if max(steps) - begun[who] > most:
+            raise ValueError(
+                f"the logs are not whole: worker {who[0]} made {max(steps) - begun[who]} steps in its life {who[1]} "
+                f"and pushed {len(steps)} times, after {settings.n_push} steps each. Restore them from a copy."
+            )

@@ -11,13 +11,21 @@ Then a push a line: who (`worker`, its `life` and local `step`), the version `re
 
 import json
 import os
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from jaxnn.bounded_files import open_regular
 from jaxnn.parallel.event_logs import Log
+
+_MOST_LINE = 2**20  # bytes; a push names some fetches, each of a version of every shard
+_MOST = 2**31  # what no count may reach: devices count steps in 32 bits
+_HEAD = {"shard", "life", "origin"}
+_PUSH = {"worker", "life", "step", "fetches", "applied", "read"}
+_REMEDY = "Restore the file from a copy, or begin in a new folder."
 
 
 class Version(NamedTuple):
@@ -73,7 +81,7 @@ class PushLog:
     def __init__(self, folder: str | os.PathLike, shard: int, origin: Version | None):
         self.shard, here = shard, shard_folder(folder, shard)
         here.mkdir(parents=True, exist_ok=True)
-        self.life = len(_files(here))
+        self.life = len(files_of_shard(folder, shard, ".jsonl"))
         self._file = open(here / f"life-{self.life:04d}.jsonl", "x", encoding="utf-8")  # noqa: SIM115
         self._write({"shard": shard, "life": self.life, "origin": origin})
 
@@ -95,17 +103,36 @@ def shard_folder(folder: str | os.PathLike, shard: int) -> Path:
     return Path(folder) / f"shard-{shard}"
 
 
+def files_of_shard(folder: str | os.PathLike, shard: int, suffix: str) -> list[Path]:
+    """A shard's files of one kind, oldest first; none where nothing has been written yet.
+
+    Raises:
+      OSError: they cannot be listed, which is not the same as none: a file or a broken link stands there, say.
+    """
+    here = shard_folder(folder, shard)
+    try:
+        names = os.listdir(here)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not os.path.lexists(here):
+            return []
+        raise type(error)(
+            f"{here} must be a folder that can be listed: {error.strerror}. Mend it, or begin in a new folder."
+        ) from None
+    return [here / name for name in sorted(names) if name.endswith(suffix)]
+
+
 def read_log(folder: str | os.PathLike, shard: int = 0) -> list[Life]:
     """Every life of a shard, oldest first; a last line that was not finished is left out.
 
     Raises:
       FileNotFoundError: no log of that shard.
       ValueError: a line is not what a server writes.
+      OSError: a file cannot be read.
     """
-    files = _files(shard_folder(folder, shard))
+    files = files_of_shard(folder, shard, ".jsonl")
     if not files:
         raise FileNotFoundError(f"{folder} holds no log of shard {shard}. Is it the folder of an asynchronous run?")
-    return [_read(path) for path in files]
+    return [_read(path, shard, number) for number, path in enumerate(files)]
 
 
 def push_rows(lives: Iterable[Life], shard: int = 0) -> Log:
@@ -127,26 +154,79 @@ def push_rows(lives: Iterable[Life], shard: int = 0) -> Log:
     return Log(*np.array(rows, np.int64).reshape(-1, 4).T)
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("life-*.jsonl"))
+def parse_count(value: Any) -> int:
+    """A number of steps, updates, workers or lives as JSON holds it; another value raises ValueError."""
+    if type(value) is not int or not 0 <= value < _MOST:
+        raise ValueError(f"expected an integer of 0 to {_MOST - 1}, received {reprlib.repr(value)}")
+    return value
 
 
-def _read(path: Path) -> Life:
-    whole = path.read_text(encoding="utf-8").split("\n")[:-1]
-    try:
-        head, *lines = (json.loads(line) for line in whole)
-        origin = None if head["origin"] is None else _version(head["origin"])
-        return Life(int(head["life"]), origin, [_push(line) for line in lines])
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is damaged: {error!r}. Every line must be what a server wrote.") from None
+def parse_version(value: Any) -> Version:
+    """A version as JSON holds it, `[life, number]`; another value raises ValueError."""
+    return Version(*map(parse_count, _list_of(value, 2)))
 
 
-def _push(line) -> Push:
-    fetches = (Fetch(int(step), tuple(map(_version, versions))) for step, versions in line["fetches"])
-    numbers = (int(line[name]) for name in ("worker", "life", "step"))
-    return Push(*numbers, tuple(fetches), int(line["applied"]))
+def _read(path: Path, shard: int, life: int) -> Life:
+    """One file, line by line, each checked before anything is made of it."""
+    number, origin, pushes = 0, None, []
+    with open_regular(path) as file:
+        try:
+            for number, line in enumerate(_lines(file), start=1):
+                if number == 1:
+                    origin = _origin(json.loads(line), shard, life)
+                else:
+                    pushes.append(_push(json.loads(line), shard))
+            if not number:
+                raise ValueError("expected a first line that says which life it is, received none")
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged near line {max(number, 1)}: {error}. {_REMEDY}") from None
+    return Life(life, origin, pushes)
 
 
-def _version(pair) -> Version:
-    life, number = pair
-    return Version(int(life), int(number))
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Those that were finished."""
+    while (line := file.readline(_MOST_LINE)).endswith(b"\n"):
+        yield line
+    if len(line) == _MOST_LINE:
+        raise ValueError(f"expected lines of less than {_MOST_LINE} bytes, received a longer one")
+
+
+def _origin(line, shard, life) -> Version | None:
+    _check_keys(line, _HEAD)
+    if (parse_count(line["shard"]), parse_count(line["life"])) != (shard, life):
+        raise ValueError(
+            f"expected life {life} of shard {shard}, received life {line['life']} of shard {line['shard']}"
+        )
+    origin = None if line["origin"] is None else parse_version(line["origin"])
+    if origin and origin.life >= life:
+        raise ValueError(f"expected an origin in an earlier life, received life {origin.life} of life {life}")
+    return origin
+
+
+def _push(line, shard) -> Push:
+    _check_keys(line, _PUSH)
+    fetches = tuple(map(_fetch, _list_of(line["fetches"])))
+    steps = [fetch.step for fetch in fetches]
+    worker, life, step, applied = (parse_count(line[name]) for name in ("worker", "life", "step", "applied"))
+    if not steps or steps != sorted(set(steps)) or steps[-1] > step:
+        raise ValueError(f"expected fetches one after the other, up to step {step}, received {reprlib.repr(steps)}")
+    counts = {len(fetch.versions) for fetch in fetches}
+    if len(counts) != 1 or min(counts) <= shard:
+        raise ValueError("expected a version of every shard in each fetch, received fewer")
+    return Push(worker, life, step, fetches, applied)
+
+
+def _fetch(value) -> Fetch:
+    step, versions = _list_of(value, 2)
+    return Fetch(parse_count(step), tuple(map(parse_version, _list_of(versions))))
+
+
+def _check_keys(line, keys):
+    if type(line) is not dict or line.keys() != keys:
+        raise ValueError(f"expected an object of {', '.join(sorted(keys))}, received {reprlib.repr(line)}")
+
+
+def _list_of(value, length: int | None = None) -> list:
+    if type(value) is not list or length not in (None, len(value)):
+        raise ValueError(f"expected a list{f' of {length}' if length else ''}, received {reprlib.repr(value)}")
+    return value

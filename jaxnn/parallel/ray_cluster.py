@@ -21,7 +21,7 @@ from jaxnn.losses import cross_entropy
 from jaxnn.parallel.downpour_client import Client, Downpour
 from jaxnn.parallel.parameter_server import ParameterServer
 from jaxnn.parallel.parameter_shards import divide, merge
-from jaxnn.parallel.push_log import read_log, shard_folder
+from jaxnn.parallel.push_log import files_of_shard, read_log
 from jaxnn.parallel.ray_startup import (
     LOOPBACK,
     STORE_BYTES,
@@ -94,7 +94,8 @@ def train_asynchronously(
 
     Raises:
       ImportError: Ray is not installed.
-      ValueError: numbers out of range, a folder of another model, or a cluster with fewer CPUs than actors.
+      ValueError: numbers out of range, a folder that is damaged or of another model, or a cluster with fewer CPUs than
+        actors.
       ConnectionError, TimeoutError: see `ray_session`; or actors that do not answer for two minutes.
       DivergenceError: the loss is not finite.
       RuntimeError: more restarts than allowed.
@@ -109,10 +110,11 @@ def train_asynchronously(
     folder, parts = os.path.abspath(folder), divide(state, optimizer.init, settings.servers)
     for shard, part in enumerate(parts):
         newest_shard(folder, shard, part)  # refuses the folder of another model, before anything starts
+    life = _next_life(folder, settings.servers)  # and one that is damaged
     room = 2 * sum(array.nbytes for array in train.values()) + STORE_BYTES
     with ray_session(address, cpus=settings.workers + settings.servers, host=host, store_bytes=room) as ray:
         check_room(ray, settings.workers + settings.servers)
-        cluster = _Cluster(ray, step, parts, train, jax.device_get(state.params), settings, folder)
+        cluster = _Cluster(ray, step, parts, train, jax.device_get(state.params), settings, folder, life)
         try:
             run = cluster.run(steps, pauses or {}, watch, every, most_restarts)
             return Trained(merge(cluster.states(), state), *run, cluster.statuses()[0])
@@ -123,11 +125,11 @@ def train_asynchronously(
 class _Cluster:
     """The actors of one run, and the lives of its workers."""
 
-    def __init__(self, ray, step, parts, train, params, settings, folder):
+    def __init__(self, ray, step, parts, train, params, settings, folder, life):
         self.ray, self.settings, self.restarts = ray, settings, 0
         options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": 1, "runtime_env": actor_environment()}
         server, worker = (ray.remote(kind).options(**options) for kind in (_Server, _Worker))
-        self.lives = dict.fromkeys(range(settings.workers), _next_life(folder, settings.servers))
+        self.lives = dict.fromkeys(range(settings.workers), life)
         # kept here: from these a replacement is made. Sent as bytes: Ray calls references in an argument an error
         self.parts, self.shared = [ray.put(part) for part in parts], ray.put((step, train, params, settings))
         sent = ray.cloudpickle.dumps
@@ -273,5 +275,5 @@ def _received(sent: bytes):
 
 def _next_life(folder, shards: int) -> int:
     """After all lives of workers that the logs in the folder know."""
-    logs = [read_log(folder, shard) for shard in range(shards) if shard_folder(folder, shard).exists()]
+    logs = [read_log(folder, shard) for shard in range(shards) if files_of_shard(folder, shard, ".jsonl")]
     return 1 + max((push.life for lives in logs for life in lives for push in life.pushes), default=-1)

@@ -28,8 +28,9 @@ def lost_updates(lives: Sequence[Life]) -> list[int]:
 
 def _made_of(lives, version: Version | None) -> set[tuple[int, int]]:
     """The pushes, as (life, applied)."""
-    if version is None:
-        return set()
-    life = lives[version.life]
-    own = {(life.number, push.applied) for push in life.pushes if push.applied < version.number}
-    return own | _made_of(lives, life.origin)
+    made = set()
+    while version is not None:
+        life = lives[version.life]
+        made |= {(life.number, push.applied) for push in life.pushes if push.applied < version.number}
+        version = life.origin
+    return made

@@ -6,6 +6,7 @@ take the real name in one rename. The newest two stay. Nothing that is read can 
 
 import json
 import os
+import reprlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +15,15 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from jaxnn.bounded_files import open_regular
 from jaxnn.parallel.parameter_shards import named_leaves, with_named_leaves
-from jaxnn.parallel.push_log import Version, shard_folder
+from jaxnn.parallel.push_log import Version, files_of_shard, parse_count, parse_version, shard_folder
 from jaxnn.training.train_state import TrainState
 
 _KEPT = 2
+_SUFFIX = ".safetensors"
+_MOST_BESIDE = 2**24  # bytes of a file that are not its arrays': their names, and each worker's next step
+_ABOUT = {"version", "next_steps"}
 
 
 class ShardCheckpoint(NamedTuple):
@@ -39,15 +44,15 @@ def save_shard(folder: str | os.PathLike, shard: int, checkpoint: ShardCheckpoin
     here.mkdir(parents=True, exist_ok=True)
     arrays = {name: np.asarray(leaf, order="C") for name, leaf in named_leaves(checkpoint.part).items()}
     about = {"version": json.dumps(checkpoint.version), "next_steps": json.dumps(list(checkpoint.next_steps.items()))}
-    path = here / "{:04d}-{:08d}.safetensors".format(*checkpoint.version)
+    path = here / _name(checkpoint.version)
     _write(path, safetensors.numpy.save(arrays, metadata=about))
-    for old in _files(here)[:-_KEPT]:
+    for old in files_of_shard(folder, shard, _SUFFIX)[:-_KEPT]:
         old.unlink(missing_ok=True)
     return path
 
 
 def newest_shard(folder: str | os.PathLike, shard: int, like: TrainState) -> ShardCheckpoint | None:
-    """The newest checkpoint of a shard that can be read, or None.
+    """The newest checkpoint of a shard that is whole; None if there is none at all.
 
     Args:
       folder: of the run.
@@ -55,36 +60,65 @@ def newest_shard(folder: str | os.PathLike, shard: int, like: TrainState) -> Sha
       like: a part of the same names, shapes and dtypes.
 
     Raises:
-      ValueError: the arrays are not those of `like`: the folder is of another model or optimizer.
+      ValueError: the arrays are not those of `like`: the folder is of another model or optimizer; what is written
+        beside them is not what a server writes; or there are checkpoints, and none is whole.
+      OSError: one cannot be read.
     """
-    for path in reversed(_files(shard_folder(folder, shard))):
+    files = files_of_shard(folder, shard, _SUFFIX)
+    for path in reversed(files):
         try:
-            arrays, about = _read(path)
+            arrays, about = _read(path, like)
         except safetensors.SafetensorError:  # the disk's fault: a kill leaves no half of a file
             continue
         _check(path, arrays, like)
-        version, steps = json.loads(about["version"]), json.loads(about["next_steps"])
         part = with_named_leaves(like, {name: jnp.array(array) for name, array in arrays.items()})
-        return ShardCheckpoint(part, Version(*map(int, version)), {int(worker): int(step) for worker, step in steps})
+        return ShardCheckpoint(part, *_parse(path, about, int(part.step)))
+    if files:
+        raise ValueError(
+            f"{shard_folder(folder, shard)} must hold a checkpoint that is whole; found {len(files)}, all damaged. "
+            "Restore one from a copy, or begin in a new folder."
+        )
     return None
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob("*.safetensors"))
 
 
 def _write(path: Path, data: bytes) -> None:
     temporary = path.with_suffix(".jaxnn-tmp")
-    with open(temporary, "wb") as file:
+    temporary.unlink(missing_ok=True)  # what a kill has left, or a link to elsewhere
+    with open(temporary, "xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
 
 
-def _read(path: Path):
+def _read(path, like):
+    """The arrays, and the texts beside them."""
+    most = sum(np.asarray(leaf).nbytes for leaf in named_leaves(like).values()) + _MOST_BESIDE
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+    if size > most:
+        raise ValueError(f"{path} must have at most {most} bytes, by its model; it has {size}. {_FOREIGN}")
     with safetensors.safe_open(path, "numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+
+
+def _parse(path, about, step) -> tuple[Version, dict[int, int]]:
+    """Version and next steps; the file is named after the version, whose number is the arrays' step."""
+    try:
+        if about.keys() != _ABOUT:
+            raise ValueError(f"expected {' and '.join(sorted(_ABOUT))}, received {reprlib.repr(sorted(about))}")
+        version, steps = parse_version(json.loads(about["version"])), json.loads(about["next_steps"])
+        if path.name != _name(version) or version.number != step:
+            raise ValueError(f"expected version {version.number} of life {version.life}, received one of step {step}")
+        if type(steps) is not list or any(type(pair) is not list or len(pair) != 2 for pair in steps):
+            raise ValueError(f"expected pairs of a worker and its next step, received {reprlib.repr(steps)}")
+        return version, {parse_count(worker): parse_count(step) for worker, step in steps}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}. Restore it from a copy, or remove it.") from None
+
+
+def _name(version: Version) -> str:
+    return "{:04d}-{:08d}".format(*version) + _SUFFIX
 
 
 def _check(path, arrays, like):
@@ -93,6 +127,8 @@ def _check(path, arrays, like):
     differing = sorted(name for name in expected.keys() | received if expected.get(name) != received.get(name))
     if differing:
         raise ValueError(
-            f"{path} is of another model, optimizer or number of servers: {', '.join(differing[:5])} differ. "
-            "Choose a new folder, or the settings that the run was begun with."
+            f"{path} is of another model, optimizer or number of servers: {', '.join(differing[:5])} differ. {_FOREIGN}"
         )
+
+
+_FOREIGN = "Choose a new folder, or the settings that the run was begun with."
