@@ -53,7 +53,7 @@ def launch_command(args) -> int:
 def _supervise(command, processes, remedy) -> int:
     """`remedy(environment)`: what to do after an end that nobody asked for."""
     environments = [_environment(seat) for seat in _seats(processes)]
-    ending = supervision.supervise(supervision.start([sys.executable, *command], environments))
+    ending = supervision.supervise([sys.executable, *command], environments)
     if ending.process is not None:
         how = supervision.describe_end(ending.returncode)
         print(f"jaxnn: process {ending.process} of {processes} {how}; {remedy(environments[0])}", file=sys.stderr)

@@ -6,7 +6,7 @@ import os
 import sys
 from importlib import import_module
 
-from jaxnn.naming import unknown
+from jaxnn.cli.interruption import answer_signals
 from jaxnn.version import __version__
 
 COMMANDS = {
@@ -28,8 +28,11 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Runs one command; returns 0 when done, 1 if a run diverged or a twin differs, 2 on bad input.
 
-    130 or 143 if a signal stopped it.
+    130 or 143 if a signal stopped it. Without `argv` it is the program itself, which a signal ends at any moment
+    (`interruption`); in a program of one's own SIGINT raises KeyboardInterrupt inside, as ever.
     """
+    if argv is None:
+        answer_signals()  # before anything that takes long to import
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(args)
@@ -82,6 +85,8 @@ def _dispatch(args) -> int:
         print(f"jaxnn {__version__}")
         return 0
     if args[0] not in COMMANDS:
+        from jaxnn.naming import unknown
+
         raise unknown("command", args[0], COMMANDS)
     module = import_module(f"jaxnn.cli.{COMMANDS[args[0]][0]}")
     return getattr(module, f"{args[0].replace('-', '_')}_command")(args[1:])

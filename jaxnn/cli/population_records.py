@@ -16,6 +16,7 @@ import numpy as np
 from jaxnn.cli.configurations import check
 from jaxnn.cli.field_records import read_record
 from jaxnn.cli.hyperparameters import told
+from jaxnn.cli.interruption import raised
 from jaxnn.runs import atomic_files, create, default_path
 from jaxnn.training import Evaluated, Started
 
@@ -69,7 +70,8 @@ class Records:
     def kept(self, advice: str = ""):
         """Where a stop leaves what was measured until then, is said as it passes."""
         try:
-            yield
+            with raised():
+                yield
         except KeyboardInterrupt:
             if (self.folder / "trials.csv").exists():
                 print(f"\nmeasured until now: {self.folder / 'trials.csv'}{advice}", file=sys.stderr, flush=True)

@@ -1,6 +1,7 @@
 """Processes of one job: started together, their lines told apart, and none left behind when one of them dies."""
 
 import contextlib
+import math
 import signal
 import subprocess
 import sys
@@ -30,31 +31,19 @@ class Child(NamedTuple):
     readers: tuple[threading.Thread, ...]
 
 
-def start(command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> list[Child]:
-    """Starts the command once in each environment, out of reach of the terminal's Ctrl-C; lines get `[0] ` in front."""
-    children = []
-    for number, environment in enumerate(environments):
-        streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
-        pairs = (process.stdout, sys.stdout), (process.stderr, sys.stderr)
-        readers = [threading.Thread(target=_pass_on, args=[*pair, f"[{number}] "], daemon=True) for pair in pairs]
-        for reader in readers:
-            reader.start()
-        children.append(Child(process, tuple(readers)))
-    return children
+def supervise(command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> Ending:
+    """Starts the command once in each environment and waits for the end of all; when one fails, ends the others.
 
-
-def supervise(children: Sequence[Child]) -> Ending:
-    """Waits for the end of all; when one fails, ends the others.
-
-    SIGINT and SIGTERM are passed on to each; the second one ends all at once.
+    The processes are out of reach of the terminal's Ctrl-C; their lines get `[0] ` in front. SIGINT and SIGTERM are
+    passed on to each; the second one ends all at once, and so does a first one before all have been started.
     """
-    with _passing_on(children) as received:
+    children = []
+    with _received() as received:
         try:
-            while any(child.process.poll() is None for child in children) and not _failed(children):
-                time.sleep(0.02)
-            _wait(children, PATIENCE if received else WITNESSES)
-            failed = _failed(children)
+            for number, environment in enumerate(environments):
+                children.append(start(command, environment, number))
+            received += received  # nothing is worth a checkpoint yet
+            failed = _watch(children, received)
         finally:
             _kill(children)
     for child in children:
@@ -62,6 +51,17 @@ def supervise(children: Sequence[Child]) -> Ending:
         for reader in child.readers:
             reader.join()
     return _ending(failed, received)
+
+
+def start(command: Sequence[str], environment: Mapping[str, str], number: int) -> Child:
+    """One process of the job, and the threads that pass its lines on."""
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
+    pairs = (process.stdout, sys.stdout), (process.stderr, sys.stderr)
+    readers = [threading.Thread(target=_pass_on, args=[*pair, f"[{number}] "], daemon=True) for pair in pairs]
+    for reader in readers:
+        reader.start()
+    return Child(process, tuple(readers))
 
 
 def describe_end(returncode: int) -> str:
@@ -90,28 +90,37 @@ def _failed(children) -> dict[int, int]:
     return {number: code for number, code in codes.items() if code}
 
 
-def _wait(children, seconds):
-    end = time.monotonic() + seconds
+def _watch(children, received) -> dict[int, int]:
+    """Passes on what is received until all have ended, or the others had their time after the first to fail."""
+    passed, end = 0, math.inf
     while time.monotonic() < end and any(child.process.poll() is None for child in children):
-        time.sleep(0.05)
+        for number in received[passed:]:
+            _send(children, signal.SIGKILL if passed else number)
+            passed += 1
+        if end == math.inf and _failed(children):
+            end = time.monotonic() + (PATIENCE if received else WITNESSES)
+        time.sleep(0.02)
+    return _failed(children)
 
 
 def _kill(children):
+    _send(children, signal.SIGKILL)  # hard: a collective hears no other signal
+
+
+def _send(children, number):
     for child in children:
-        child.process.kill()  # hard: a collective hears no other signal
+        child.process.send_signal(number)
 
 
 @contextlib.contextmanager
-def _passing_on(children) -> Iterator[list[int]]:
-    """Passes signals on to the processes; yields the list of those received."""
+def _received() -> Iterator[list[int]]:
+    """The list of the signals received inside; nothing is done about them here, so that none can come at a bad time."""
     received = []
-
-    def pass_on(number, frame):
-        received.append(number)
-        for child in children:
-            child.process.send_signal(number if len(received) == 1 else signal.SIGKILL)
-
-    previous = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    if threading.current_thread() is not threading.main_thread():  # it has no signals
+        yield received
+        return
+    note = lambda number, frame: received.append(number)  # noqa: E731
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:

@@ -86,7 +86,9 @@ def train_in_folder(
         finally:
             for witness in witnesses:
                 witness.close()
-    status = int(*placement.agreed(stop.exit_status)) if fitted.stopped else 0  # another may have had the signal
+    status = int(
+        *placement.agreed(stop.exit_status)
+    )  # another may have had the signal; it counts after the last step too
     history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
     return Outcome(placement.whole(fitted.state), history, status)
 

@@ -97,9 +97,7 @@ WAIT = "import os, time; time.sleep({}); os._exit({}) if os.environ['N'] == '1' 
 def supervised(code, processes=2):
     began = time.monotonic()
     environments = [os.environ | {"N": str(number)} for number in range(processes)]
-    children = supervision.start([sys.executable, "-c", code], environments)
-    ending = supervision.supervise(children)
-    assert all(child.process.poll() is not None for child in children)
+    ending = supervision.supervise([sys.executable, "-c", code], environments)
     return ending, time.monotonic() - began
 
 

@@ -1,5 +1,8 @@
 """A killed run resumes to the parameters of an uninterrupted one, bit for bit, from a checkpoint at any step."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 
@@ -96,3 +99,10 @@ def test_hooks_see_states_that_can_be_copied(task, tmp_path):
     keep = lambda event: seen.append(np.array(event.state.step)) if isinstance(event, Evaluated) else None  # noqa: E731
     train_in_folder(tmp_path / "run", task, epochs=2, batch_size=500, tensorboard=False, hooks=[keep])
     assert [int(step) for step in seen] == [2, 4]
+
+
+def test_a_signal_after_the_last_step_counts_too(task, tmp_path):
+    ask = lambda event: os.kill(os.getpid(), signal.SIGINT) if isinstance(event, Evaluated) else None  # noqa: E731
+    outcome = train_in_folder(tmp_path / "run", task, epochs=1, batch_size=500, tensorboard=False, hooks=[ask])
+    assert outcome.exit_status == 130
+    assert checkpoints.steps(tmp_path / "run/checkpoints") == [2]
