@@ -6,16 +6,20 @@ ever sees half a file.
 """
 
 import contextlib
+import gzip
 import hashlib
 import os
 import shutil
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from http.client import HTTPException
 from os import PathLike
 from pathlib import Path, PurePosixPath
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
+
+from jaxnn.bounded_files import open_regular
 
 _CHUNK = 1 << 16  # bytes
 
@@ -62,15 +66,18 @@ def extract(archive: Path, names: Iterable[str], folder: Path) -> None:
     Nothing else is unpacked, so no member can leave `folder`, make a link or set a mode.
 
     Raises:
-        ValueError: the archive lacks one of the names.
+        ValueError: the archive is damaged, or lacks one of the names.
     """
     missing = set(names)
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            name = PurePosixPath(member.name).name
-            if member.isfile() and name in missing:
-                _copy_member(tar, member, folder / name)
-                missing.remove(name)
+    try:
+        with open_regular(archive) as file, tarfile.open(fileobj=file) as tar:
+            for member in tar:
+                name = PurePosixPath(member.name).name
+                if member.isfile() and not member.issparse() and name in missing:  # sparse: of any size, from nothing
+                    _copy_member(tar, member, folder / name)
+                    missing.remove(name)
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{archive} is a damaged archive: {error}. Delete it, and it is fetched again.") from error
     if missing:
         raise ValueError(f"{archive}: expected members {', '.join(sorted(missing))}; received none. Delete the file.")
 

@@ -1,4 +1,5 @@
 import contextlib
+import gzip
 import hashlib
 import io
 import multiprocessing
@@ -205,6 +206,34 @@ def test_extract_refuses_an_archive_without_the_members_or_with_links_in_their_p
     with pytest.raises(ValueError, match=r"expected members b\.bin"):
         extract(tar, ["a.bin", "b.bin"], tmp_path)
     assert not (tmp_path / "b.bin").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"",
+        lambda whole: b"no archive at all" * 100,
+        lambda whole: whole[: len(whole) // 2],
+        lambda whole: gzip.compress(gzip.decompress(whole)[:3584])[:-8] + bytes(8),  # without an end, of another sum
+        lambda whole: gzip.compress(gzip.decompress(whole)[:700]),  # a member without its end
+        lambda whole: gzip.compress(b"\xff" * 512 + gzip.decompress(whole)),
+    ],
+)
+def test_extract_refuses_a_damaged_archive(tmp_path, damage):
+    whole = archive(tmp_path / "a.tar.gz", {"a.bin": bytes(2000), "b.bin": b"b"}).read_bytes()
+    (tmp_path / "a.tar.gz").write_bytes(damage(whole))
+    with pytest.raises(ValueError, match="Delete"):
+        extract(tmp_path / "a.tar.gz", ["a.bin", "b.bin"], tmp_path)
+
+
+def test_extract_takes_no_member_that_is_larger_than_what_the_archive_holds(tmp_path):
+    whole = bytearray(gzip.decompress(archive(tmp_path / "a.tar.gz", {"a.bin": b"a"}).read_bytes()))
+    whole[156:157], whole[483:495] = b"S", b"77777777777\0"  # sparse, of 8 GiB
+    whole[148:156] = b" " * 8
+    whole[148:156] = f"{sum(whole[:512]):06o}\0 ".encode()
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(bytes(whole)))
+    with pytest.raises(ValueError, match=r"expected members a\.bin"):
+        extract(tmp_path / "a.tar.gz", ["a.bin"], tmp_path)
 
 
 def _append(folder, entered):
