@@ -135,7 +135,8 @@ class Training:
     """On how many devices; by default one, and with a --placement all; the CPU is divided into so many."""
     strategy: Strategy = "synchronous"
     """How updates are made: synchronous, or downpour, by servers, and workers that do not wait for one another, each
-    a process; needs Ray, jaxnn[ray]."""
+    a process; needs Ray, jaxnn[ray]. Whoever reaches a port or socket of Ray's executes code as you: those that are
+    started here ask for a token and are on this machine alone."""
     workers: Annotated[Processes, OfDownpour] = 2
     """Of downpour: processes that compute gradients, each on a part of the data of its own."""
     servers: Annotated[Processes, OfDownpour] = 1
@@ -143,7 +144,8 @@ class Training:
     staleness: Annotated[Staleness | None, OfDownpour] = None
     """Of downpour: how many updates a worker may be ahead of the slowest before it waits; by default it never waits."""
     address: Annotated[str | None, OfDownpour] = None
-    """Of downpour: of the Ray cluster to join, HOST:PORT; by default one is started here, for this machine alone."""
+    """Of downpour: of the Ray cluster to join, HOST:PORT; by default one is started here, for this machine alone.
+    Join only one that nobody else reaches: it executes what you send, and you what it answers."""
     keep: Count = 3
     """Checkpoints to keep, beside the best."""
     tensorboard: bool = True

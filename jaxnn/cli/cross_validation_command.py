@@ -89,7 +89,7 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
     trainer = make_trainer(config.training, dataset, [*values], **parts, records=records, keeps=True)
     settings = populations.grid(**values)
     print(f"{len(settings)} settings x {config.folds} folds x {config.seeds} seeds", file=sys.stderr, flush=True)
-    with records.kept(f"; go on with: jaxnn resume {records.folder}"):
+    with records.kept(config.training):
         validated = populations.cross_validate(
             trainer,
             settings,

@@ -99,7 +99,7 @@ def _run(config: Ensemble, *, is_made: bool) -> int:
     parts = {"train": dataset.train, "validation": dataset.test}
     trainer = make_trainer(config.training, dataset, [], **parts, examples=examples, records=records)
     before = restore(records.folder, config.training, dataset, members) if is_made else None
-    with records.kept(f"; go on with: jaxnn resume {records.folder}"):
+    with records.kept(config.training):
         hooks = [saving(records.folder)]
         trained = trainer(members, epochs=config.training.epochs, population=before, hooks=hooks)
     _report(config, trained, dataset, records, seconds=time.perf_counter() - started)

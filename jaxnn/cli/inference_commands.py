@@ -1,6 +1,5 @@
 """`jaxnn evaluate` and `jaxnn predict`."""
 
-import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import tyro
 from jaxnn.cli.configurations import Count, from_record, load_data
 from jaxnn.cli.field_rules import Matching
 from jaxnn.cli.main import parse
+from jaxnn.cli.recorded_places import place_data
 
 Checkpoint = Annotated[str, Matching(r"last|best|[0-9]{1,10}", "last, best or the number of a step")]
 
@@ -24,7 +24,7 @@ class Evaluation:
     step: Checkpoint = "last"
     """Which checkpoint: last, best, or a step."""
     data_folder: str | None = None
-    """Where the data set's files lie, if not where they lay in training."""
+    """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
     json: bool = False
     """Print JSON."""
 
@@ -39,6 +39,8 @@ class Prediction:
     """Image files, of the size that the model was trained on."""
     step: Checkpoint = "last"
     """Which checkpoint: last, best, or a step."""
+    data_folder: str | None = None
+    """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
     resize: bool = False
     """Resize images of another size."""
     invert: bool = False
@@ -77,7 +79,7 @@ def predict_command(args) -> int:
 
     from jaxnn.data.pictures import read_picture
 
-    classify, shape, classes = _classifier(Path(config.run), config.step)
+    classify, shape, classes = _classifier(Path(config.run), config.step, config.data_folder)
     images = [read_picture(path, shape, resize=config.resize, invert=config.invert) for path in config.images]
     probabilities = classify(np.stack(images))
     for path, ranked in zip(config.images, _rank(probabilities, classes, config.top), strict=True):
@@ -88,14 +90,14 @@ def predict_command(args) -> int:
     return 0
 
 
-def _classifier(folder: Path, step: str):
+def _classifier(folder: Path, step: str, data_folder: str | None):
     """`images -> (n, classes) probabilities`, the shape of an image, and the names of the classes."""
     from jaxnn.runs import read_config
 
-    record = read_config(folder)["config"]
+    record = place_data(read_config(folder)["config"], folder, data_folder)
     if record.get("command") == "ensemble":
         return _classifier_of_ensemble(folder, record, step)
-    task, state, _ = _restore(folder, step)
+    task, state, _ = _restore(folder, step, data_folder=data_folder)
     import jax
 
     from jaxnn.training import predict
@@ -128,13 +130,12 @@ def _rank(probabilities, classes, top):
         yield [(classes[k], round(float(row[k]), 6)) for k in best]
 
 
-def _restore(run, step, *, data_folder=None):
+def _restore(run, step, *, data_folder):
     from jaxnn.runs import read_config
 
     folder = Path(run)
-    config = from_record(read_config(folder)["config"], where=str(folder / "config.json"))
-    if data_folder is not None:
-        config = dataclasses.replace(config, data_folder=data_folder)
+    record = place_data(read_config(folder)["config"], folder, data_folder)
+    config = from_record(record, where=str(folder / "config.json"))
     from jaxnn.cli.assembly import assemble
     from jaxnn.runs.training_run import restore_state
 

@@ -46,8 +46,8 @@ def launch_command(args) -> int:
         return os.execv(sys.executable, [sys.executable, *command]) if _is_script(command) else main(command)
     if _is_script(command):
         return _supervise(command, config.processes, lambda environment: _AGAIN)
-    command, folder = _prepare(command, config.processes)
-    return _supervise(["-m", "jaxnn", *command], config.processes, partial(_remedy, folder))
+    command, folder, training = _prepare(command, config.processes)
+    return _supervise(["-m", "jaxnn", *command], config.processes, partial(_remedy, folder, training))
 
 
 def _supervise(command, processes, remedy) -> int:
@@ -64,9 +64,9 @@ def _is_script(command) -> bool:
     return command[0].endswith(".py")
 
 
-def _remedy(folder, environment) -> str:
+def _remedy(folder, training, environment) -> str:
     saved = (folder / "config.json").is_file()
-    return f"go on with: {resume_line(folder, environment)}" if saved else "nothing is saved yet; start anew"
+    return f"go on with: {resume_line(folder, environment, training)}" if saved else "nothing is saved yet; start anew"
 
 
 def _read(args) -> tuple[Launch, list[str]]:
@@ -86,8 +86,8 @@ def _read(args) -> tuple[Launch, list[str]]:
     return config, command
 
 
-def _prepare(command, processes) -> tuple[list[str], Path]:
-    """The command with its run folder; refuses here, once, what every process would refuse."""
+def _prepare(command, processes) -> tuple[list[str], Path, Training]:
+    """The command with its run folder, and what is trained; refuses here, once, what every process would refuse."""
     name, *args = command
     config, folder = _training(args) if name == "train" else _resumption(args)
     check_alone(config, launched=True)
@@ -95,7 +95,8 @@ def _prepare(command, processes) -> tuple[list[str], Path]:
     if processes > 1:
         check_divides(config, processes)
     load_data(config)  # downloaded once, if at all
-    return [*command, "--out", str(folder)] if name == "train" and config.out is None else command, folder
+    command = [*command, "--out", str(folder)] if name == "train" and config.out is None else command
+    return command, folder, config
 
 
 def _training(args) -> tuple[Training, Path]:

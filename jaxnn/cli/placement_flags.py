@@ -1,10 +1,12 @@
 """Where a training computes: what `--placement` and `--devices` mean, in one process and in many."""
 
 import contextlib
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from jaxnn.cli.configurations import Training
+from jaxnn.cli.recorded_places import resumption
 
 OF_MANY = ("shard_map", "automatic", "fully_sharded", "local_rows")  # what works over the devices of several processes
 
@@ -75,16 +77,18 @@ def check_divides(config: Training, parts: int) -> None:
         )
 
 
-def resume_line(folder: Path, environment: Mapping[str, str]) -> str:
+def resume_line(folder: Path, environment: Mapping[str, str], config: Training) -> str:
     """The command that goes on with a run as it was started: in as many processes.
 
-    >>> resume_line(Path("runs/mlp-001"), {"JAXNN_COORDINATOR": "127.0.0.1:7000", "JAXNN_PROCESSES": "4"})
+    >>> four = {"JAXNN_COORDINATOR": "127.0.0.1:7000", "JAXNN_PROCESSES": "4"}
+    >>> resume_line(Path("runs/mlp-001"), four, Training("mlp"))
     'jaxnn launch -n 4 -- resume runs/mlp-001'
     """
-    if "JAXNN_COORDINATOR" not in environment:
-        return f"jaxnn resume {folder}"
-    processes = environment.get("JAXNN_PROCESSES")
-    return f"jaxnn launch {f'-n {processes}' if processes else '--cluster'} -- resume {folder}"
+    words = resumption(folder, config)
+    if "JAXNN_COORDINATOR" in environment:
+        processes = environment.get("JAXNN_PROCESSES")
+        words[1:1] = ["launch", *(["-n", processes] if processes else ["--cluster"]), "--"]
+    return shlex.join(words)
 
 
 def _placement_of_one(config):

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import math
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -13,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.cli.configurations import check
+from jaxnn.cli.configurations import Training, check
 from jaxnn.cli.field_records import read_record
 from jaxnn.cli.hyperparameters import told
 from jaxnn.cli.interruption import raised
+from jaxnn.cli.recorded_places import resumption
 from jaxnn.runs import atomic_files, create, default_path
 from jaxnn.training import Evaluated, Started
 
@@ -67,14 +69,15 @@ class Records:
         self.trainings[-1] = self._lines(members, population)
 
     @contextlib.contextmanager
-    def kept(self, advice: str = ""):
+    def kept(self, training: Training):
         """Where a stop leaves what was measured until then, is said as it passes."""
         try:
             with raised():
                 yield
         except KeyboardInterrupt:
             if (self.folder / "trials.csv").exists():
-                print(f"\nmeasured until now: {self.folder / 'trials.csv'}{advice}", file=sys.stderr, flush=True)
+                advice = f"go on with: {shlex.join(resumption(self.folder, training))}"
+                print(f"\nmeasured until now: {self.folder / 'trials.csv'}; {advice}", file=sys.stderr, flush=True)
             raise
 
     def finish(self) -> None:

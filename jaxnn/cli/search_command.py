@@ -79,7 +79,7 @@ def _run(config: Search, *, is_made: bool) -> int:
     if not is_made:
         check_effects(config.training, recipe(config.training.model), over=over)
     trainer, records = _prepare(config, over, is_made)
-    with records.kept(f"; go on with: jaxnn resume {records.folder}"):
+    with records.kept(config.training):
         result = _search(config, over, trainer)
     _report(config, result, records, seconds=time.perf_counter() - started)
     records.finish()

@@ -22,6 +22,10 @@ class Resumption:
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder."""
+    data_folder: str | None = None
+    """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
+    address: str | None = None
+    """Of a downpour run: of the Ray cluster to join, HOST:PORT; what the run folder says of it is not followed."""
 
 
 def train_command(args) -> int:
@@ -51,8 +55,9 @@ def resume_command(args) -> int:
     from jaxnn.runs import checkpoints
 
     folder, record = read_run(args)
-    if record.get("command") in RESUMED:
-        module, function = RESUMED[record["command"]]
+    command = record.get("command")
+    if isinstance(command, str) and command in RESUMED:
+        module, function = RESUMED[command]
         return getattr(importlib.import_module(f"jaxnn.cli.{module}"), function)(folder, record)
     config = training_of(folder, record)
     if not checkpoints.steps(folder / "checkpoints"):
@@ -62,11 +67,15 @@ def resume_command(args) -> int:
 
 
 def read_run(args) -> tuple[Path, dict]:
-    """The folder that `jaxnn resume` is given, and its configuration as it stands there."""
+    """The folder that `jaxnn resume` is given, and its configuration; places outside are those of the command line."""
+    from jaxnn.cli.recorded_places import check_links, place_cluster, place_data
     from jaxnn.runs import read_config
 
-    folder = Path(parse(Resumption, args, command="resume").run)
-    return folder, read_config(folder)["config"]
+    config = parse(Resumption, args, command="resume")
+    folder = Path(config.run)
+    record = read_config(folder)["config"]
+    check_links(folder)
+    return folder, place_cluster(place_data(record, folder, config.data_folder), folder, config.address)
 
 
 def training_of(folder: Path, record: dict) -> Training:
@@ -138,7 +147,7 @@ def _train_joined(config, folder, loading, started, *, resume):
 def _finish(config, folder, task, outcome, started):
     """Says how it ended; returns the exit status."""
     if outcome.exit_status:
-        _say(f"stopped at step {int(outcome.state.step)}; go on with: {resume_line(folder, os.environ)}")
+        _say(f"stopped at step {int(outcome.state.step)}; go on with: {resume_line(folder, os.environ, config)}")
         return outcome.exit_status
     _conclude(folder, config, task, outcome, seconds=time.perf_counter() - started)
     return 0

@@ -125,13 +125,14 @@ def _first(split: dict[str, np.ndarray], n: int | None, name: str) -> dict[str, 
     return {field: array[:n] for field, array in split.items()}
 
 
-def find(name: str, *, folder: str | PathLike | None = None) -> Path | None:
+def find(name: str, *, folder: str | PathLike | None = None, download: bool = True) -> Path | None:
     """Find the folder that holds every file of a dataset; download them if there is none.
 
     What `load` does after this imports no module: a thread may load what has been found.
 
     Args:
         name, folder: as for `load`.
+        download: whether to, if need be; else FileNotFoundError says what to do.
 
     Returns:
         The folder; None for points, which have no files.
@@ -148,6 +149,11 @@ def find(name: str, *, folder: str | PathLike | None = None) -> Path | None:
     for place in places:
         if _is_complete(place, source):
             return place
+    if source.mirrors and not download:
+        raise FileNotFoundError(
+            f"dataset {name!r} must be on this machine; it is not in {' or '.join(map(str, places))}. "
+            "Name the folder where it lies, or where it may be put: --data-folder FOLDER"
+        )
     if source.mirrors:
         return _download(places[0], source)
     raise FileNotFoundError(
