@@ -22,7 +22,7 @@ PARSERS = {
     "metrics.jsonl": Parser(metrics_file),
     "TensorBoard events": Parser(tensorboard, 200),
     "checkpoint": Parser(checkpoint),
-    "search journal": Parser(search_journal),
+    "search journal": Parser(search_journal, 300),
     "ensemble checkpoint": Parser(ensemble_checkpoint, 200),
     "push log": Parser(push_log),
     "shard checkpoint": Parser(shard_checkpoint),

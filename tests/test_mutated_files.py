@@ -81,6 +81,31 @@ def test_a_parser_that_hangs_is_stopped(monkeypatch):
     assert mutated_files.outcome_of(hang).kind.startswith("TooSlowError")
 
 
+READS = re.compile(r"(open_regular|read_bounded|read_bytes|read_text|json\.loads?|safe_open|tarfile\.open|np\.load|Image\.open)\(")
+ROWS = {  # module -> the row that reaches what it reads
+    "cli/training_journal.py": "search journal",
+    "data/cifar.py": "CIFAR-10 batch",
+    "data/datasets.py": "MNIST's folder",
+    "data/download.py": "CIFAR-10's archive",
+    "data/idx.py": "IDX, gzip",
+    "data/pictures.py": "picture, PNG",
+    "parallel/push_log.py": "push log",
+    "parallel/shard_checkpoints.py": "shard checkpoint",
+    "runs/checkpoints.py": "checkpoint",
+    "runs/loggers.py": "metrics.jsonl",
+    "runs/run_folder.py": "config.json of train",
+}
+OF_THEIR_OWN = {"bounded_files.py", "runs/illustration.py", "diagnostics/figure_style.py", "populations/memory.py"}
+
+
+def test_every_module_that_reads_files_has_a_row():
+    package = Path(mutated_files.PACKAGE)
+    texts = {str(path.relative_to(package)): path.read_text() for path in package.rglob("*.py")}
+    readers = {name for name, text in texts.items() if READS.search(text) and not name.startswith("verification/")}
+    assert readers - OF_THEIR_OWN <= ROWS.keys()
+    assert set(ROWS.values()) <= PARSERS.keys()
+
+
 @pytest.mark.soak
 def test_damaged_files_end_in_documented_errors_only():
     command = [sys.executable, mutated_files.__file__, "--files", "4000"]
