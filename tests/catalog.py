@@ -18,6 +18,7 @@ from jaxnn.verification.optimizer_twins import OPTIMIZERS as OPTIMIZERS
 from jaxnn.verification.preprocessing_twins import PREPROCESSING as PREPROCESSING
 from jaxnn.verification.quasi_newton_twins import QUASI_NEWTON, SEARCHES
 from jaxnn.verification.regularizer_twins import REGULARIZERS
+from jaxnn.verification.rows import ModelRow, OptimizerRow
 from jaxnn.verification.schedule_twins import SCHEDULES as SCHEDULES
 from jaxnn.verification.second_order_twins import SECOND_ORDER
 
@@ -27,14 +28,15 @@ NETWORK_LAYERS = [*CONVOLUTION_LAYERS, *LAYER_LAYERS]
 
 
 def over(rows):
-    """Parametrizes a test over rows, named after them; in ring 1 over the first row of each file of the package."""
+    """Parametrizes a test over rows, by their names; ring 1 takes the first of each file, and of all models."""
     return first_of("row", rows, kind=file_of, ids=lambda row: row.name)
 
 
 def file_of(row):
-    """The module of what the row checks."""
-    checked = next(getattr(row, name) for name in ("public", "factory", "module") if hasattr(row, name))
-    return getattr(checked, "__module__", type(checked).__module__)
+    """The module of what the row checks; of models the package, for each is a program of seconds."""
+    if isinstance(row, ModelRow):
+        return "jaxnn.models"
+    return (row.factory if isinstance(row, OptimizerRow) else row.public).__module__
 
 
 NOT_IN_THE_CATALOG = {

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from rings import first_of
 
 from jaxnn import data
 from jaxnn.cli import configurations
@@ -240,6 +241,7 @@ def test_a_finished_run_resumes_to_itself(copy, capsys):
     assert len((copy / "metrics.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.full
 def test_pictures_and_report(tmp_path):
     folder = tmp_path / "run"
     assert main(["train", "mlp", *SMALL[:-1], "--out", str(folder)]) == 0
@@ -379,7 +381,7 @@ def test_a_closed_pipe_is_no_error():
 # ------------------------------------------------------------------------------- optimizers and schedules by name
 
 
-@pytest.mark.parametrize("name", configurations.OPTIMIZERS)
+@first_of("name", configurations.OPTIMIZERS)
 def test_every_optimizer_can_be_chosen(name):
     config = dataclasses.replace(RECIPES["lenet5"], optimizer=name)
     optimizer, params = build_optimizer(check(config), steps=10), {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}

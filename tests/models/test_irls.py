@@ -225,6 +225,7 @@ def test_gaussian_bumps_fit_a_sine(x64):
     assert jnp.sqrt(jnp.mean((linear(between[:, None]) @ straight - jnp.sin(2 * jnp.pi * between)) ** 2)) > 0.35
 
 
+@pytest.mark.full
 def test_gaussian_bumps_separate_two_moons_and_a_line_does_not(x64):
     rng = np.random.default_rng(2)
     angle = rng.uniform(0, np.pi, size=(2, 100))

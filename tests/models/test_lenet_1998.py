@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rings import first_of
 
 from jaxnn.models import LeNet1998
 from jaxnn.models.lenet_1998 import C3_CONNECTIONS, prototypes
@@ -25,6 +26,7 @@ def test_connections_are_contiguous_then_not():
     assert seen[15] == set(range(6))
 
 
+@pytest.mark.full
 def test_unconnected_maps_have_no_influence():
     """A gradient of one map of C3 with respect to S2 is zero just where Table I has no mark."""
     from jaxnn.models.lenet_1998 import PartialConvolution
@@ -36,7 +38,7 @@ def test_unconnected_maps_have_no_influence():
     np.testing.assert_array_equal((jacobian != 0).any(axis=(1, 2, 3)), CONNECTED.T)
 
 
-@pytest.mark.parametrize("layer", ["C1", "C3", "C5", "F6"])
+@first_of("layer", ["C1", "C3", "C5", "F6"])
 def test_weights_start_uniform_within_2_4_of_the_fan_in(layer):
     kernel = LeNet1998().init(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))["params"][layer]["kernel"]
     fan_in = {"C1": 25, "C3": 25 * CONNECTED.sum(axis=0)[np.nonzero(CONNECTED)[1]], "C5": 400, "F6": 120}[layer]

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxnn.models import MLP
 
@@ -29,6 +30,7 @@ def test_in_use_nothing_is_dropped_and_no_rate_needs_no_key():
     assert model.apply(model.init(jax.random.key(0), X), X, train=True).shape == (400, 1)
 
 
+@pytest.mark.full
 def test_a_traced_rate_is_that_rate():
     def at(rate):
         return hidden_layer_of(MLP(features=(50,), classes=1, dropout_rate=rate)).var()

@@ -32,6 +32,7 @@ def test_exact_is_exact(gradient):
     np.testing.assert_array_equal(received(Exact(), gradient), gradient)
 
 
+@pytest.mark.full
 @given(GRADIENTS, st.sampled_from([0.01, 0.3, 0.5, 1.0]))
 def test_top_k_keeps_the_largest_and_nothing_else(gradient, fraction):
     flat, k = gradient.ravel(), max(1, round(fraction * gradient.size))

@@ -63,6 +63,7 @@ def assert_same_run(population, i, fitted, rtol=2e-5):
             assert population.history[name][epoch, i] == pytest.approx(line[name], rel=1e-4)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("mapping", ["vmap", "map"])
 def test_each_member_equals_the_same_run_alone_over_seeds_and_rates(mapping):
     members = members_of(grid(learning_rate=[1e-3, 1e-2]), seeds=[3, 4])
@@ -122,6 +123,7 @@ def test_an_integer_scales_the_start_as_the_float_does():
     assert_close(kernel(scaled[0].states[0].params), 2 * kernel(plain), rtol=1e-5)
 
 
+@pytest.mark.full
 def test_the_keywords_of_a_pair_of_functions_are_hyperparameters():
     pair = (lambda key, x: {"w": jnp.ones((4, 3))}, lambda params, x, *, gain: gain * (x @ params["w"]))
     members = members_of(grid(gain=[1.0, 2.0], learning_rate=[0.1]))
