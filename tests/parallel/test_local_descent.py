@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rings import first_of
 from small_clusters import DRAW, WORKERS, check_near, check_same_bits, images, sequential, training
 
 from jaxnn.optimizers import adamw, sgd
@@ -36,7 +37,7 @@ def test_with_one_local_step_it_is_synchronous_sgd():
     np.testing.assert_allclose(metrics["loss"].sum[:, 0], theirs["loss"].sum, rtol=1e-4)
 
 
-@pytest.mark.parametrize("optimizer", [sgd(0.1, momentum=0.9), optax.adam(1e-2)], ids=["momentum", "optax.adam"])
+@first_of("optimizer", [sgd(0.1, momentum=0.9), optax.adam(1e-2)], ids=["momentum", "optax.adam"])
 def test_one_worker_is_alone(optimizer):
     step, state = training(optimizer)
     draw = Shards(len(DATA["label"]), 5, 1)
@@ -46,6 +47,7 @@ def test_one_worker_is_alone(optimizer):
     assert cluster.server.step == 5
 
 
+@pytest.mark.full
 def test_diloco_with_an_outer_step_of_one_is_local_sgd():
     step, state = training(adamw(1e-2))
     outer = sgd(1.0)
@@ -56,6 +58,7 @@ def test_diloco_with_an_outer_step_of_one_is_local_sgd():
     )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("library", ["ours", "optax"])
 def test_the_outer_optimizer_is_nesterovs_on_the_difference(library):
     outer = (sgd if library == "ours" else optax.sgd)(0.7, momentum=0.9, nesterov=True)

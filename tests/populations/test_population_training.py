@@ -158,6 +158,7 @@ def test_one_compilation_for_the_whole_sweep_and_for_another_one_like_it():
     assert len(traces) == seen
 
 
+@pytest.mark.full
 def test_chunks_change_nothing():
     members = members_of(grid(learning_rate=[1e-4, 3e-4, 1e-3, 3e-3, 1e-2]), seeds=[1])
     whole = fit(members=members, validation=TEST)
@@ -180,6 +181,7 @@ def test_little_memory_means_smaller_chunks_and_states_on_the_host():
         fit(members=members, memory=100)
 
 
+@pytest.mark.full
 def test_a_smaller_population_in_chunks_of_one_size_compiles_nothing():
     traces = []
     counting = lambda outputs, targets: traces.append(1) or cross_entropy(outputs, targets)  # noqa: E731
@@ -193,6 +195,7 @@ def test_a_smaller_population_in_chunks_of_one_size_compiles_nothing():
         fit(members=members, chunk=2, memory=TIGHT)
 
 
+@pytest.mark.full
 def test_who_diverges_is_marked_and_does_not_stop_the_others():
     members = members_of(grid(learning_rate=[0.05, 1e38, 0.1]))
     population = populations.fit(Net(), DATA, members, optimizer=sgd, batch_size=16, epochs=3, validation=TEST)
@@ -203,6 +206,7 @@ def test_who_diverges_is_marked_and_does_not_stop_the_others():
     assert population.best("test/accuracy") != 1
 
 
+@pytest.mark.full
 def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free():
     members = members_of(grid(learning_rate=[1e-30, 1e-2, 2e-30, 2e-2]))  # two never improve
     work, found = [], {}
@@ -273,6 +277,7 @@ ONE_ORDER, ORDERS = (
 )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("data", "mapping", "members"), [(4, "vmap", ORDERS), (2, "map", ONE_ORDER)], ids=["2 x 4", "4 x 2"]
 )
