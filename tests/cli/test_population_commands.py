@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from rings import first_of
 
 from jaxnn import data, optimizers, training
 from jaxnn.cli import cross_validation_command, ensemble_command, population_tasks, search_command, training_journal
@@ -354,7 +355,8 @@ STOPPED = {  # the command, at which of its epochs it is stopped, and which of t
 }
 
 
-@pytest.mark.parametrize("name", ["halving", *(pytest.param(n, marks=pytest.mark.full) for n in [*STOPPED][1:])])
+@pytest.mark.full
+@pytest.mark.parametrize("name", STOPPED)
 def test_a_stopped_search_resumes_to_the_same_result_and_trains_nothing_twice(name, tmp_path, capsys, monkeypatch):
     args, stop, rest = STOPPED[name]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -536,7 +538,7 @@ def test_the_command_names_what_was_searched_where_it_is_the_default_too():
     assert train_command(RECIPES["mlp"], {"learning_rate": default}) == f"jaxnn train mlp --learning-rate {default}"
 
 
-@pytest.mark.parametrize(("flags", "expected"), [("", "spread"), ("--xla_force_host_platform_device_count=3", "3")])
+@first_of(("flags", "expected"), [("", "spread"), ("--xla_force_host_platform_device_count=3", "3")])
 def test_members_are_spread_over_the_cores_unless_the_user_has_chosen(flags, expected):
     code = (
         "from jaxnn.cli.population_tasks import spread_over_cores; spread_over_cores()\n"
