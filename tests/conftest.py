@@ -26,6 +26,13 @@ def x64():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def programs_of_processes(tmp_path_factory):
+    """The processes that tests start share what they compile; this one, which has read its environment, does not."""
+    folder = tmp_path_factory.getbasetemp().parent / "programs"  # of all workers
+    os.environ.update(JAX_COMPILATION_CACHE_DIR=str(folder), JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0")
+
+
 def pytest_addoption(parser):
     help = "fail a test of ring 1 that takes more seconds of the processor, those of its processes included"
     parser.addoption("--cpu-limit", type=float, default=float("inf"), metavar="SECONDS", help=help)

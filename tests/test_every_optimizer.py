@@ -130,6 +130,7 @@ def test_chains_with_optax_both_ways(row):
     assert_close(*compiled(lambda start: [descend(chain, bowl, start, steps=8) for chain in chains])(small_start()))
 
 
+@pytest.mark.full
 @over(OPTIMIZERS)
 def test_vmap_over_each_hyperparameter(row, x64):
     """One program, mapped; each member walks the path of an optimizer made with that number alone."""

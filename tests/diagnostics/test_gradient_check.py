@@ -129,6 +129,7 @@ def test_nothing_judged_is_not_passed():
     assert not check_gradient(lambda x: jnp.sum(jnp.abs(x)), jnp.zeros(4), gradient=jnp.full(4, 0.5)).passed
 
 
+@pytest.mark.full
 def test_a_convolutional_network():
     rng = np.random.default_rng(0)
     x, labels = jnp.asarray(rng.normal(size=(2, 8, 8, 1))), jnp.array([0, 2])

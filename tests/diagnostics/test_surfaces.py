@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rings import first_of
 from scipy.optimize import rosen, rosen_der
 from tolerances import assert_close, directional_error
 
 from jaxnn.diagnostics.surfaces import SURFACES, beale, long_valley, rosenbrock, saddle, steep_shallow
 
-EVERY = pytest.mark.parametrize("surface", SURFACES.values(), ids=SURFACES)
+EVERY = first_of("surface", SURFACES.values(), ids=SURFACES)
 POINTS = np.random.default_rng(0).uniform(-2, 2, (20, 2))
 
 

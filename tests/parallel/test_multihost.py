@@ -157,6 +157,7 @@ def test_a_shuffle_of_rows_apart_shows_every_row_once():
         place.total(45)
 
 
+@pytest.mark.full
 def test_rows_apart_train_as_one_whole_batch():
     data = {"image": np.random.default_rng(0).integers(0, 255, (40, 6, 6, 1), np.uint8), "label": np.arange(40) % 10}
     runs = [

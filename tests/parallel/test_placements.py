@@ -90,7 +90,7 @@ def check_equal(fitted, expected):
 CASES = [(name, devices) for name in MODELS for devices in (8, 4, 2, 1)]
 
 
-@pytest.mark.parametrize("placement", MANY)
+@first_of("placement", MANY)
 @first_of(("name", "devices"), CASES)
 def test_every_placement_ends_at_the_parameters_of_one_device(name, devices, placement, alone):
     check_equal(train(name, placement, devices=devices), alone(name))

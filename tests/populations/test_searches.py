@@ -141,6 +141,7 @@ def test_a_best_value_near_the_end_of_its_range_is_told(given, border):
     assert all(given.low <= setting["learning_rate"] <= given.high for setting in found.settings)
 
 
+@pytest.mark.full
 def test_choices_and_values_stay_in_every_round():
     ranges = {"learning_rate": log_uniform(1e-3, 10), "batch_size": choice(2, 4), "momentum": 0.1}
     found = coarse_to_fine(train, ranges, trials=6, rounds=2, epochs=1, metric="test/loss")

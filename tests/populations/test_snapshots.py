@@ -30,6 +30,7 @@ def run(epochs, **more):
     return fit(LINEAR, blobs(), optimizer=OPTIMIZER, epochs=epochs, batch_size=20, validation=blobs(seed=1), **more)
 
 
+@pytest.mark.full
 def test_snapshots_are_the_states_of_shorter_runs():
     """Were they no copies, the run that goes on would have given their memory to its next step."""
     snapshots = Snapshots(2)

@@ -3,6 +3,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from rings import first_of
 from scipy import stats
 
 from jaxnn import populations, training
@@ -38,7 +39,7 @@ def trainer_of(score, *, diverged=lambda member: False, shapes=((2, 3),)):
 # ------------------------------------------------------------------------------------------------- intervals
 
 
-@pytest.mark.parametrize("repeats", [2, 5, 30])
+@first_of("repeats", [2, 5, 30])
 def test_intervals_are_students(repeats):
     scores = np.random.default_rng(0).normal(0.9, 0.02, size=(2, repeats))
     study = Study(np.arange(2), {"test/accuracy": scores}, "test/accuracy")

@@ -55,6 +55,7 @@ def test_a_wrong_number_fails(name, wrong, monkeypatch):
     assert not verdict(monkeypatch, row._replace(ours=wrong), "float32").passed
 
 
+@pytest.mark.full
 def test_the_derivatives_by_hand(x64):
     """Those of the oracles, beside `jax.grad` and `jax.hessian` of the functions that are descended."""
     rng = np.random.default_rng(0)
