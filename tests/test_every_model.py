@@ -80,7 +80,7 @@ def test_works_under_vmap(row):
     members, x = [variables_of(row, seed=seed) for seed in (0, 1)], images(row)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *members)
     mapped = jax.jit(jax.vmap(row.module.apply, (0, None)))(stacked, x)
-    assert_close(mapped, jnp.stack([row.module.apply(member, x) for member in members]))
+    assert_close(mapped, jnp.stack([jax.jit(row.module.apply)(member, x) for member in members]))
 
 
 @over(MODELS)
@@ -98,7 +98,7 @@ def test_starts_with_logits_of_ordinary_size(row):
     init = jax.jit(row.module.init)
     variables = init(jax.random.key(0), images(row, batch=1))
     assert_close(variables, init(jax.random.key(0), images(row, batch=1)), rtol=0)
-    losses = cross_entropy(row.module.apply(variables, images(row, batch=8)), jnp.arange(8))
+    losses = cross_entropy(jax.jit(row.module.apply)(variables, images(row, batch=8)), jnp.arange(8))
     assert 0.5 < float(losses.mean()) < 40
 
 

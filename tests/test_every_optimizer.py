@@ -119,6 +119,7 @@ def _scaled(schedule, factor, step):
     return factor * schedule(step)
 
 
+@pytest.mark.full
 @over(OPTIMIZERS)
 def test_chains_with_optax_both_ways(row):
     """Links of Optax stand before, between and behind ours, plain and adjustable."""

@@ -23,6 +23,7 @@ def test_a_race_leaves_picture_animation_page_and_record(tmp_path, capsys):
     assert f"pictures and race.html in {folder}" in out
 
 
+@pytest.mark.full
 def test_mnist_without_animation_in_the_next_free_folder(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "race-001").mkdir(parents=True)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn.diagnostics import check_gradient, format_gradient_check
@@ -68,6 +69,7 @@ def test_one_coordinate_wrong_by_a_hundredth_is_found_and_named():
     assert f"FAILED at layers/0/kernel[3, 2]: analytic {worst.analytic:.6g}" in format_gradient_check(checked)
 
 
+@pytest.mark.full
 def test_a_missing_term_is_found():
     """Weight decay in the loss and not in the gradient."""
     loss, params, exact = two_layers()
@@ -93,7 +95,7 @@ def test_verdicts_are_those_of_the_lecture(factor, verdict):
 H = float(np.finfo(np.float64).eps) ** (1 / 3)
 
 
-@pytest.mark.parametrize("slope", [0.0, 0.3, -1.0])
+@first_of("slope", [0.0, 0.3, -1.0])
 def test_a_kink_anywhere_in_the_step_is_told_from_an_error(slope, x64):
     inside = H * np.array([-0.95, -0.7, -0.5, -0.4, -1 / 3, -2 / 7, -0.1, 0, 0.05, 0.25, 0.3, 1 / 3, 0.45, 0.6, 0.99])
     kinked = lambda x: jnp.sum(jax.nn.relu(x - 0.5) + slope * x + jnp.sin(x))  # noqa: E731

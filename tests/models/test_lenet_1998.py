@@ -2,7 +2,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rings import first_of
 
 from jaxnn.models import LeNet1998
 from jaxnn.models.lenet_1998 import C3_CONNECTIONS, prototypes
@@ -38,9 +37,15 @@ def test_unconnected_maps_have_no_influence():
     np.testing.assert_array_equal((jacobian != 0).any(axis=(1, 2, 3)), CONNECTED.T)
 
 
-@first_of("layer", ["C1", "C3", "C5", "F6"])
-def test_weights_start_uniform_within_2_4_of_the_fan_in(layer):
-    kernel = LeNet1998().init(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))["params"][layer]["kernel"]
+@pytest.fixture(scope="module")
+def variables():
+    """The initial ones."""
+    return jax.jit(LeNet1998().init)(jax.random.key(0), jnp.zeros((1, 32, 32, 1)))
+
+
+@pytest.mark.parametrize("layer", ["C1", "C3", "C5", "F6"])
+def test_weights_start_uniform_within_2_4_of_the_fan_in(layer, variables):
+    kernel = variables["params"][layer]["kernel"]
     fan_in = {"C1": 25, "C3": 25 * CONNECTED.sum(axis=0)[np.nonzero(CONNECTED)[1]], "C5": 400, "F6": 120}[layer]
     relative = np.abs(kernel) * fan_in / 2.4
     assert 0.95 < relative.max() <= 1.0 + 1e-6
@@ -55,14 +60,13 @@ def test_prototypes_are_seven_by_twelve_pictures_and_far_apart():
     assert (distances + 84 * np.eye(10) >= 8).all()
 
 
-def test_a_prototype_is_its_own_class():
+def test_a_prototype_is_its_own_class(variables):
     """F6 at a prototype: the logit of that class is 0, all others are far below."""
-    module, x = LeNet1998(), jnp.zeros((1, 32, 32, 1))
-    variables = module.init(jax.random.key(0), x)
+    apply, x = jax.jit(LeNet1998().apply), jnp.zeros((1, 32, 32, 1))
     for digit in range(10):
         at_digit = jax.tree.map(jnp.zeros_like, variables)
         at_digit["params"]["F6"]["bias"] = jnp.arctanh(jnp.asarray(prototypes()[digit]) / 1.7159) * 3 / 2
-        logits = module.apply(at_digit, x)[0]
+        logits = apply(at_digit, x)[0]
         assert logits.argmax() == digit
         np.testing.assert_allclose(logits[digit], 0, atol=1e-8)
         assert sorted(logits)[-2] < -30

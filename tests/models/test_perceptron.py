@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rings import first_of
 from tolerances import assert_close
 
 from jaxnn.basis_functions import linear
@@ -125,7 +126,7 @@ def test_an_epoch_is_an_epoch_of_stochastic_gradient_descent():
     assert_close(w, jax.lax.scan(gradient_descent_step, jnp.zeros(4), (x, t))[0])
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
+@first_of("dtype", ["bfloat16", "float32", "float64"])
 def test_keeps_dtype_and_maps(dtype, x64):
     x = linear(CORNERS.astype(dtype))
     trained = jax.jit(jax.vmap(lambda t: train_perceptron(x, t, max_epochs=40)))(jnp.stack([AND, OR, XOR]))

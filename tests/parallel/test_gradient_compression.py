@@ -51,6 +51,7 @@ def test_top_k_contracts(gradient, fraction):
     assert lost <= (1 - TopK(fraction).kept(gradient.size) / gradient.size) * all_of_it * (1 + 1e-9)
 
 
+@pytest.mark.full
 @given(GRADIENTS)
 def test_eight_bits_are_the_nearest_level(gradient):
     scale = np.abs(gradient).max() / np.float32(127)
@@ -60,6 +61,7 @@ def test_eight_bits_are_the_nearest_level(gradient):
     assert error.max() <= scale * (0.5 + 1e-4)
 
 
+@pytest.mark.full
 @given(GRADIENTS, st.integers(0, 9))
 def test_eight_bits_by_chance_are_off_by_less_than_a_level(gradient, seed):
     scale = np.abs(gradient).max() / np.float32(127)
@@ -103,7 +105,7 @@ def test_without_feedback_the_small_coordinates_never_arrive():
     assert received(codec, gradient).tolist() == [1.0, 0.0]
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=str)
+@first_of("codec", CODECS, ids=str)
 def test_zeros_stay_zeros_and_a_divergence_stays_visible(codec):
     assert received(codec, np.zeros((3, 2), np.float32)).tolist() == [[0.0, 0.0]] * 3
     for bad in (np.nan, np.inf):

@@ -28,6 +28,7 @@ def compiled(method, step, draw, settings):
     return jax.jit(partial(method, step, draw=draw, **dict(settings)))
 
 
+@pytest.mark.full
 def test_with_one_local_step_it_is_synchronous_sgd():
     step, state = training(sgd(0.1))
     cluster, metrics = run(step, local_cluster(state, WORKERS), rounds=30, local_steps=1)

@@ -132,6 +132,7 @@ def test_several_servers_are_not_for_the_simulator(tmp_path):
         gradient_log(read_log(tmp_path))
 
 
+@pytest.mark.full
 def test_one_worker_is_sequential_sgd(tmp_path):
     settings = Downpour(workers=1, batch_size=8)
     state, _ = run(tmp_path, settings)

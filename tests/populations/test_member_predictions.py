@@ -109,6 +109,7 @@ def test_a_float_that_is_bound_in_a_pair_counts():
     assert_as_predict(trained, data["image"])
 
 
+@pytest.mark.full
 def test_members_come_in_chunks_that_need_not_come_out_even(monkeypatch, compiled):
     x = blobs(10)["image"]
     population = untrained([MLP(features=(3,), classes=3)] * 11, x)

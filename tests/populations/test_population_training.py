@@ -222,6 +222,7 @@ def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free():
     assert_same_run(population, 0, stopped)
 
 
+@pytest.mark.full
 def test_who_stalls_beside_a_member_that_goes_on_keeps_the_state_of_then():
     members = members_of(grid(learning_rate=[1e-5, 1e-2]))
     start = fit(members=members, validation=TEST, epochs=1)
@@ -246,6 +247,7 @@ def test_goes_on_where_it_was_and_with_other_rates():
     assert_close(still.states[0].params, half.states[0].params)
 
 
+@pytest.mark.full
 def test_hooks_hear_of_the_whole_and_may_stop_it():
     events = []
     members = members_of(grid(learning_rate=[1e-3, 1e-2, 1e-1]))

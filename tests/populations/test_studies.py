@@ -39,6 +39,7 @@ def trainer_of(score, *, diverged=lambda member: False, shapes=((2, 3),)):
 # ------------------------------------------------------------------------------------------------- intervals
 
 
+@pytest.mark.full
 @first_of("repeats", [2, 5, 30])
 def test_intervals_are_students(repeats):
     scores = np.random.default_rng(0).normal(0.9, 0.02, size=(2, repeats))
