@@ -358,7 +358,7 @@ line_share = float(
     ((linear(unseen["point"]) @ on_rings.weights > 0) == unseen["label"].astype(bool)).mean()
 )
 print(
-    f"new points right: a line {line_share:.1%}, network {fitted.history[-1]['test/accuracy']:.1%}"
+    f"new points right: a line {line_share:.1%}, network {fitted.history[-1]['validation/accuracy']:.1%}"
 )
 
 # %% [markdown]
@@ -415,7 +415,7 @@ contestants = {
     "MLP, 32 + 32 hidden": models.MLP(features=(32, 32), classes=3),
 }
 runs = {name: train_on_spirals(model) for name, model in contestants.items()}
-on_spirals = {name: run.history[-1]["test/accuracy"] for name, run in runs.items()}
+on_spirals = {name: run.history[-1]["validation/accuracy"] for name, run in runs.items()}
 
 # %% tags=["drawing"]
 # @title Softmax regression and two networks on three arms of a spiral
@@ -449,7 +449,7 @@ def train_on_corners(neurons):
         fields=("point", "label"),
         validation=corners,
     )
-    return population.history["test/accuracy"][-1]
+    return population.history["validation/accuracy"][-1]
 
 
 # %% tags=["exercise"]
@@ -493,7 +493,7 @@ assert errors[-1] < 1e-9  # Newton's last digits
 assert min(wandering) < right_of(w_logistic) - 0.02  # the perceptron does not settle
 np.testing.assert_allclose(one_half, 0.5, atol=1e-4)
 assert two_layers(CORNERS, first, second).tolist() == GATES["XOR"]
-assert line_share < 0.6 < 0.97 < fitted.history[-1]["test/accuracy"]
+assert line_share < 0.6 < 0.97 < fitted.history[-1]["validation/accuracy"]
 assert on_spirals["softmax regression"] < 0.6
 assert on_spirals["MLP, 32 + 32 hidden"] > 0.95
 assert share_solved[2] < share_solved[8]

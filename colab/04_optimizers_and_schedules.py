@@ -449,10 +449,10 @@ for name, rate in {"constant 0.1": 0.1, "warm-up, then cosine": falling}.items()
         batch_size=64,
         preprocess=scale,
     )
-    curves[name] = [row["test/loss"] for row in fitted.history]
+    curves[name] = [row["validation/loss"] for row in fitted.history]
     last_row = fitted.history[-1]
     print(
-        f"{name:<22} test accuracy {last_row['test/accuracy']:.2%}, loss {last_row['test/loss']:.3f}"
+        f"{name:<22} test accuracy {last_row['validation/accuracy']:.2%}, loss {last_row['validation/loss']:.3f}"
     )
 
 # %% [markdown]

@@ -270,7 +270,7 @@ def train(model, train_data, epochs=EPOCHS, rate=6e-3):
 
 networks = {"LeNet-5": models.LeNet5(), "perceptron": models.MLP(features=(77,))}
 fitted = {name: train(model, mnist.train) for name, model in networks.items()}
-errors = {name: 1 - run.history[-1]["test/accuracy"] for name, run in fitted.items()}
+errors = {name: 1 - run.history[-1]["validation/accuracy"] for name, run in fitted.items()}
 for name, model in networks.items():
     print(
         f"{name:<10} {count_parameters(model):,} parameters, test error {100 * errors[name]:.2f} %"

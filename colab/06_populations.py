@@ -150,7 +150,7 @@ settings = populations.grid(
 )
 result = populations.search(trainer, settings, epochs=2)
 diagnostics.plot_heat_map(
-    result.settings, result.scores, "learning_rate", "momentum", metric="test/accuracy"
+    result.settings, result.scores, "learning_rate", "momentum", metric="validation/accuracy"
 )
 
 # %% [markdown]
@@ -201,7 +201,7 @@ pairs = zip(jax.tree.leaves(alone.state.params), jax.tree.leaves(member.params),
 alone_gap = max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
 print(f"the best, {result.settings[chosen]}:")
 print(
-    f"{100 * alone.history[-1]['test/accuracy']:.2f} % alone, {100 * result.scores[chosen]:.2f} % among others"
+    f"{100 * alone.history[-1]['validation/accuracy']:.2f} % alone, {100 * result.scores[chosen]:.2f} % among others"
 )
 print(f"largest difference of a parameter: {alone_gap:.0e}")
 
@@ -258,7 +258,7 @@ diagnostics.plot_cross_validation(
     validated.standard_error,
     best=validated.best(),
     chosen=simplest,
-    metric="test/accuracy",
+    metric="validation/accuracy",
 )
 
 # %% [markdown]

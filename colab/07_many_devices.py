@@ -68,8 +68,10 @@ mnist = data.load("mnist")
 train = {"image": mnist.train["image"][:8192], "label": mnist.train["label"][:8192]}
 model, sgd = models.MLP(features=(64,)), optimizers.sgd(0.1)
 state = training.init_state(model, sgd, train["image"][:1], key=0)
-step = training.TrainStep(model, losses.cross_entropy, sgd.update)
-divided = training.TrainStep(model, losses.cross_entropy, sgd.update, axis_name="data")
+step = training.TrainStep(training.supervised(model, losses.cross_entropy), sgd.update)
+divided = training.TrainStep(
+    training.supervised(model, losses.cross_entropy), sgd.update, axis_name="data"
+)
 
 batch = {name: array[:256] for name, array in train.items()} | {"mask": np.ones(256, bool)}
 parts = {name: array.reshape(8, 32, *array.shape[1:]) for name, array in batch.items()}
@@ -94,7 +96,9 @@ print(
 # as 0.) How does `TrainStep.objective` avoid it?
 
 # %% tags=["exercise"]
-outputs, _ = training.TrainStep(model, losses.cross_entropy, sgd.update).model.apply(
+outputs, _ = training.TrainStep(
+    training.supervised(model, losses.cross_entropy), sgd.update
+).model.apply(
     state.params,
     state.model_state,
     jnp.asarray(batch["image"], jnp.float32) / 255,
@@ -151,11 +155,13 @@ for name in ("pmap", "shard_map", "automatic"):
         jax.tree.leaves(alone.state.params), jax.tree.leaves(other.state.params), strict=True
     )
     gaps[name] = max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in pairs)
-    share = other.history[-1]["test/accuracy"]
+    share = other.history[-1]["validation/accuracy"]
     print(
         f"{name:<10} on 8 devices: test accuracy {100 * share:.2f} %, parameters off by {gaps[name]:.1e}"
     )
-print(f"one device:               test accuracy {100 * alone.history[-1]['test/accuracy']:.2f} %")
+print(
+    f"one device:               test accuracy {100 * alone.history[-1]['validation/accuracy']:.2f} %"
+)
 
 # %% [markdown]
 # The same training, whatever the number of devices; only the order of additions differs, and with it the last bits.
@@ -304,7 +310,7 @@ draw = parallel.Shards(examples=8192, batch_size=32, workers=WORKERS)
 
 def started(optimizer):
     """A step and its first state."""
-    step = training.TrainStep(model, losses.cross_entropy, optimizer.update)
+    step = training.TrainStep(training.supervised(model, losses.cross_entropy), optimizer.update)
     return step, training.init_state(model, optimizer, train["image"][:1], key=0)
 
 

@@ -29,7 +29,7 @@ from jaxnn.parallel.gradient_compression import compress, message_bytes
 from jaxnn.parallel.ray_cluster import train_asynchronously
 from jaxnn.parallel.ray_startup import ray_session
 from jaxnn.preprocessing import Standardize
-from jaxnn.training import TrainStep, evaluate, init_state
+from jaxnn.training import TrainStep, evaluate, init_state, supervised
 
 CODECS = {"exact": Exact(), "eight bits": EightBits(), "top 1 %": TopK(0.01)}
 DEAN, AJI, BITS = "Dean et al. 2012, sec. 4.1", "Aji and Heafield 2017, abstract", "Dettmers 2016, abstract"
@@ -67,7 +67,7 @@ class Task:
 
     def replay_difference(self, state, folder: str) -> float:
         """The largest by which a parameter of the replayed log differs."""
-        step = TrainStep(self.model, cross_entropy, self.optimizer.update, **self.own)
+        step = TrainStep(supervised(self.model, cross_entropy, **self.own), self.optimizer.update)
         own = {"init": self.optimizer.init, "settings": self.how, "folder": folder}
         again = replay_on_ray(step, self.start, self.data.train, **own)
         return max(jax.tree.leaves(jax.tree.map(lambda a, b: np.abs(a - b).max(), state.params, again.params)))

@@ -30,7 +30,7 @@ from jaxnn.models import MLP
 from jaxnn.optimizers import sgd
 from jaxnn.parallel import AXIS, Link
 from jaxnn.parallel.scaling_model import ring_all_reduce_seconds
-from jaxnn.training import TrainStep, init_state
+from jaxnn.training import TrainStep, init_state, supervised
 
 RING = "Patarasuk and Yuan 2009"
 HEADER = ("devices", "all-reduce, ms: predicted", "measured", "step, ms: predicted", "measured", "cores busy, ms")
@@ -86,7 +86,7 @@ def workload(mesh, settings: Settings):
     batch = jax.device_put(batch | {"mask": np.ones(n, bool)}, NamedSharding(mesh, P(AXIS)))
     optimizer = sgd(1e-3)
     state = jax.device_put(init_state(model, optimizer, batch["image"][:1], key=0), NamedSharding(mesh, P()))
-    step = TrainStep(model, cross_entropy, optimizer.update, axis_name=AXIS)
+    step = TrainStep(supervised(model, cross_entropy), optimizer.update, axis_name=AXIS)
     mapped = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=(P(), P(AXIS)), out_specs=P(), check_vma=False))
     return lambda state: mapped(state, batch), state
 

@@ -44,7 +44,7 @@ def main(settings: Settings) -> None:
         jax.config.update("jax_num_cpu_devices", settings.cpu_devices)
     mnist, model, optimizer = data.load("mnist"), MLP(features=(128,)), optimizers.adagrad(settings.learning_rate)
     own = {"preprocess": preprocessing.Standardize(mnist.mean, mnist.std)}
-    step = training.TrainStep(model, losses.cross_entropy, optimizer.update, **own)
+    step = training.TrainStep(training.supervised(model, losses.cross_entropy, **own), optimizer.update)
     state = training.init_state(model, optimizer, mnist.train["image"][:1], key=settings.seed, **own)
     state, late = (run_on_ray if settings.real else simulate)(settings, step, state, mnist.train, optimizer)
     measured = training.evaluate(model, state, mnist.test, **own)

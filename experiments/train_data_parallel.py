@@ -57,8 +57,9 @@ def main(settings: Settings) -> None:
         hooks=[throughput],
     )
     last = fitted.history[-1]
-    print(f"{settings.placement} over {placement.parts} x {jax.devices()[0].device_kind}: {throughput}")
-    print(f"test accuracy {100 * last['test/accuracy']:.2f} % of {last['test/count']}, loss {last['test/loss']:.4f}")
+    print(f"{settings.placement} over {placement.batch_shards} x {jax.devices()[0].device_kind}: {throughput}")
+    accuracy, count, loss = (last[f"validation/{name}"] for name in ("accuracy", "count", "loss"))
+    print(f"test accuracy {100 * accuracy:.2f} % of {count}, loss {loss:.4f}")
 
 
 class Throughput:

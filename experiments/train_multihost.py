@@ -57,7 +57,7 @@ def train(settings: Settings) -> int:
     placement = parallel.placement("local_rows")  # over the devices of all processes
     mnist = data.subset(data.load("mnist"), train=settings.train_examples)
     own = parallel.rows_of_process(mnist.train, placement)  # on a large data set: read no others
-    steps = settings.epochs * -(-placement.total(len(own["label"])) // settings.batch_size)
+    steps = settings.epochs * -(-placement.global_examples(len(own["label"])) // settings.batch_size)
     adam = optimizers.adam(schedules.one_cycle(settings.learning_rate, steps=steps), b2=0.99)
     preprocess, seed = Standardize(mnist.mean, mnist.std), settings.seed
     task = Task(LeNet5(), own, mnist.test, adam, losses.cross_entropy, preprocess, mnist.classes, seed)

@@ -32,7 +32,7 @@ from jaxnn.optimizers import adam
 from jaxnn.parallel.memory_report import MemoryReport, report_memory, shapes_of
 from jaxnn.parallel.sharded import Sharded, shard_by
 from jaxnn.parallel.sharding_rules import Largest, ShardingRules, fully_sharded, tensor_parallel
-from jaxnn.training import TrainStep
+from jaxnn.training import TrainStep, supervised
 
 HEADER = ("placement", "data x model", "state", "gradients", "activations", "arguments", "temporary", "peak")
 LAYERS = {"columns": ("hidden1", "logits"), "rows": ("hidden2",)}
@@ -53,7 +53,7 @@ def measure(settings: Settings) -> Outcome:
     with contextlib.suppress(RuntimeError):  # devices are in use: there are as many as there are
         jax.config.update("jax_num_cpu_devices", max(settings.devices))
     (inputs, *hidden, classes), optimizer = settings.widths, adam(1e-3)
-    step = TrainStep(MLP(features=tuple(hidden), classes=classes), cross_entropy, optimizer.update)
+    step = TrainStep(supervised(MLP(features=tuple(hidden), classes=classes), cross_entropy), optimizer.update)
     data = {"image": jax.ShapeDtypeStruct((1, inputs), "float32"), "label": jax.ShapeDtypeStruct((1,), "int32")}
     shapes = shapes_of(step, optimizer, data, batch_size=settings.batch_size)
     report = partial(report_memory, step, *shapes, compiled=True)

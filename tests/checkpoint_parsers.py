@@ -72,10 +72,11 @@ def checkpoint(folder: Path) -> Subject:
 
 
 def search_journal(folder: Path) -> Subject:
+    from jaxnn.populations.recipe import Recipe
+
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.training_journal import Journal
     from jaxnn.populations import Member, Population
-    from jaxnn.populations.recipe import Recipe
 
     names = (("accuracy", metrics.accuracy),)
     model = MLP(features=(3,), classes=2)

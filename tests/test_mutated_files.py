@@ -81,7 +81,9 @@ def test_a_parser_that_hangs_is_stopped(monkeypatch):
     assert mutated_files.outcome_of(hang).kind.startswith("TooSlowError")
 
 
-READS = re.compile(r"(open_regular|read_bounded|read_bytes|read_text|json\.loads?|safe_open|tarfile\.open|np\.load|Image\.open)\(")
+READS = re.compile(
+    r"(open_regular|read_bounded|read_bytes|read_text|json\.loads?|safe_open|tarfile\.open|np\.load|Image\.open)\("
+)
 ROWS = {  # module -> the row that reaches what it reads
     "cli/training_journal.py": "search journal",
     "data/cifar.py": "CIFAR-10 batch",

@@ -24,7 +24,7 @@ from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP, LeNet5
 from jaxnn.optimizers import adam
 from jaxnn.preprocessing import as_float
-from jaxnn.training import FunctionalModel, TrainStep, choose_fusion, init_state
+from jaxnn.training import TrainStep, choose_fusion, init_state, supervised
 from jaxnn.training.batching import Shuffle
 from jaxnn.training.engine import compile_steps, run_steps
 
@@ -61,7 +61,7 @@ def measure(name: str, model, settings: Settings) -> tuple[dict[str, list[float]
     examples = settings.steps * settings.batch_size
     train = {field: jax.device_put(array[:examples]) for field, array in load("mnist").train.items()}
     optimizer = adam(1e-3)
-    step = TrainStep(FunctionalModel(model), cross_entropy, optimizer.update)
+    step = TrainStep(supervised(model, cross_entropy), optimizer.update)
     state = init_state(model, optimizer, as_float(train["image"][:1]), key=0)
     order = Shuffle(len(train["label"]), settings.batch_size)(state.key, 0)
     contestants = {f"{name}, {form}": timer(step, state, train, order, fused) for form, fused in FORMS.items()}

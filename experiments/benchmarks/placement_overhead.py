@@ -24,7 +24,7 @@ from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP, LeNet5
 from jaxnn.optimizers import adam
 from jaxnn.parallel import placement
-from jaxnn.training import TrainStep, init_state
+from jaxnn.training import TrainStep, init_state, supervised
 from jaxnn.training.compilation import call
 from jaxnn.training.engine import run_steps
 
@@ -66,7 +66,10 @@ def measure(model: str, settings: Settings) -> tuple[dict[str, list[float]], ...
 def timer(model, batch_size: int, epochs: int, name: str, train):
     """A contestant, which trains on from round to round."""
     place, optimizer = placement(name, jax.devices()[:1]), adam(1e-3)
-    step, shuffle = TrainStep(model, cross_entropy, optimizer.update), place.shuffle(len(train["label"]), batch_size)
+    step, shuffle = (
+        TrainStep(supervised(model, cross_entropy), optimizer.update),
+        place.epoch_order(len(train["label"]), batch_size),
+    )
     state, data = place.put((init_state(model, optimizer, train["image"][:1], key=0), train))
 
     def run() -> None:

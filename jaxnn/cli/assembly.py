@@ -1,17 +1,19 @@
 """From a configuration to the pieces that `fit` takes, one training's or a population's."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from inspect import Parameter, Signature
 from numbers import Number
-from types import SimpleNamespace
+from typing import Any
 
 from jaxnn import data, losses, optimizers, schedules
 from jaxnn.cli.configurations import Training
+from jaxnn.metrics import accuracy
 from jaxnn.models import MODELS
 from jaxnn.preprocessing import PaddedRange, Standardize
 from jaxnn.runs.training_run import Task
 from jaxnn.signatures import accepted
+from jaxnn.training import Trial, supervised_trial
 
 
 def assemble(config: Training, dataset: data.Dataset) -> Task:
@@ -37,7 +39,7 @@ def assemble(config: Training, dataset: data.Dataset) -> Task:
     )
 
 
-def build_model(config: Training, *, classes: int):
+def build_model(config, *, classes: int):
     """The linen module; its classes follow the data where the model leaves them open."""
     if config.model == "mlp":
         return MODELS["mlp"](features=config.hidden, classes=classes, dropout_rate=config.dropout_rate)
@@ -53,28 +55,42 @@ def build_optimizer(config: Training, *, steps: int):
 
 
 @dataclass(frozen=True)
-class OptimizerOfMember:
-    """What `populations.fit` takes for an optimizer: the configuration's, with a member's own values put in.
+class Chosen:
+    """A configuration with some values in place of its own; they may be traced, which no `Training` may hold."""
 
-    `learning_rate` is the peak of the schedule. Equal if made of equals, and of `names` only as its signature shows.
+    config: Training
+    values: Mapping[str, Any]
+
+    def __getattr__(self, name):
+        return self.values[name] if name in self.values else getattr(self.config, name)
+
+
+@dataclass(frozen=True)
+class TrialOfMember:
+    """`build(values) -> Trial` for populations: the training of a configuration, with a member's own values put in.
 
     Args:
-      config: the values of whoever has none.
+      config: the values of what a member does not set; `learning_rate` is the peak of the schedule.
+      classes, mean, std: of the data set.
       examples: that a member learns from; they make the steps of the schedule.
-      names: fields of the configuration that members may set.
     """
 
     config: Training
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     examples: int
-    names: tuple[str, ...] = ()
 
-    @property
-    def __signature__(self):
-        return Signature([Parameter(name, Parameter.KEYWORD_ONLY) for name in self.names])
+    def __call__(self, values) -> Trial:
+        """What a member trains; the values may be traced."""
+        config = Chosen(self.config, values)
+        how = {"metrics": {"accuracy": accuracy}, "preprocess": build_preprocessing(config, self)}
+        model = build_model(config, classes=len(self.classes))
+        return supervised_trial(model, build_loss(config), self.optimizer(values), **how)
 
-    def __call__(self, **values):
-        """The pair (init, update) of one member; the values may be traced."""
-        config = SimpleNamespace(**{**vars(self.config), **values})
+    def optimizer(self, values):
+        """The pair (init, update) of a member."""
+        config = Chosen(self.config, values)
         factory, wanted = _optimizer_and_numbers(config, config.epochs * -(-self.examples // config.batch_size))
         return factory(**wanted)
 
@@ -112,15 +128,15 @@ def build_schedule(config, *, steps: int):
     return schedules.warmup(schedule, steps=rising) if rising else schedule
 
 
-def build_preprocessing(config: Training, dataset: data.Dataset):
-    """What every batch of images goes through."""
+def build_preprocessing(config, dataset):
+    """What every batch of images goes through; `dataset` has a `mean` and a `std`."""
     return PaddedRange(2, -0.1, 1.175) if config.model == "lenet1998" else Standardize(dataset.mean, dataset.std)
 
 
-def build_loss(config: Training):
+def build_loss(config):
     """Of each example; members of a population may set its `label_smoothing`, where the model's criterion has one."""
     if config.model == "lenet1998":
         return losses.cross_entropy_with_rejection
-    if config.label_smoothing == 0:
+    if isinstance(config.label_smoothing, Number) and config.label_smoothing == 0:
         return losses.cross_entropy
     return partial(losses.cross_entropy, label_smoothing=config.label_smoothing)

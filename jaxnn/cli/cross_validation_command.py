@@ -97,7 +97,7 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
             folds=config.folds,
             seeds=range(seed, seed + config.seeds),
             epochs=config.training.epochs,
-            metric=f"test/{config.metric}",
+            metric=f"validation/{config.metric}",
             fold_seed=seed,
         )
     inputs = dataset.train["image"][0].size
@@ -179,7 +179,7 @@ def _shown(validated, i, best, chosen) -> dict[str, str]:
     )
     marks = [word for position, word in ((best, "best"), (chosen, "simplest within one s.e.")) if position == i]
     said = mean if mean == "diverged" else f"{mean.removesuffix(' %')} ± {error}"
-    return {validated.metric.replace("test/", "validation "): said, **told(validated.settings[i]), "": ", ".join(marks)}
+    return {validated.metric.replace("/", " "): said, **told(validated.settings[i]), "": ", ".join(marks)}
 
 
 def _command(config, validated, i):

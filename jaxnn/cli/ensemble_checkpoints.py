@@ -7,13 +7,14 @@ import jax
 import numpy as np
 
 from jaxnn import data
-from jaxnn.cli.assembly import OptimizerOfMember, build_model, build_preprocessing
+from jaxnn.cli.assembly import TrialOfMember, build_model
 from jaxnn.cli.configurations import Training
 from jaxnn.populations import Population
 from jaxnn.runs import checkpoints
-from jaxnn.training import Evaluated, init_state
+from jaxnn.training import Evaluated
+from jaxnn.training.batching import first_example
 
-METRICS = ("train/loss", "train/accuracy", "test/loss", "test/accuracy")
+METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 
 
 def saving(folder: Path) -> Callable:
@@ -38,7 +39,7 @@ def restore(folder: Path, config: Training, dataset: data.Dataset, members) -> P
         return None
     model, count = build_model(config, classes=len(dataset.classes)), len(members)
     history = {name: np.zeros((epochs[-1], count)) for name in METRICS}
-    state = jax.eval_shape(lambda: _first_state(config, dataset, model))
+    state = jax.eval_shape(lambda: _first_state(config, dataset))
     template = _tree(
         Population(members, [state] * count, history, np.zeros(count, int), np.zeros(count, bool), [model] * count)
     )
@@ -54,7 +55,6 @@ def _tree(population: Population):
     return {"states": population.states, "history": history, "epochs": epochs, "diverged": diverged}
 
 
-def _first_state(config, dataset, model):
-    optimizer = OptimizerOfMember(config, len(dataset.train["label"]))()
-    preprocess = build_preprocessing(config, dataset)
-    return init_state(model, optimizer, dataset.train["image"][:1], key=config.seed, preprocess=preprocess)
+def _first_state(config, dataset):
+    build = TrialOfMember(config, dataset.classes, dataset.mean, dataset.std, len(dataset.train["label"]))
+    return build({}).init(jax.random.key(config.seed), first_example(dataset.train))

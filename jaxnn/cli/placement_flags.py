@@ -23,7 +23,7 @@ def choose_placement(config: Training, *, resume: bool):
         placement = _placement(placement_of_many(config, jax.process_count(), resume=resume), jax.devices())
     else:
         placement = _placement_of_one(config)
-    check_divides(config, placement.parts)
+    check_divides(config, placement.batch_shards)
     return placement
 
 
@@ -37,9 +37,9 @@ def own_rows(data, placement):
 def memory_of(task, placement, *, batch_size: int, compiled: bool = False):
     """The `MemoryReport` of a training step, from shapes alone; see `jaxnn.parallel.report_memory`."""
     from jaxnn.parallel import report_memory, shapes_of
-    from jaxnn.training import TrainStep
+    from jaxnn.training import TrainStep, supervised
 
-    step = TrainStep(task.model, task.loss, task.optimizer.update, preprocess=task.preprocess)
+    step = TrainStep(supervised(task.model, task.loss, preprocess=task.preprocess), task.optimizer.update)
     shapes = shapes_of(step, task.optimizer, task.train, batch_size=batch_size)
     return report_memory(step, *shapes, placement=placement, compiled=compiled)
 
@@ -106,6 +106,6 @@ def _placement_of_one(config):
 
 def _placement(name, devices):
     from jaxnn.parallel import placement
-    from jaxnn.training.one_device import ONE_DEVICE
+    from jaxnn.training.placement_contract import ONE_DEVICE
 
     return ONE_DEVICE if name == "single" else placement(name, devices)

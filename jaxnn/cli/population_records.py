@@ -114,7 +114,7 @@ class Records:
                 **told(member.hyperparameters, digits=9),
                 "epochs": int(population.epochs[i]),
                 "diverged": bool(population.diverged[i]),
-                **{name.replace("test/", f"{self.where}/"): f"{values[name][i]:.6g}" for name in metrics},
+                **{name.replace("validation/", f"{self.where}/"): f"{values[name][i]:.6g}" for name in metrics},
             }
             for i, member in enumerate(members)
         ]

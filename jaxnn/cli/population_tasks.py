@@ -9,17 +9,16 @@ from dataclasses import replace
 import jax
 
 from jaxnn import data, populations
-from jaxnn.cli.assembly import OptimizerOfMember, build_loss, build_model, build_preprocessing
+from jaxnn.cli.assembly import TrialOfMember
 from jaxnn.cli.configurations import Training
 from jaxnn.cli.population_records import Records
 from jaxnn.cli.training_journal import Journal
-from jaxnn.metrics import accuracy
-from jaxnn.populations.recipe import Recipe
+from jaxnn.populations.member_steps import Blueprint
 from jaxnn.runs import ProgressBar
 from jaxnn.training import Evaluated, Started
+from jaxnn.training.batching import first_example
 
 MOST_DEVICES = 8  # each holds a copy of the data
-NOT_OF_THE_OPTIMIZER = {"hidden", "dropout_rate", "label_smoothing"}
 
 
 def spread_over_cores() -> None:
@@ -55,23 +54,11 @@ def make_trainer(
       records: are kept of every epoch.
       keeps: whether a `Journal` is kept in their folder, and what it knows already is not trained again.
     """
-    own = tuple(name for name in names if name not in NOT_OF_THE_OPTIMIZER)
-    pieces = {
-        "optimizer": OptimizerOfMember(config, examples, own),
-        "loss": build_loss(config),
-        "preprocess": build_preprocessing(config, dataset),
-        "validation": validation,
-        "batch_size": config.batch_size,
-    }
-    model = build_model(config, classes=len(dataset.classes))
-    recipe = Recipe(
-        model, pieces["optimizer"], pieces["loss"], (("accuracy", accuracy),), pieces["preprocess"], ("image", "label")
-    )
-    journal = Journal(records.folder, recipe, train["image"][:1]) if keeps else None
+    build = TrialOfMember(config, dataset.classes, dataset.mean, dataset.std, examples)
+    journal = Journal(records.folder, Blueprint(build), first_example(train)) if keeps else None
 
     def trainer(members, *, epochs, hooks=(), population=None, **how):
-        called = [member._replace(hyperparameters=_as_fields(member.hyperparameters)) for member in members]
-        known = journal.take_up(called) if keeps else None
+        known = journal.take_up(members) if keeps else None
         if known is not None and known.epochs.max() >= epochs:
             records.add(members, known)
             return replace(known, members=list(members))
@@ -79,8 +66,8 @@ def make_trainer(
         try:
             # a line is printed when its epoch is on disk
             watching = [records.of(members), *([journal.save] if keeps else []), *hooks, bar]
-            how |= {"epochs": epochs, "population": known or population}
-            trained = populations.fit(model, train, called, hooks=watching, **pieces, **how)
+            how |= {"epochs": epochs, "population": known or population, "batch_size": config.batch_size}
+            trained = populations.train(build, train, members, validation=validation, hooks=watching, **how)
         finally:
             bar.close()
         return replace(trained, members=list(members))
@@ -107,13 +94,13 @@ class PopulationBar(ProgressBar):
 def describe_medians(epoch: int, metrics: dict[str, float], *, members: int, where: str) -> str:
     """One line of an epoch.
 
-    >>> describe_medians(2, {"train/loss": 0.5, "test/accuracy": 0.9}, members=8, where="validation")
+    >>> describe_medians(2, {"train/loss": 0.5, "validation/accuracy": 0.9}, members=8, where="validation")
     'epoch 2  medians of 8: train loss 0.5000  validation accuracy 90.00 %'
     """
     parts = []
-    for name in ("train/loss", "train/accuracy", "test/loss", "test/accuracy"):
+    for name in ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy"):
         if name in metrics and math.isfinite(metrics[name]):
-            split, what = name.replace("test", where).split("/")
+            split, what = name.replace("validation", where).split("/")
             shown = f"{100 * metrics[name]:.2f} %" if what == "accuracy" else f"{metrics[name]:.4f}"
             parts.append(f"{split} {what} {shown}")
     return f"epoch {epoch}  medians of {members}: " + "  ".join(parts or ["none is finite"])
@@ -122,8 +109,3 @@ def describe_medians(epoch: int, metrics: dict[str, float], *, members: int, whe
 def rows_of(split: dict, rows) -> dict:
     """Some examples of a split."""
     return {name: array[rows] for name, array in split.items()}
-
-
-def _as_fields(setting):
-    """What the model calls its widths."""
-    return {"features" if name == "hidden" else name: value for name, value in setting.items()}

@@ -127,7 +127,7 @@ def _search(config: Search, over, train):
     """The `SearchResult` of the strategy."""
     from jaxnn import populations
 
-    epochs, seed, metric = config.training.epochs, config.training.seed, f"test/{config.metric}"
+    epochs, seed, metric = config.training.epochs, config.training.seed, f"validation/{config.metric}"
     ranges = {name: _distribution(values) for name, values in over.items()}
     common = {"epochs": epochs, "metric": metric}
     match config.strategy:
@@ -229,22 +229,21 @@ def _best(result, records) -> int:
 
 def _row(row):
     """A row of the result as files hold it."""
-    row = row | ({"hidden": told(row)["hidden"]} if "hidden" in row else {})
-    return {name.replace("test/", "validation/"): value for name, value in row.items()}
+    return row | ({"hidden": told(row)["hidden"]} if "hidden" in row else {})
 
 
 def _shown(row, metric: str, names) -> dict[str, str]:
     """A row as it is printed."""
     from jaxnn.cli.population_records import score_told
 
-    score = {metric.replace("test/", "validation "): score_told(row[metric], metric)}
+    score = {metric.replace("/", " "): score_told(row[metric], metric)}
     return {"rank": str(row["rank"]), **score, "epochs": str(row["epochs"]), **told({n: row[n] for n in names})}
 
 
 def _draw(result, records) -> None:
     from jaxnn.diagnostics.search_plots import plot_heat_map, plot_parallel_coordinates
 
-    told_metric = result.metric.replace("test/", "validation ")
+    told_metric = result.metric.replace("/", " ")
     records.save_figure(
         "parallel_coordinates.png", plot_parallel_coordinates(result.settings, result.scores, metric=told_metric)
     )

@@ -121,7 +121,7 @@ def _train_joined(config, folder, loading, started, *, resume):
     placement = choose_placement(config, resume=resume)
     task = assemble(config, loading.result())
     task = task._replace(train=own_rows(task.train, placement))
-    images, writes = placement.total(len(task.train["label"])), multihost.is_writer()
+    images, writes = placement.global_examples(len(task.train["label"])), multihost.is_writer()
     if folder is None:
         folder = Path(config.out or default_path(config.model))
         folder = create(folder, to_record(config)) if writes else folder

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 from jaxnn.populations import Member, Population
+from jaxnn.populations.member_steps import Blueprint
 from jaxnn.populations.members import groups_of, is_traced
-from jaxnn.populations.recipe import Recipe
 from jaxnn.runs import checkpoints
 from jaxnn.training import Evaluated
 
@@ -29,16 +29,16 @@ class Journal:
 
     Args:
       folder: of the search; what lies in its `checkpoints` is gone on with.
-      recipe: what all members share.
-      example: (1, ...) an input of the model, as it stands in the data.
+      blueprint: what all members share.
+      example: a dict of arrays of one training example.
 
     Raises:
       ValueError: what lies there is damaged.
     """
 
-    def __init__(self, folder: Path, recipe: Recipe, example):
+    def __init__(self, folder: Path, blueprint: Blueprint, example):
         self.measured, self.states = folder / "checkpoints/measured", folder / "checkpoints/states"
-        self.recipe, self.example = recipe, example
+        self.blueprint, self.example = blueprint, example
         self.step = max(checkpoints.steps(self.states), default=0)
         self.calls = self._read() if self.step else []
         self.call = -1  # the one under way
@@ -78,10 +78,10 @@ class Journal:
     def _states(self, members):
         template = [None] * len(members)
         for static, positions in groups_of(members):
-            recipe = dataclasses.replace(self.recipe, static=tuple(sorted(static.items())))
+            blueprint = dataclasses.replace(self.blueprint, static=tuple(sorted(static.items())))
             values = members[positions[0]].hyperparameters.items()
             traced = {name: np.float32(value) for name, value in values if is_traced(value)}
-            state = jax.eval_shape(recipe.init, traced, jax.random.key(0), self.example).run
+            state = jax.eval_shape(blueprint.init, traced, jax.random.key(0), self.example).run
             for position in positions:
                 template[position] = state
         return checkpoints.restore(self.states, template, which=self.step)[0]

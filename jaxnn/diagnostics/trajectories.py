@@ -22,6 +22,7 @@ from jaxnn.optimizers.sign_descent import lion, rprop, sign_sgd
 from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import plain_order, take_batch
+from jaxnn.training.objectives import supervised
 from jaxnn.training.train_state import init_state
 from jaxnn.training.train_step import TrainStep
 
@@ -218,7 +219,8 @@ def race_training(
     order = plain_order(examples=examples - examples % batch_size, batch_size=batch_size)
     order = np.resize(order, (steps, batch_size))
     optimizers = [one.make(rate_scale * one.rate(gradient_rate, step_rate)) for one in contestants]
-    trainers = [TrainStep(model, loss, optimizer.update, preprocess=preprocess) for optimizer in optimizers]
+    objective = supervised(model, loss, preprocess=preprocess)
+    trainers = [TrainStep(objective, optimizer.update) for optimizer in optimizers]
 
     @jax.jit
     def program(data, order):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from jaxnn.optimizers.gradient_transformation import zeros_like
 from jaxnn.parallel.event_logs import Log, program_of
-from jaxnn.parallel.event_scan import Cluster, measured, on_every_worker, run_events, worker_gradient
+from jaxnn.parallel.event_scan import Cluster, measured, no_metrics, on_every_worker, run_events, worker_gradient
 from jaxnn.parallel.event_times import Program
 from jaxnn.training.train_state import TrainState
 
@@ -79,24 +79,25 @@ def downpour(
     """  # fmt: skip
     check_single(step)
     workers = cluster.workers.version.shape[0]
+    nothing = no_metrics(step, cluster.server, data, draw=draw)
 
     def fetch(server, own, event):
         fetched = Replica(server.params, server.model_state, server.params, server.step, own.accrued)
-        return server, fetched, measured(step)
+        return server, fetched, measured(nothing)
 
     def compute(server, own, event):
         where = {"params": own.params, "model_state": own.model_state}
         g, metrics, model_state = worker_gradient(step, server, data, event, **where, draw=draw, workers=workers)
         params = own.params if local_rate is None else descended(own.params, g, local_rate)
         accrued = jax.tree.map(jnp.add, own.accrued, g)
-        return server, Replica(params, model_state, own.fetched, own.version, accrued), measured(step, **metrics)
+        return server, Replica(params, model_state, own.fetched, own.version, accrued), measured(nothing, **metrics)
 
     def push(server, own, event):
         late = jnp.asarray(server.step - own.version, jnp.float32)
         g = own.accrued if compensation is None else compensated(own.accrued, server.params, own.fetched, compensation)
         g = g if weight is None else jax.tree.map(lambda g: (weight(late) * g).astype(g.dtype), g)
         server = step.descend(server, g, own.model_state)
-        return server, own._replace(accrued=zeros_like(own.accrued)), measured(step, staleness=late)
+        return server, own._replace(accrued=zeros_like(own.accrued)), measured(nothing, staleness=late)
 
     return run_events((fetch, compute, push), cluster, program)
 

@@ -26,7 +26,8 @@ from jaxnn.training.batching import count_examples
 from jaxnn.training.compilation import call
 from jaxnn.training.evaluation import on_device
 from jaxnn.training.events import DivergenceError
-from jaxnn.training.train_state import TrainState, as_key
+from jaxnn.training.key_streams import as_key
+from jaxnn.training.train_state import begin
 from jaxnn.training.train_step import TrainStep
 
 _PACKING = 0x7061636B  # the stream of random numbers that codecs draw from
@@ -114,7 +115,7 @@ class Client:
     """
 
     def __init__(self, step: TrainStep, data, params, settings: Downpour, worker: int):
-        draw = Shards(count_examples(data, step.fields), settings.batch_size, settings.workers)
+        draw = Shards(count_examples(data, step.objective.fields), settings.batch_size, settings.workers)
         self._gradient = _Gradient(step, draw, settings.workers)
         self._pack = _Pack(settings.codec, settings.workers)
         self.data, self.like, self.settings, self.worker = on_device(data), params, settings, worker
@@ -203,7 +204,7 @@ class _Gradient:
 
     def __call__(self, params, model_state, key, data, event):
         where = {"params": params, "model_state": model_state}
-        state = TrainState(jnp.int32(0), params, model_state, (), key)
+        state = begin(params, (), key=key, model_state=model_state)
         return worker_gradient(self.step, state, data, event, **where, draw=self.draw, workers=self.workers)
 
 

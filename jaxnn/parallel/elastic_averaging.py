@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from jaxnn.parallel.async_sgd import check_single
-from jaxnn.parallel.event_scan import Cluster, measured, run_events
+from jaxnn.parallel.event_scan import Cluster, measured, no_metrics, run_events
 from jaxnn.parallel.event_times import Program
 from jaxnn.parallel.local_descent import local_step
 
@@ -37,18 +37,19 @@ def easgd(step, cluster: Cluster, data, program: Program, *, draw, alpha) -> tup
     """  # fmt: skip
     check_single(step)
     workers = jax.tree.leaves(cluster.workers)[0].shape[0]
+    nothing = no_metrics(step, cluster.server, data, draw=draw)
 
     def fetch(server, own, event):
-        return server, own._replace(params=server.params, model_state=server.model_state), measured(step)
+        return server, own._replace(params=server.params, model_state=server.model_state), measured(nothing)
 
     def compute(server, own, event):
         own, metrics = local_step(step, server, own, data, event, draw=draw, workers=workers)
-        return server, own, measured(step, **metrics)
+        return server, own, measured(nothing, **metrics)
 
     def push(server, own, event):
         x, c = elastic(own.params, server.params, alpha)
         server = server._replace(step=server.step + 1, params=c, model_state=own.model_state)
-        return server, own._replace(params=x), measured(step, staleness=0)
+        return server, own._replace(params=x), measured(nothing, staleness=0)
 
     return run_events((fetch, compute, push), cluster, program)
 

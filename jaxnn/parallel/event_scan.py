@@ -16,8 +16,7 @@ from jax import lax
 from jaxnn.metrics import Mean
 from jaxnn.parallel.event_times import COMPUTE, PUSH, Program
 from jaxnn.training.batching import take_batch
-from jaxnn.training.engine import no_totals
-from jaxnn.training.train_state import stream_key
+from jaxnn.training.key_streams import stream_key
 
 
 class Event(NamedTuple):
@@ -103,15 +102,17 @@ def on_every_worker(tree, workers: int):
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (workers, *jnp.shape(x))), tree)
 
 
-def no_metrics(step) -> dict[str, Mean]:
+def no_metrics(step, server, data, *, draw) -> dict[str, Mean]:
     """The (sum, count) pairs of an event at which nothing is measured; as traced ones are typed."""
-    return jax.tree.map(jnp.asarray, {**no_totals(step), "staleness": Mean(np.float32(0), np.float32(0))})
+    first = lambda server, data: step.gradient(server, take_batch(data, draw(server.key, 0, server.step)))[1]  # noqa: E731
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(first, server, data))
+    return {**zeros, "staleness": Mean(jnp.float32(0), jnp.float32(0))}
 
 
-def measured(step, *, staleness=None, **metrics) -> dict[str, Mean]:
-    """Pairs of an event: the step's metrics, or the staleness of an update."""
+def measured(nothing, *, staleness=None, **metrics) -> dict[str, Mean]:
+    """Pairs of an event: the step's metrics, or the staleness of an update; `nothing` is of `no_metrics`."""
     late = {} if staleness is None else {"staleness": Mean(jnp.asarray(staleness, jnp.float32), jnp.float32(1))}
-    return {**no_metrics(step), **metrics, **late}
+    return {**nothing, **metrics, **late}
 
 
 def _check(program, cluster):

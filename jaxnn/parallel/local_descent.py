@@ -108,7 +108,8 @@ def _rounds(step, cluster, data, rounds, local_steps, draw, agree):
         first = server.step * local_steps
         own, metrics = lax.scan(lambda own, h: on_all(server, own, first + h), own, jnp.arange(local_steps))
         params, opt_state = agree(server, averaged(own.params))
-        server = TrainState(server.step + 1, params, averaged(own.model_state), opt_state, server.key)
+        model_state, step = averaged(own.model_state), server.step + 1
+        server = server._replace(step=step, params=params, model_state=model_state, opt_state=opt_state)
         common = on_every_worker((server.params, server.model_state), workers)
         return Cluster(server, LocalWorker(*common, own.opt_state)), metrics
 

@@ -15,7 +15,8 @@ from jaxnn.parallel.async_sgd import check_single
 from jaxnn.parallel.event_logs import Log, staleness_of
 from jaxnn.parallel.event_scan import Event, worker_gradient
 from jaxnn.parallel.event_times import COMPUTE
-from jaxnn.training.train_state import TrainState, stream_key
+from jaxnn.training.key_streams import stream_key
+from jaxnn.training.train_state import TrainState
 
 
 def hogwild(step, state: TrainState, data, log: Log, *, workers: int, draw) -> tuple[TrainState, Any]:

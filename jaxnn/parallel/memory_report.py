@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnn.parallel.sharded import Sharded, shard_by
 from jaxnn.parallel.sharding_rules import DATA, ShardingRules
-from jaxnn.training.one_device import OneDevice
+from jaxnn.training.placement_contract import OneDevice
 from jaxnn.training.train_state import TrainState, init_state
 
 
@@ -85,12 +85,12 @@ def report_memory(step, state, batch, *, placement: OneDevice, compiled: bool = 
       ValueError: rules that do not fit the parameters; a batch that does not divide into the placement's parts.
     """
     placement = _sharded(placement)
-    _check_batch(batch, placement.parts)
+    _check_batch(batch, placement.batch_shards)
     state, batch = _placed(state, batch, placement)
     other = state._replace(params=(), opt_state=())
     sizes = [size_on_device(tree) for tree in (state.params, state.opt_state, other, batch)]
-    activations = math.ceil(kept_activations(step, state, batch) / placement.parts)
-    allocated = _allocated(placement.step(step), state, batch) if compiled else None
+    activations = math.ceil(kept_activations(step, state, batch) / placement.batch_shards)
+    allocated = _allocated(placement.local_step(step), state, batch) if compiled else None
     return MemoryReport(*sizes, sizes[0], activations, allocated)
 
 
@@ -98,13 +98,14 @@ def shapes_of(step, optimizer, data, *, batch_size: int):
     """`(state, batch)` as shapes, for `report_memory`: no array is made.
 
     Args:
-      step: a `TrainStep`.
+      step: a `TrainStep` of a supervised objective.
       optimizer: whose `update` it has.
       data: arrays or shapes with an axis of examples, under the names of the step's fields.
     """
-    x = jax.ShapeDtypeStruct((1, *data[step.fields[0]].shape[1:]), data[step.fields[0]].dtype)
-    state = jax.eval_shape(lambda x: init_state(step.model, optimizer, x, key=0, preprocess=step.preprocess), x)
-    batch = {name: jax.ShapeDtypeStruct((batch_size, *data[name].shape[1:]), data[name].dtype) for name in step.fields}
+    fields, model = step.objective.fields, step.objective.model
+    x = jax.ShapeDtypeStruct((1, *data[fields[0]].shape[1:]), data[fields[0]].dtype)
+    state = jax.eval_shape(lambda x: init_state(model, optimizer, x, key=0, preprocess=step.objective.preprocess), x)
+    batch = {name: jax.ShapeDtypeStruct((batch_size, *data[name].shape[1:]), data[name].dtype) for name in fields}
     return state, batch | {"mask": jax.ShapeDtypeStruct((batch_size,), bool)}
 
 
@@ -122,7 +123,7 @@ def kept_activations(step, state: TrainState, batch) -> int:
 
     The residuals of `jax.vjp`, each once, without the parameters and the batch themselves.
     """
-    forward = lambda params, state, batch: jax.vjp(lambda p: step.objective(p, state, batch)[0], params)[1]  # noqa: E731
+    forward = lambda params, state, batch: jax.vjp(lambda p: step.mean_loss(p, state, batch)[0], params)[1]  # noqa: E731
     jaxpr = jax.make_jaxpr(forward)(state.params, state, batch).jaxpr
     kept = {var for var in jaxpr.outvars if not isinstance(var, Literal)} - set(jaxpr.invars) - set(jaxpr.constvars)
     return sum(_size(var.aval, var.aval.shape) for var in kept)

@@ -62,7 +62,9 @@ def divide(state: TrainState, init, shards: int) -> list[TrainState]:
     for index, names in enumerate(assign(state.params, shards)):
         own = {name: params[name] for name in names}
         opt_state = _checked(jax.eval_shape(init, own), optimizers)
-        parts.append(TrainState(state.step, own, state.model_state if index == 0 else {}, opt_state, None))
+        parts.append(
+            TrainState(state.step, own, state.model_state if index == 0 else {}, opt_state, None, state.examples)
+        )
     return jax.device_get(parts)
 
 
@@ -74,7 +76,7 @@ def merge(parts: list[TrainState], like: TrainState) -> TrainState:
         optimizers |= named_leaves(part.opt_state)
     step = jnp.asarray(max(int(part.step) for part in parts), jnp.int32)
     whole = with_named_leaves(like.params, params), parts[0].model_state, with_named_leaves(like.opt_state, optimizers)
-    return TrainState(step, *jax.tree.map(jnp.asarray, whole), like.key)
+    return TrainState(step, *jax.tree.map(jnp.asarray, whole), like.key, like.examples)
 
 
 def _checked(template, leaves):

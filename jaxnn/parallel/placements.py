@@ -36,8 +36,9 @@ from jaxnn.parallel.process_arrays import gather, largest, put
 from jaxnn.parallel.sharded import shard_by
 from jaxnn.parallel.sharding_rules import fully_sharded
 from jaxnn.training.batching import Shuffle
-from jaxnn.training.one_device import AXIS as AXIS
-from jaxnn.training.one_device import OneDevice
+from jaxnn.training.compilation import bind
+from jaxnn.training.placement_contract import AXIS as AXIS
+from jaxnn.training.placement_contract import BATCH, DATA, ORDER, STATE, WHOLE, OneDevice
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class _DataParallel(OneDevice):
     devices: tuple[Any, ...]
 
     @property
-    def parts(self) -> int:
+    def batch_shards(self) -> int:
         """One a device."""
         return len(self.devices)
 
@@ -70,38 +71,58 @@ class _DataParallel(OneDevice):
         whole = NamedSharding(self.mesh, P())
         return put(tree, jax.tree.map(lambda _: whole, tree))
 
-    def whole(self, tree):
+    def put_batch(self, batch):
+        """Each device's rows of a batch, which every process brings whole."""
+        return put(batch, jax.tree.map(lambda _: NamedSharding(self.mesh, P(AXIS)), batch))
+
+    def gather(self, tree):
         """The copy of this process's first device."""
         return gather(tree)
 
-    def agreed(self, *numbers: float) -> tuple[float, ...]:
-        """As `OneDevice.agreed`."""
+    def max_over_processes(self, *numbers: float) -> tuple[float, ...]:
+        """As `OneDevice.max_over_processes`."""
         return largest(*numbers, devices=self.devices)
 
-    def over(self, function: Callable, *, sums: bool = False) -> Callable:
-        """As `OneDevice.over`."""
-        return _Over(function, self, sums)
+    def distribute(self, function: Callable, roles: tuple[str, ...], *, sums: bool = False) -> Callable:
+        """As `OneDevice.distribute`."""
+        return bind(_run, self, function, roles, sums)
 
 
 class _Mapped(_DataParallel):
-    def step(self, step):
-        """The step of a device, which sums over the axis; the sums of one device would only cost time."""
-        return dataclasses.replace(step, axis_name=AXIS) if self.parts > 1 else step
+    @property
+    def axis_name(self) -> str | None:
+        """Of the devices; the sums of one device would only cost time."""
+        return AXIS if self.batch_shards > 1 else None
+
+    def local_step(self, step):
+        """The step of a device, which sums over the axis.
+
+        Raises:
+          ValueError: a step that knows no axis, and would update each device by its own part of the batch.
+        """
+        if self.axis_name is None:
+            return step
+        if not dataclasses.is_dataclass(step) or "axis_name" not in {field.name for field in dataclasses.fields(step)}:
+            raise ValueError(
+                "`step` must be a dataclass with a field `axis_name` where each device sees a part of the batch; "
+                f"received {step!r}. Sum its gradient over that axis, or take the placement `automatic`."
+            )
+        return dataclasses.replace(step, axis_name=self.axis_name)
 
 
 class ShardMap(_Mapped):
     """The step of a device over a mesh, by `jax.shard_map`."""
 
-    def run(self, function, sums, state, totals, data, order, *rest):
-        """Each device gets its columns of the order."""
-        specs = P(), P(), self.data_spec(sums), P(None, AXIS), *(P() for _ in rest)
+    def run(self, function, roles, sums, *args):
+        """Each device gets its columns of an order, its rows of a batch."""
+        specs = {STATE: P(), WHOLE: P(), DATA: self.data_spec(), ORDER: P(None, AXIS), BATCH: P(AXIS)}
         own = _summed(function) if sums else function
         # without the check: with it, JAX sums gradients of what is replicated a first time by itself
-        mapped = jax.shard_map(own, mesh=self.mesh, in_specs=specs, out_specs=P(), check_vma=False)
-        return mapped(state, totals, data, order, *rest)
+        mapped = {"mesh": self.mesh, "in_specs": tuple(specs[role] for role in roles), "check_vma": False}
+        return jax.shard_map(own, out_specs=P(), **mapped)(*args)
 
-    def data_spec(self, sums):
-        """On every device whole."""
+    def data_spec(self):
+        """Training data are on every device whole."""
         return P()
 
 
@@ -112,61 +133,60 @@ class LocalRows(ShardMap):
     device, so that the order of the examples depends on how many there are; all are seen once an epoch all the same.
     """
 
-    def total(self, examples: int) -> int:
+    def global_examples(self, examples: int) -> int:
         """Of all processes, where each has so many."""
         here = len(self.mesh.local_devices)
-        most, least = (int(number) for number in self.agreed(examples, -examples))
+        most, least = (int(number) for number in self.max_over_processes(examples, -examples))
         if examples % here or most != -least:
             raise ValueError(
                 f"every process must have equally many rows, a multiple of its {here} devices; received {examples} "
                 f"here and {-least} to {most} in all. Leave a few out."
             )
-        return examples * self.parts // here
+        return examples * self.batch_shards // here
 
     def put_rows(self, data):
         """Each process's rows, divided among its devices."""
         return jax.make_array_from_process_local_data(NamedSharding(self.mesh, P(AXIS)), data)
 
-    def shuffle(self, examples: int, batch_size: int):
+    def epoch_order(self, examples: int, batch_size: int):
         """Of each device's rows apart."""
-        return _ShuffleApart(examples // self.parts, batch_size // self.parts, self.parts)
+        shards = self.batch_shards
+        return _ShuffleApart(examples // shards, batch_size // shards, shards)
 
-    def data_spec(self, sums):
-        """Rows in training; an evaluation's data lie whole."""
-        return P() if sums else P(AXIS)
+    def data_spec(self):
+        """Each device has its own rows."""
+        return P(AXIS)
 
 
 class Pmap(_Mapped):
     """The step of a device, by `jax.pmap`."""
 
-    def run(self, function, sums, state, totals, data, order, *rest):
-        """The columns of the order in as many groups as there are devices."""
-        own = _summed(function) if sums else function
-        axes = None, None, None, 1, *(None for _ in rest)
-        mapped = jax.pmap(own, axis_name=AXIS, in_axes=axes, out_axes=None, devices=self.devices)
-        return mapped(state, totals, data, order.reshape(len(order), self.parts, -1), *rest)
+    def run(self, function, roles, sums, *args):
+        """The columns of an order and the rows of a batch in as many groups as there are devices."""
+        own, shards = _summed(function) if sums else function, self.batch_shards
+        axes = {ORDER: 1, BATCH: 0}
+        grouped = {ORDER: lambda order: order.reshape(len(order), shards, -1), BATCH: self._grouped_rows}
+        args = [grouped.get(role, lambda x: x)(arg) for role, arg in zip(roles, args, strict=True)]
+        in_axes = tuple(axes.get(role) for role in roles)
+        return jax.pmap(own, axis_name=AXIS, in_axes=in_axes, out_axes=None, devices=self.devices)(*args)
+
+    def _grouped_rows(self, batch):
+        return jax.tree.map(lambda x: x.reshape(self.batch_shards, -1, *x.shape[1:]), batch)
 
 
 class Automatic(_DataParallel):
     """The step of the whole batch, by `jax.jit` with shardings."""
 
-    def run(self, function, sums, state, totals, data, order, *rest):
-        """The order is divided, and what follows from it; the results are whole on every device."""
-        order = lax.with_sharding_constraint(order, NamedSharding(self.mesh, P(None, AXIS)))
-        whole = NamedSharding(self.mesh, P())
-        return lax.with_sharding_constraint(function(state, totals, data, order, *rest), whole)
+    def run(self, function, roles, sums, *args):
+        """Orders and batches are divided, and what follows from them; the results are whole on every device."""
+        specs = {ORDER: P(None, AXIS), BATCH: P(AXIS)}
+        args = [
+            self._constrained(arg, specs[role]) if role in specs else arg for role, arg in zip(roles, args, strict=True)
+        ]
+        return self._constrained(function(*args), P())
 
-
-@dataclass(frozen=True)
-class _Over:
-    """A value: the same function over the same devices is compiled once."""
-
-    function: Callable
-    placement: _DataParallel
-    sums: bool
-
-    def __call__(self, *args):
-        return self.placement.run(self.function, self.sums, *args)
+    def _constrained(self, tree, spec):
+        return lax.with_sharding_constraint(tree, NamedSharding(self.mesh, spec))
 
 
 @dataclass(frozen=True)
@@ -199,7 +219,7 @@ def placement(name: str, devices: Sequence | None = None) -> OneDevice:
     Raises:
       ValueError: an unknown name, or no devices.
 
-    >>> placement("shard_map", jax.devices()[:1]).parts
+    >>> placement("shard_map", jax.devices()[:1]).batch_shards
     1
     """
     if name not in PLACEMENTS:
@@ -212,9 +232,13 @@ def placement(name: str, devices: Sequence | None = None) -> OneDevice:
 
 def rows_of_process(data, placement: LocalRows):
     """Of data that every process has whole, the rows of this one; the few that cannot be divided are left out."""
-    each = len(next(iter(data.values()))) // placement.parts * len(placement.mesh.local_devices)
+    each = len(next(iter(data.values()))) // placement.batch_shards * len(placement.mesh.local_devices)
     first = jax.process_index() * each
     return {name: array[first : first + each] for name, array in data.items()}
+
+
+def _run(placement, function, roles, sums, *args):
+    return placement.run(function, roles, sums, *args)
 
 
 def _summed(function):

@@ -32,6 +32,7 @@ from jaxnn.parallel.ray_startup import (
 )
 from jaxnn.parallel.shard_checkpoints import newest_shard
 from jaxnn.preprocessing import as_float
+from jaxnn.training.objectives import supervised
 from jaxnn.training.train_state import TrainState, init_state
 from jaxnn.training.train_step import TrainStep
 
@@ -103,7 +104,7 @@ def train_asynchronously(
     settings = settings or Downpour()
     if steps < 1:
         raise ValueError(f"`steps` must be at least 1; received {steps}.")
-    step = TrainStep(model, loss, optimizer.update, preprocess=preprocess, fields=tuple(fields))
+    step = TrainStep(supervised(model, loss, preprocess=preprocess, fields=fields), optimizer.update)
     train = {name: np.asarray(array) for name, array in train.items()}
     if state is None:
         state = init_state(model, optimizer, train[fields[0]][:1], key=settings.seed, preprocess=preprocess)

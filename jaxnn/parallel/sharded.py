@@ -21,7 +21,8 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnn.parallel.process_arrays import gather, largest, put
 from jaxnn.parallel.sharding_rules import DATA, MODEL, ShardingRules, follow, partition
-from jaxnn.training.one_device import OneDevice
+from jaxnn.training.compilation import bind
+from jaxnn.training.placement_contract import BATCH, ORDER, OneDevice
 from jaxnn.training.train_state import TrainState
 from jaxnn.training.train_step import TrainStep
 
@@ -50,7 +51,7 @@ class Sharded(OneDevice):
             )
 
     @property
-    def parts(self) -> int:
+    def batch_shards(self) -> int:
         """One a group."""
         return self.data
 
@@ -74,26 +75,31 @@ class Sharded(OneDevice):
         """A `TrainState` by the rules, all else on every device; each process brings what its own devices keep."""
         return put(tree, self.shardings(tree))
 
-    def whole(self, tree):
+    def gather(self, tree):
         """Gathered from all devices, those of other processes too, to the host."""
         return gather(tree)
 
-    def agreed(self, *numbers: float) -> tuple[float, ...]:
-        """As `OneDevice.agreed`."""
+    def max_over_processes(self, *numbers: float) -> tuple[float, ...]:
+        """As `OneDevice.max_over_processes`."""
         return largest(*numbers, devices=self.devices)
 
-    def made(self, init: Callable) -> Callable:
+    def put_batch(self, batch):
+        """The rows of a batch divided over "data"."""
+        return put(batch, jax.tree.map(lambda _: NamedSharding(self.mesh, P(DATA)), batch))
+
+    def distribute_init(self, init: Callable) -> Callable:
         """`init`, of whose result every device makes its part: no device ever holds the whole."""
-        return _Constrained(init, self)
+        return bind(_constrained, self, init)
 
-    def step(self, step):
+    def local_step(self, step):
         """The step of the whole batch, whose state is divided by the rules."""
-        fields = {field.name: getattr(step, field.name) for field in dataclasses.fields(step)}
-        return ShardedStep(**fields, placement=self)
+        if isinstance(step, TrainStep):  # what is gathered for the forward pass is gathered again for the backward
+            step = dataclasses.replace(step, objective=bind(_gathering, self, step.objective))
+        return bind(_in_place, self, step)
 
-    def over(self, function: Callable, *, sums: bool = False) -> Callable:
-        """The order divided over "data", and what follows from it; results as `put` would place them."""
-        return _Ordered(_Constrained(function, self), self)
+    def distribute(self, function: Callable, roles: tuple[str, ...], *, sums: bool = False) -> Callable:
+        """The orders and batches divided over "data", and what follows from them; results as `put` would place them."""
+        return bind(_divided, self, bind(_constrained, self, function), roles)
 
     def constrain(self, tree):
         """Inside a program: arrays as `put` would place them."""
@@ -116,6 +122,7 @@ class Sharded(OneDevice):
             model_state=jax.tree.map(lambda _: P(), state.model_state),
             opt_state=follow(state.opt_state, state.params, params),
             key=P(),
+            examples=P(),
         )
 
 
@@ -126,50 +133,39 @@ def shard_by(rules: ShardingRules, *, model: int = 1, devices: Sequence | None =
       ValueError: the devices do not divide into such groups.
 
     >>> from jaxnn.parallel.sharding_rules import fully_sharded
-    >>> shard_by(fully_sharded(), devices=jax.devices()[:1]).parts
+    >>> shard_by(fully_sharded(), devices=jax.devices()[:1]).batch_shards
     1
     """
     devices = tuple(jax.devices() if devices is None else devices)
     return Sharded(rules, devices, len(devices) // max(model, 1), model)
 
 
-@dataclass(frozen=True)
-class _Constrained:
-    """A value: the same function at the same place is compiled once."""
-
-    function: Callable
-    placement: Sharded
-
-    def __call__(self, *args):
-        return self.placement.constrain(self.function(*args))
+def _constrained(placement: Sharded, function, *args):
+    return placement.constrain(function(*args))
 
 
-@dataclass(frozen=True)
-class _Ordered:
-    function: Callable
-    placement: Sharded
-
-    def __call__(self, state, totals, data, order, *rest):
-        rows = NamedSharding(self.placement.mesh, P(None, DATA))
-        return self.function(state, totals, data, lax.with_sharding_constraint(order, rows), *rest)
+def _divided(placement: Sharded, function, roles, *args):
+    specs = {ORDER: P(None, DATA), BATCH: P(DATA)}
+    divide = lambda tree, spec: lax.with_sharding_constraint(tree, NamedSharding(placement.mesh, spec))  # noqa: E731
+    return function(*(divide(x, specs[role]) if role in specs else x for role, x in zip(roles, args, strict=True)))
 
 
-@dataclass(frozen=True)
-class ShardedStep(TrainStep):
-    """The step, with what a loop carries kept in its place, and parameters gathered where a layer needs them."""
+def _in_place(placement: Sharded, step, state, batch):
+    """The step, with what a loop carries kept in its place."""
+    state, metrics = step(placement.constrain(state), placement.rows(batch))
+    return placement.constrain(state), metrics
 
-    placement: Any = None
 
-    def __call__(self, state, batch):
-        """As `TrainStep`."""
-        state, metrics = super().__call__(self.placement.constrain(state), self.placement.rows(batch))
-        return self.placement.constrain(state), metrics
+def _gathering(placement: Sharded, objective, params, model_state, batch, keys, *, train):
+    """The objective, with parameters gathered where a layer needs them.
 
-    def objective(self, params, state, batch):
-        """As `TrainStep`; what was gathered for the forward pass is not kept, but gathered again for the backward."""
-        objective = super().objective
-        gathering = lambda params, state, batch: objective(self.placement.gathered(params), state, batch)  # noqa: E731
-        return jax.checkpoint(gathering, policy=_is_kept)(params, state, batch)
+    What was gathered for the forward pass is not kept, but gathered again for the backward.
+    """
+
+    def gathered(params, model_state, batch, keys):
+        return objective(placement.gathered(params), model_state, batch, keys, train=train)
+
+    return jax.checkpoint(gathered, policy=_is_kept)(params, model_state, batch, keys)
 
 
 def _is_kept(primitive, *_, **__) -> bool:

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnn.naming import unknown
 from jaxnn.parameter_paths import Pattern, path_names, select
-from jaxnn.training.one_device import AXIS
+from jaxnn.training.placement_contract import AXIS
 
 DATA, MODEL = AXIS, "model"
 

@@ -23,6 +23,7 @@ from jaxnn.parallel.local_descent import diloco, local_cluster, local_sgd
 from jaxnn.parallel.synchronous_rounds import synchronous
 from jaxnn.parallel.worker_times import WorkerTimes, round_times
 from jaxnn.training.evaluation import evaluate, on_device
+from jaxnn.training.objectives import supervised
 from jaxnn.training.train_state import init_state
 from jaxnn.training.train_step import TrainStep
 
@@ -45,7 +46,7 @@ class Task:
     def start(self, optimizer, seed):
         """`(step, state)`: a `TrainStep` on one device, and its first state."""
         state = init_state(self.model, optimizer, self.train["image"][:1], key=seed)
-        return TrainStep(self.model, self.loss, optimizer.update), state
+        return TrainStep(supervised(self.model, self.loss), optimizer.update), state
 
     def draw(self, workers: int) -> Shards:
         """Batches of the workers' shards."""
@@ -69,7 +70,7 @@ def over_rates(task: Task, factory, rates: Sequence[float], *, run: Callable, se
         step, state = replace(task, train=data).start(factory(learning_rate=0.1), seed)
         state = state._replace(opt_state=with_hyperparameters(state.opt_state, learning_rate=rate))
         ended = run(step, state, data)
-        return ended._replace(opt_state=(), key=())
+        return ended._replace(opt_state=(), key=None)
 
     over = jax.vmap(jax.vmap(one, (None, 0, None)), (0, None, None))
     ended = jax.device_get(jax.jit(over)(np.arange(seeds), np.asarray(rates, np.float32), task.train))

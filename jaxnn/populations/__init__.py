@@ -21,6 +21,7 @@ from jaxnn.populations.members import members_of as members_of
 from jaxnn.populations.optuna_adapter import ask_and_tell as ask_and_tell
 from jaxnn.populations.population import Population as Population
 from jaxnn.populations.population_training import fit as fit
+from jaxnn.populations.population_training import train as train
 from jaxnn.populations.searches import SearchResult as SearchResult
 from jaxnn.populations.searches import coarse_to_fine as coarse_to_fine
 from jaxnn.populations.searches import joined as joined

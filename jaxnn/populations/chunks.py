@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.metrics import Mean
 from jaxnn.populations.mapping import MemberMesh, OverMembers
+from jaxnn.populations.member_steps import Blueprint, MemberEvaluation, MemberState, MemberStep
 from jaxnn.populations.population import on_host, stacked, unstacked
-from jaxnn.populations.recipe import MemberEvaluation, MemberState, MemberStep, Recipe
-from jaxnn.training.batching import Shuffle, plain_order, take_batch
-from jaxnn.training.compilation import call, prepare
-from jaxnn.training.engine import StepLoop, no_totals
+from jaxnn.training.batching import Shuffle, plain_order
+from jaxnn.training.compilation import bind, call, prepare
+from jaxnn.training.engine import Resident, many_steps
+from jaxnn.training.evaluation import all_batches
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Programs:
     """What is compiled for a group: for chunks of one size, on these devices.
 
     Args:
-      recipe: what the members share.
+      blueprint: what the members share.
       examples: that a member learns from, fillers included.
       batch_size: of a step.
       has_rows: each member has rows of its own to learn from (and to be tested on).
@@ -42,7 +42,7 @@ class Programs:
       mapping, mesh: as for `OverMembers`.
     """
 
-    recipe: Recipe
+    blueprint: Blueprint
     examples: int
     batch_size: int
     has_rows: bool
@@ -53,7 +53,7 @@ class Programs:
     @property
     def step(self) -> MemberStep:
         """Of a device, on its part of a member's batch."""
-        return MemberStep(self.recipe, self.mesh.axis_name)
+        return MemberStep(self.blueprint, self.mesh.axis_name)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -63,67 +63,40 @@ class Programs:
     @property
     def order(self):
         """`(keys, rows, epoch) -> order`, of each member, or of all."""
-        one = EpochOrder(Shuffle(self.examples, self.batch_size))
+        one = bind(order_of_epoch, Shuffle(self.examples, self.batch_size))
         return one if self.one_order else self._over(one, True, self.has_rows, False)
 
     @property
     def steps(self):
-        """`(states, totals, data, order, first, last) -> (states, totals)`."""
-        return self._over(StepLoop(self.step), True, True, False, not self.one_order, False, False, order=3)
+        """`(states, rows, constants, order, first, last) -> (states, metrics)`, metrics (members, steps)."""
+        return self._over(bind(many_steps, self.step), True, False, False, not self.one_order, False, False, order=3)
 
     def evaluation(self, *, own_rows: bool):
-        """`(states, data, order) -> totals`."""
-        evaluation = Evaluation(MemberEvaluation(self.recipe), self.mesh.axis_name)
-        return self._over(evaluation, True, False, own_rows, order=2)
+        """`(states, rows, constants, order) -> totals`."""
+        evaluation = bind(evaluation_of_one, MemberEvaluation(self.blueprint, self.mesh.axis_name))
+        return self._over(evaluation, True, False, False, own_rows, order=3)
 
     @property
     def init(self):
-        """`(hyperparameters, keys, x) -> states`."""
-        return self._over(Init(self.recipe), True, True, False)
-
-    def totals(self, size: int):
-        """Sums and counts of nothing, for each member."""
-        zeros = np.zeros(size, np.float32)
-        return {name: Mean(zeros, zeros) for name in no_totals(self.step)}
+        """`(hyperparameters, keys, example) -> states`."""
+        return self._over(bind(Blueprint.init, self.blueprint), True, True, False)
 
     def _over(self, function, *is_own, order=None):
         return OverMembers(function, is_own, self.mapping, self.mesh, order)
 
 
-@dataclass(frozen=True)
-class Init:
-    """The state of a member; a value."""
+def order_of_epoch(shuffle, key, rows, epoch):
+    """The order of an epoch, (steps, batch) int32, in rows of the data.
 
-    recipe: Recipe
-
-    def __call__(self, hyperparameters, key, x):
-        """As `Recipe.init`."""
-        return self.recipe.init(hyperparameters, key, x)
+    `rows` are those of a member, whose positions are shuffled; None: all examples.
+    """
+    return in_rows(shuffle(key, epoch), rows)
 
 
-@dataclass(frozen=True)
-class EpochOrder:
-    """The order of an epoch in terms of the data: positions among a member's rows become rows."""
-
-    shuffle: Shuffle
-
-    def __call__(self, key, rows, epoch):
-        """(steps, batch) int32; `rows` may be None: all examples."""
-        return in_rows(self.shuffle(key, epoch), rows)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Sums and counts over a whole order of examples, of which each device along `axis_name` has some columns."""
-
-    step: MemberEvaluation
-    axis_name: str | None = None
-
-    def __call__(self, state, data, order):
-        """Of one member."""
-        per_batch = jax.lax.map(lambda rows: self.step(state, take_batch(data, rows)), order)
-        totals = jax.tree.map(jnp.sum, per_batch)
-        return totals if self.axis_name is None else jax.lax.psum(totals, self.axis_name)
+def evaluation_of_one(step: MemberEvaluation, state, rows, constants, order):
+    """Sums and counts over a whole order of examples, of which each device of an axis has some columns."""
+    totals = all_batches(step, state, rows, constants, order)
+    return totals if step.axis_name is None else jax.lax.psum(totals, step.axis_name)
 
 
 def in_rows(order, rows):
@@ -181,22 +154,23 @@ def taken(states, rows):
     return jax.tree.map(lambda leaf: leaf[rows], on_host(states))
 
 
-def init_chunk(programs: Programs, hyperparameters, keys, x) -> MemberState:
-    """The first states."""
-    return prepare(programs.init, hyperparameters, keys, x, runs_once=True).result()(hyperparameters, keys, x)
+def init_chunk(programs: Programs, hyperparameters, keys, example) -> MemberState:
+    """The states of a chunk before the first step."""
+    args = hyperparameters, keys, example
+    return prepare(programs.init, *args, runs_once=True).result()(*args)
 
 
-def compile_chunk(programs: Programs, states, totals, data, order) -> None:
+def compile_chunk(programs: Programs, states, data: Resident, order) -> None:
     """Compiles what `run_steps` calls, for arguments like these."""
     i = np.int32(0)
-    prepare(programs.steps, states, totals, data, order, i, i, donate=(0, 1)).result()
+    prepare(programs.steps, states, *data, order, i, i, donate=(0,)).result()
 
 
-def run_steps(programs: Programs, chunk: Chunk, totals, data, order, *, first: int, last: int):
-    """Some steps of an epoch for a chunk, whose states are given up; returns its totals."""
-    args = chunk.states, totals, data, order, np.int32(first), np.int32(last)
-    chunk.states, totals = call(programs.steps, *args, donate=(0, 1))
-    return totals
+def run_steps(programs: Programs, chunk: Chunk, data: Resident, order, *, first: int, last: int):
+    """Starts some steps of an epoch for a chunk, whose states are given up; returns its metrics."""
+    args = chunk.states, *data, order, np.int32(first), np.int32(last)
+    chunk.states, metrics = call(programs.steps, *args, donate=(0,))
+    return metrics
 
 
 def evaluation_order(rows, *, examples: int, parts: int = 1, batch_size: int = 500):

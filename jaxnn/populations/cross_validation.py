@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnn.populations.members import members_of
-from jaxnn.populations.population import is_better_large
 from jaxnn.populations.subsets import k_fold, stratified_k_fold
 from jaxnn.populations.trainers import check_metric
+from jaxnn.training.early_stopping import is_better_large
 
 
 class CrossValidation(NamedTuple):
@@ -59,7 +59,7 @@ class CrossValidation(NamedTuple):
         Breiman et al. 1984, Classification and regression trees, section 3.4.3.
 
         >>> scores = np.array([[0.7, 0.7], [0.88, 0.88], [0.85, 0.95]])  # the best mean is 0.9, its standard error 0.05
-        >>> CrossValidation([{}, {}, {}], scores, "test/accuracy", 2).one_standard_error([1, 2, 3])
+        >>> CrossValidation([{}, {}, {}], scores, "validation/accuracy", 2).one_standard_error([1, 2, 3])
         1
         """
         complexity = [complexity(setting) for setting in self.settings] if callable(complexity) else list(complexity)
@@ -104,7 +104,7 @@ def cross_validate(
     stratified: bool = True,
     seeds: Iterable[int] = (0,),
     epochs: int,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
     fold_seed: int = 0,
 ) -> CrossValidation:
     """Trains every setting on all folds but one, for each fold and each seed, and measures it on the one left out.

@@ -11,7 +11,7 @@ from jaxnn.preprocessing import as_float
 from jaxnn.training import FunctionalModel
 from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
 from jaxnn.training.compilation import call
-from jaxnn.training.train_state import as_key
+from jaxnn.training.key_streams import Keys, as_key
 
 
 def monte_carlo_dropout(
@@ -40,9 +40,9 @@ def monte_carlo_dropout(
     Gal and Ghahramani 2016, Dropout as a Bayesian approximation, arXiv 1506.02142.
 
     >>> from jaxnn.layers import dropout
-    >>> from jaxnn.training import TrainState
+    >>> from jaxnn.training import begin
     >>> noisy = (lambda key, x: {}, lambda params, x, key: dropout(key, x, rate=0.5))
-    >>> state = TrainState(jnp.int32(0), {}, {}, (), jax.random.key(0))
+    >>> state = begin({}, (), key=0)
     >>> outputs = monte_carlo_dropout(noisy, state, np.ones((3, 2), np.float32), samples=100, key=0)
     >>> outputs.shape, sorted({*outputs.ravel().tolist()})
     ((100, 3, 2), [0.0, 2.0])
@@ -73,8 +73,7 @@ class _Samples:
             x = self.preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
 
             def sample(key):
-                own = jax.random.fold_in(key, step)
-                return self.model.apply(params, model_state, x, train=True, key=own)[0]
+                return self.model.apply(params, model_state, x, train=True, keys=Keys(key, step))[0]
 
             return jax.lax.map(sample, keys)
 

@@ -43,7 +43,7 @@ def population_based_training(
     *,
     epochs: int,
     every: int = 1,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
     quantile: float = 0.25,
     perturb: tuple[float, float] = (0.8, 1.25),
     ranges: Mapping[str, Any] | None = None,
@@ -95,7 +95,7 @@ def exploited(scores, metric: str, *, quantile: float, rng: np.random.Generator)
     Raises:
       ValueError: all diverged.
 
-    >>> exploited(np.array([0.9, 0.2, 0.5, np.nan]), "test/accuracy", quantile=0.25, rng=np.random.default_rng(0))
+    >>> exploited(np.array([0.9, 0.2, 0.5, np.nan]), "validation/accuracy", quantile=0.25, rng=np.random.default_rng(0))
     array([0, 1, 2, 0])
     """
     order, finite = ranked(scores, metric), np.isfinite(scores)

@@ -1,6 +1,5 @@
 """One group in training: epoch after epoch, chunk after chunk, on the host's side."""
 
-import time
 from collections.abc import Callable
 
 import jax
@@ -16,61 +15,71 @@ from jaxnn.populations.chunks import (
     run_steps,
     taken,
 )
+from jaxnn.populations.member_steps import MemberState
 from jaxnn.populations.members import is_traced
 from jaxnn.populations.planning import Group
 from jaxnn.populations.population import on_host, stacked, unstacked
-from jaxnn.populations.recipe import MemberState
 from jaxnn.training import TrainState
 from jaxnn.training.batching import count_examples
 from jaxnn.training.compilation import call
-from jaxnn.training.fitting import resized
-
-SECONDS_PER_CALL = 0.5  # a compiled call is sized to take about this long, so that bars move and signals are heard
+from jaxnn.training.engine import Resident
+from jaxnn.training.host_loop import StepCalls, Totals, means_of_pairs
 
 
 class GroupRun:
-    """Members in chunks, those that are gone among them.
+    """Members in chunks, those that have stopped among them.
 
     Args:
       group: the plan.
-      data, test: dicts of arrays on the devices; test may be None.
+      data, test: on the devices; test may be None.
       states: of the members, where their run goes on; else they begin.
     """
 
-    def __init__(self, group: Group, data, test, *, states: list[TrainState] | None = None):
+    def __init__(self, group: Group, data: Resident, test: Resident | None, *, states: list[TrainState] | None = None):
         self.group, self.data, self.test = group, data, test
-        self.gone: dict[int, TrainState] = {}  # by position, as each was when it stopped
-        self.mesh, self.steps_per_call = group.programs.mesh, 8
+        self.stopped: dict[int, TrainState] = {}  # by position, as each was when it stopped
+        self.mesh, self.calls = group.programs.mesh, StepCalls()
         self.chunks = [self._begin(chunk, states) for chunk in cut(np.arange(len(group.members)), group.size)]
 
     def compile(self) -> None:
         """Compiles the steps before the clock runs."""
         chunk = self.chunks[0]
-        compile_chunk(self.group.programs, self._states(chunk), self._totals(), self.data, self._order(chunk, 0))
+        compile_chunk(self.group.programs, self._states(chunk), self.data, self._order(chunk, 0))
 
     def train_epoch(self, epoch: int, tell: Callable) -> dict[str, np.ndarray]:
-        """(members,) means of each metric over an epoch, NaN for members that are gone."""
-        table = _Table(len(self.group.members))
+        """(members,) means of each metric over an epoch, NaN for members that have stopped.
+
+        `tell(steps, means, examples, seconds)` hears of every call.
+        """
+        programs, means = self.group.programs, {}
         for chunk in self.chunks:
-            chunk.states, order, first = self._states(chunk), self._order(chunk, epoch), 0
-            while first < self.group.programs.steps_per_epoch:
-                first = self._call(chunk, order, first, table, tell)
+            chunk.states, order, totals = self._states(chunk), self._order(chunk, epoch), Totals()
+            dispatch = lambda first, last, chunk=chunk, order=order: run_steps(  # noqa: E731
+                programs, chunk, self.data, order, first=first, last=last
+            )
+            for done in self.calls.over(dispatch, 0, programs.steps_per_epoch):
+                totals.add(done.metrics)
+                self.calls.heard(done, stop=False)
+                tell(*self._told(chunk, done))
+            self._spread(means, chunk, totals.means())
             chunk.states = on_host(chunk.states) if self.group.offloads else chunk.states
-        return table.means()
+        return means
 
     def evaluate(self) -> dict[str, np.ndarray]:
         """(members,) of each metric over a member's own test rows, or the validation data; {} without either."""
-        rows, table = self.group.test_rows, _Table(len(self.group.members))
+        rows, means = self.group.test_rows, {}
         data = self.data if rows is not None else self.test
         if data is None:
             return {}
         evaluation = self.group.programs.evaluation(own_rows=rows is not None)
         for chunk in self.chunks:
             own = None if rows is None else rows[chunk.filled]
-            order = evaluation_order(own, examples=count_examples(data), parts=self.mesh.data)
+            order = evaluation_order(own, examples=count_examples(data.rows), parts=self.mesh.data)
             order = self.mesh.put(order, own=rows is not None)
-            table.add(chunk.positions, jax.device_get(call(evaluation, self._states(chunk), data, order)))
-        return table.means()
+            totals = dict(jax.device_get(call(evaluation, self._states(chunk), *data, order)))
+            del totals["count"]
+            self._spread(means, chunk, means_of_pairs(totals))
+        return means
 
     def keep(self, active: np.ndarray) -> None:
         """Puts aside the states of members that are not `active` any more, and lets go of chunks that become free.
@@ -78,9 +87,9 @@ class GroupRun:
         Until a whole chunk is free such a member is stepped on beside the others; what is put aside is not.
         """
         for chunk in self.chunks:
-            rows = [row for row, i in enumerate(chunk.positions) if not active[i] and i not in self.gone]
+            rows = [row for row, i in enumerate(chunk.positions) if not active[i] and i not in self.stopped]
             states = unstacked(taken(chunk.states.run, np.array(rows, int)), len(rows))
-            self.gone |= dict(zip(chunk.positions[rows].tolist(), states, strict=True))
+            self.stopped |= dict(zip(chunk.positions[rows].tolist(), states, strict=True))
         if self.chunks:
             self.chunks = compacted(self.chunks, active)
 
@@ -89,44 +98,42 @@ class GroupRun:
         runs = {}
         for chunk in self.chunks:
             runs |= dict(zip(chunk.positions.tolist(), unstacked(chunk.states.run, len(chunk.positions)), strict=True))
-        runs |= self.gone
+        runs |= self.stopped
         return [runs[position] for position in range(len(self.group.members))]
 
     def models(self) -> list:
         """Each member's model, with its hyperparameters set."""
-        given = [{k: v for k, v in m.hyperparameters.items() if is_traced(v)} for m in self.group.members]
-        return [self.group.programs.recipe.pieces(hyperparameters)[0] for hyperparameters in given]
+        traced = [{k: v for k, v in m.hyperparameters.items() if is_traced(v)} for m in self.group.members]
+        return [self.group.programs.blueprint.trial(hyperparameters).model for hyperparameters in traced]
 
     def _begin(self, chunk: Chunk, states) -> Chunk:
-        """Its first states, or those given."""
+        """The chunk with the states before its first step, or with those given."""
         group, filled = self.group, chunk.filled
         hyperparameters = {name: values[filled] for name, values in group.hyperparameters.items()}
         if states is None:
             own = self.mesh.put((hyperparameters, group.keys[filled]), own=True)
-            example = self.data[group.programs.recipe.fields[0]][:1]
-            chunk.states = init_chunk(group.programs, *own, example)
+            chunk.states = init_chunk(group.programs, *own, {name: a[:1] for name, a in self.data.rows.items()})
         else:
             runs = stacked([states[i] for i in filled])
             chunk.states = self.mesh.put(MemberState(hyperparameters, runs), own=True)
         chunk.states = on_host(chunk.states) if group.offloads else chunk.states
         return chunk
 
-    def _call(self, chunk, order, first, table, tell) -> int:
-        """One compiled call; returns the step after it."""
-        programs, clock = self.group.programs, time.perf_counter()
-        last = min(first + self.steps_per_call, programs.steps_per_epoch)
-        totals = run_steps(programs, chunk, self._totals(), self.data, order, first=first, last=last)
-        totals, seconds = jax.device_get(totals), time.perf_counter() - clock
-        table.add(chunk.positions, totals)
-        self.steps_per_call = resized(self.steps_per_call, seconds / (last - first), SECONDS_PER_CALL)
-        tell(len(chunk.positions) * (last - first), totals, seconds)
-        return last
+    def _told(self, chunk, done):
+        """Of a call: the steps of all members, the means of each, the examples they saw, and the seconds."""
+        members, programs = len(chunk.positions), self.group.programs
+        pairs = {name: tuple(np.sum(part[:members], axis=-1) for part in pair) for name, pair in done.metrics.items()}
+        seen = min(done.last * programs.batch_size, programs.examples) - done.first * programs.batch_size
+        return members * (done.last - done.first), means_of_pairs(pairs), members * seen, done.seconds
+
+    def _spread(self, means, chunk, of_chunk) -> None:
+        """Puts what was measured of a chunk, whose first rows are its members, at their positions."""
+        for name, values in of_chunk.items():
+            own = means.setdefault(name, np.full(len(self.group.members), np.nan))
+            own[chunk.positions] = values[: len(chunk.positions)]
 
     def _states(self, chunk):
         return self.mesh.put(chunk.states, own=True)
-
-    def _totals(self):
-        return self.mesh.put(self.group.programs.totals(self.group.size), own=True)
 
     def _order(self, chunk, epoch):
         """Of an epoch; the same for all members where they share it."""
@@ -136,21 +143,3 @@ class GroupRun:
         rows = None if group.train_rows is None else group.train_rows[chunk.filled]
         own = self.mesh.put((group.keys[chunk.filled], rows), own=True)
         return call(programs.order, *own, epoch)
-
-
-class _Table:
-    """Sums and counts by member, added up on the host in float64."""
-
-    def __init__(self, members: int):
-        self.members, self.sums = members, {}
-
-    def add(self, positions, totals) -> None:
-        """Of a chunk, whose first rows belong to `positions`."""
-        for name, parts in totals.items():
-            own = self.sums.setdefault(name, np.zeros((2, self.members)))
-            own[:, positions] += [np.asarray(part)[: len(positions)] for part in parts]
-
-    def means(self) -> dict[str, np.ndarray]:
-        """NaN where nothing was counted."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {name: total / count for name, (total, count) in self.sums.items()}

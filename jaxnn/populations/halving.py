@@ -23,7 +23,7 @@ def successive_halving(
     *,
     epochs: Sequence[int] = (1, 3, 9),
     keep: float = 1 / 3,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
     seed: int = 0,
 ) -> SearchResult:
     """Trains all for a little, keeps the best part, trains those for longer (Jamieson and Talwalkar 2016, 1502.07943).
@@ -73,7 +73,7 @@ def hyperband(
     most_epochs: int = 9,
     factor: int = 3,
     seed: int = 0,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
 ) -> SearchResult:
     """Successive halving of many settings that are judged early, of fewer judged later, ..., of some never stopped.
 

@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from jaxnn.naming import unknown
-from jaxnn.training.one_device import AXIS as DATA
+from jaxnn.training.placement_contract import AXIS as DATA
 
 MAPPINGS = ("vmap", "map")
 MEMBERS = "members"
@@ -31,7 +31,7 @@ class MemberMesh:
     def __post_init__(self):
         if self.data < 1 or not self.devices or len(self.devices) % self.data:
             raise ValueError(
-                f"`data` must divide the number of devices; received {self.data} for {len(self.devices)}. Pass "
+                f"`data_shards` must divide the number of devices; received {self.data} for {len(self.devices)}. Pass "
                 "`devices=jax.devices()[:n]` to use some of them."
             )
 

@@ -71,7 +71,7 @@ class _Outputs:
 
         def outputs(rows):
             x = self.preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
-            return model.apply(params, model_state, x, train=False, key=None)[0]
+            return model.apply(params, model_state, x, train=False)[0]
 
         return jax.lax.map(outputs, order)
 

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from jaxnn.populations.population import Population, is_better_large
+from jaxnn.populations.population import Population
 from jaxnn.populations.searches import SearchResult, search, together
 from jaxnn.populations.settings import Choice, Range, is_distribution
+from jaxnn.training.early_stopping import is_better_large
 
 
 def ask_and_tell(
@@ -16,7 +17,7 @@ def ask_and_tell(
     trials: int,
     batch: int = 16,
     epochs: int,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
     seed: int = 0,
 ) -> SearchResult:
     """Asks an Optuna study for a batch of trials, trains them as one population, tells it the scores; and again.

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.populations.chunks import Programs
 from jaxnn.populations.mapping import MemberMesh, choose_mapping
+from jaxnn.populations.member_steps import BATCH_SIZE, Blueprint, MemberStep
 from jaxnn.populations.members import Member, is_traced
 from jaxnn.populations.memory import choose_chunk, size_of, working_size
-from jaxnn.populations.recipe import BATCH_SIZE, MemberStep, Recipe
 from jaxnn.training.batching import check_batch_size, count_examples
 from jaxnn.training.compilation import program
 
@@ -42,8 +43,10 @@ class Group(NamedTuple):
     offloads: bool
 
 
-def plan(recipe: Recipe, members: Sequence[Member], data, *, batch_size: int, resources: Resources) -> Group:
-    """The group of members that share a recipe.
+def plan(
+    blueprint: Blueprint, members: Sequence[Member], data, constants, *, batch_size: int, resources: Resources
+) -> Group:
+    """The group of members that share a blueprint.
 
     Raises:
       ValueError: a batch larger than a member's examples or not divisible by the devices that share it, rows outside
@@ -51,13 +54,13 @@ def plan(recipe: Recipe, members: Sequence[Member], data, *, batch_size: int, re
     """
     train_rows, test_rows = _rows(members, count_examples(data))
     examples = count_examples(data) if train_rows is None else train_rows.shape[1]
-    batch_size = dict(recipe.static).get(BATCH_SIZE, batch_size)
+    batch_size = dict(blueprint.static).get(BATCH_SIZE, batch_size)
     check_batch_size(batch_size, examples)
     _check_parts(batch_size, resources.mesh.data)
     hyperparameters, keys = traced(members), _keys(members)
-    like = _state_of_one(recipe, hyperparameters, keys, data)
+    like = _state_of_one(blueprint, hyperparameters, keys, data)
     programs = Programs(
-        recipe,
+        blueprint,
         examples,
         batch_size,
         has_rows=train_rows is not None,
@@ -65,7 +68,7 @@ def plan(recipe: Recipe, members: Sequence[Member], data, *, batch_size: int, re
         mapping=resources.mapping or choose_mapping(like.run.params),
         mesh=_enough(resources.mesh, resources.chunk or len(members)),
     )
-    size, offloads = _size(programs, like, data, len(members), resources)
+    size, offloads = _size(programs, like, data, constants, len(members), resources)
     return Group(list(members), hyperparameters, keys, train_rows, test_rows, programs, size, offloads)
 
 
@@ -100,16 +103,21 @@ def _filled_up(rows, size):
     return np.concatenate([rows, np.full(size - len(rows), -1 - (rows[0] if len(rows) else 0), np.int32)])
 
 
-def _state_of_one(recipe, hyperparameters, keys, data):
+def _state_of_one(blueprint, hyperparameters, keys, data):
     """Shapes only."""
     first = {name: values[0] for name, values in hyperparameters.items()}
-    return jax.eval_shape(recipe.init, first, keys[0], data[recipe.fields[0]][:1])
+    example = {name: array[:1] for name, array in data.items()}
+    try:
+        return jax.eval_shape(blueprint.init, first, keys[0], example)
+    except TypeError as error:
+        raise ValueError(f"the hyperparameters {sorted(first)} do not suit what is built of them: {error}.") from error
 
 
-def _size(programs, like, data, members, resources):
+def _size(programs, like, data, constants, members, resources):
     mesh, size = programs.mesh, programs.batch_size // programs.mesh.data
     rows = lambda a: jax.ShapeDtypeStruct((1, size, *a.shape[1:]), a.dtype)  # noqa: E731
     batch = jax.tree.map(rows, dict(data)) | {"mask": jax.ShapeDtypeStruct((1, size), bool)}
+    batch |= jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *jnp.shape(a)), jnp.result_type(a)), constants)
     state = size_of(like)
     working = working_size(program(_OnOneOfData(programs.step), like, batch))
     size = choose_chunk(
@@ -143,6 +151,6 @@ def _enough(mesh: MemberMesh, members: int) -> MemberMesh:
 def _check_parts(batch_size, data):
     if batch_size % data:
         raise ValueError(
-            f"`batch_size` must be a multiple of `data`, the {data} devices among which a member's batch is divided; "
-            f"received {batch_size}. Take {max(1, batch_size // data) * data}."
+            f"`batch_size` must be a multiple of `data_shards`, the {data} devices among which a member's batch is "
+            f"divided; received {batch_size}. Take {max(1, batch_size // data) * data}."
         )

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from jaxnn.populations.members import Member
+from jaxnn.training.early_stopping import is_better_large
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Population:
         self._check(metric)
         return self.history[metric][self.epochs - 1, np.arange(len(self))]
 
-    def best(self, metric: str = "test/loss", *, largest: bool | None = None) -> int:
+    def best(self, metric: str = "validation/loss", *, largest: bool | None = None) -> int:
         """The member with the smallest last value (the largest, of an accuracy); diverged ones never are.
 
         Raises:
@@ -63,15 +64,6 @@ class Population:
     def _check(self, metric):
         if metric not in self.history:
             raise ValueError(f"`metric` must be one of {sorted(self.history)}; received {metric!r}.")
-
-
-def is_better_large(metric: str, largest: bool | None = None) -> bool:
-    """Whether more is better: of a loss, an error or a perplexity it is not.
-
-    >>> is_better_large("test/accuracy"), is_better_large("test/loss")
-    (True, False)
-    """
-    return not metric.endswith(("loss", "error", "perplexity")) if largest is None else largest
 
 
 def unstacked(stacked, count: int) -> list:

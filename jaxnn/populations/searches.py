@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxnn.populations.members import members_of
-from jaxnn.populations.population import Population, is_better_large
+from jaxnn.populations.population import Population
 from jaxnn.populations.settings import Range, random_settings
 from jaxnn.populations.trainers import check_metric
+from jaxnn.training.early_stopping import is_better_large
 
 
 class SearchResult(NamedTuple):
@@ -73,7 +74,7 @@ def search(
     *,
     epochs: int,
     seeds: Sequence[int] = (0,),
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
 ) -> SearchResult:
     """Trains every setting with every seed as one population: a grid (`grid`), or points at random (`random_settings`).
 
@@ -82,7 +83,7 @@ def search(
       settings: name -> value each, all of the same names.
       epochs: of each.
       seeds: by which a score is averaged.
-      metric: "test/loss", "train/accuracy", ...; of a loss, an error or a perplexity less is better.
+      metric: "validation/loss", "train/accuracy", ...; of a loss, an error or a perplexity less is better.
 
     Returns:
       The `SearchResult`.
@@ -105,7 +106,7 @@ def coarse_to_fine(
     rounds: int = 3,
     epochs: int,
     seed: int = 0,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
 ) -> SearchResult:
     """Random search in ranges that close in on the best setting so far (CS231n, "Hyperparameter optimization").
 
@@ -187,7 +188,7 @@ def scores_of(population: Population, metric: str) -> np.ndarray:
 def ranked(scores, metric: str, epochs=None) -> np.ndarray:
     """(n,) positions, the best first; what is not finite comes last, whatever its epochs.
 
-    >>> ranked(np.array([0.3, np.nan, 0.1]), "test/loss").tolist()
+    >>> ranked(np.array([0.3, np.nan, 0.1]), "validation/loss").tolist()
     [2, 0, 1]
     """
     finite = np.isfinite(scores)

@@ -85,7 +85,7 @@ def average_parameters(states: Sequence[TrainState]) -> TrainState:
 
     Polyak and Juditsky 1992; Izmailov et al. 2018, Averaging weights leads to wider optima, arXiv 1803.05407.
 
-    >>> states = [TrainState(i, {"w": np.array([1.0, i])}, {}, (), None) for i in range(3)]
+    >>> states = [TrainState(i, {"w": np.array([1.0, i])}, {}, (), None, 0) for i in range(3)]
     >>> average_parameters(states).params["w"].tolist(), average_parameters(states).step
     ([1.0, 1.0], 2)
     """

@@ -12,8 +12,9 @@ import numpy as np
 from jaxnn.metrics import Interval, Moments, student_interval
 from jaxnn.naming import unknown
 from jaxnn.populations.members import Member, grid, members_of
-from jaxnn.populations.population import Population, is_better_large
+from jaxnn.populations.population import Population
 from jaxnn.populations.subsets import Split, hold_out, nested_parts
+from jaxnn.training.early_stopping import is_better_large
 
 
 class Study(NamedTuple):
@@ -85,7 +86,7 @@ def seeds_study(
     seeds: Iterable[int],
     *,
     epochs: int,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
     setting: Mapping[str, Any] | None = None,
 ) -> Study:
     """How much a result owes to its seed: the metric after every epoch, over seeds.
@@ -120,7 +121,7 @@ def learning_curve(
     *,
     seeds: Iterable[int] = range(5),
     epochs: int,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
 ) -> Study:
     """The metric against the number of training examples: would more data help?
 
@@ -171,7 +172,7 @@ def capacity_study(
     architecture: Callable[[int, int], Mapping[str, Any]] = layers_of,
     seeds: Iterable[int] = range(3),
     epochs: int,
-    metric: str = "test/accuracy",
+    metric: str = "validation/accuracy",
 ) -> Study:
     """The metric over width x depth x regularization: underfitting on one side, overfitting on the other.
 

@@ -13,7 +13,7 @@ from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
 from jaxnn.runs.progress_bar import ProgressBar
 from jaxnn.runs.signals import graceful_stop
 from jaxnn.training import Evaluated, Stopped, TrainState, fit, init_state
-from jaxnn.training.one_device import ONE_DEVICE, OneDevice
+from jaxnn.training.placement_contract import ONE_DEVICE, OneDevice
 
 
 class Outcome(NamedTuple):
@@ -86,11 +86,10 @@ def train_in_folder(
         finally:
             for witness in witnesses:
                 witness.close()
-    status = int(
-        *placement.agreed(stop.exit_status)
-    )  # another may have had the signal; it counts after the last step too
+    # another process may have had the signal; it counts after the last step too
+    status = int(*placement.max_over_processes(stop.exit_status))
     history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
-    return Outcome(placement.whole(fitted.state), history, status)
+    return Outcome(placement.gather(fitted.state), history, status)
 
 
 def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainState, dict]:
@@ -135,14 +134,17 @@ class Recorder:
 def _tell(witnesses, placement, event) -> None:
     """States are made whole by all processes, for the witnesses of the one that has some."""
     if isinstance(event, Evaluated | Stopped):
-        event = event._replace(state=placement.whole(event.state))
+        event = event._replace(state=placement.gather(event.state))
+    if isinstance(event, Evaluated):
+        named = {name.replace("validation/", "test/"): value for name, value in event.metrics.items()}
+        event = event._replace(metrics=named)
     for witness in witnesses:
         witness(event)
 
 
 def _check_alike(placement, step):
     """Processes that began at different steps would wait for one another for ever."""
-    last, first = (int(number) for number in placement.agreed(step, -step))
+    last, first = (int(number) for number in placement.max_over_processes(step, -step))
     if last != -first:
         raise OSError(
             f"every process must find the same last checkpoint; received steps {-first} to {last}, and {step} in "

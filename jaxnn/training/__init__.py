@@ -3,10 +3,15 @@
 Arrays in, arrays out: no file, no printing except through hooks, no knowledge of any model or dataset. A model is
 whatever has `init` and `apply`: a Flax linen module or a bare pair of functions. A batch is a dict of arrays of one
 fixed shape with a boolean `mask`; metrics are (sum, count) pairs.
+
+What is learned is an objective, a pure function; `TrainStep(objective, update)` makes the step of it. `fit` is the
+front door for models that map inputs to targets; `train` takes any step.
 """
 
+from jaxnn.training.data_streams import Stream as Stream
 from jaxnn.training.engine import choose_fusion as choose_fusion
 from jaxnn.training.evaluation import evaluate as evaluate
+from jaxnn.training.evaluation import evaluate_objective as evaluate_objective
 from jaxnn.training.evaluation import predict as predict
 from jaxnn.training.events import Compiled as Compiled
 from jaxnn.training.events import DivergenceError as DivergenceError
@@ -14,10 +19,20 @@ from jaxnn.training.events import Evaluated as Evaluated
 from jaxnn.training.events import Progress as Progress
 from jaxnn.training.events import Started as Started
 from jaxnn.training.events import Stopped as Stopped
-from jaxnn.training.fitting import Fitted as Fitted
 from jaxnn.training.fitting import fit as fit
+from jaxnn.training.fitting import train as train
 from jaxnn.training.functional_model import FunctionalModel as FunctionalModel
+from jaxnn.training.key_streams import Keys as Keys
+from jaxnn.training.key_streams import stream_key as stream_key
+from jaxnn.training.objectives import Measures as Measures
+from jaxnn.training.objectives import Weighted as Weighted
+from jaxnn.training.objectives import supervised as supervised
 from jaxnn.training.train_state import TrainState as TrainState
+from jaxnn.training.train_state import begin as begin
+from jaxnn.training.train_state import copy_state as copy_state
 from jaxnn.training.train_state import init_state as init_state
-from jaxnn.training.train_state import stream_key as stream_key
 from jaxnn.training.train_step import TrainStep as TrainStep
+from jaxnn.training.training_loop import Fitted as Fitted
+from jaxnn.training.trials import Start as Start
+from jaxnn.training.trials import Trial as Trial
+from jaxnn.training.trials import supervised_trial as supervised_trial

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.training.train_state import stream_key
+from jaxnn.training.key_streams import stream_key
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,20 @@ def take_batch(data, indices):
     return {name: array[rows] for name, array in data.items()} | {"mask": indices >= 0}
 
 
+def first_example(data) -> dict[str, np.ndarray]:
+    """The first row of every array, copied: a view would keep the whole split alive as long as itself."""
+    return {name: np.array(array[:1]) for name, array in data.items()}
+
+
 def count_examples(data, fields: tuple[str, ...] = ()) -> int:
     """The common length of the arrays of a split.
 
     Raises:
-      ValueError: no arrays, none with a first axis, or of different lengths; or none of a name in `fields`.
+      ValueError: no arrays, none with a first axis, or of different lengths; none of a name in `fields`, or one named
+        "mask".
     """
+    if "mask" in data:
+        raise ValueError("`data` must not have a field 'mask', the name of a batch's padding mask. Rename the field.")
     if not set(fields) <= set(data):
         raise ValueError(
             f"`data` must have the fields {list(fields)}; received {sorted(data)}. Pass `fields=` to rename."

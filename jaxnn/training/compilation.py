@@ -1,16 +1,74 @@
 """Programs compiled ahead of their first call, beside one another, and once for equal functions and shapes.
 
-Functions here are values (frozen dataclasses with `__call__`): two that are equal share what was compiled. Tracing
-happens in the caller's thread, where JAX keeps its settings; compilation, which takes most of the time, in workers.
+Functions here are values: two that are equal share what was compiled. `bind` makes such a value of a function and its
+first arguments. Tracing happens in the caller's thread, where JAX keeps its settings; compilation, which takes most of
+the time, in workers.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import cache, lru_cache
+from typing import Any
 
 import jax
 
 MOST_PROGRAMS = 64  # the oldest is forgotten then
 _COMPILED: dict[tuple, Future] = {}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """`function` with its first arguments; equal to another whose parts are equal."""
+
+    function: Callable
+    first: tuple[Any, ...]
+
+    def __call__(self, *rest, **keywords):
+        return self.function(*self.first, *rest, **keywords)
+
+
+def bind(function: Callable, *first) -> Bound:
+    """`function` with its first arguments given, as a value.
+
+    >>> bind(pow, 2)(3), bind(pow, 2) == bind(pow, 2)
+    (8, True)
+    """
+    return Bound(function, first)
+
+
+class Identified:
+    """A function that has no hash, for it holds lists or arrays, as a value: equal to itself alone."""
+
+    def __init__(self, function: Callable):
+        self.function = function
+
+    def __call__(self, *args, **keywords):
+        return self.function(*args, **keywords)
+
+    def __eq__(self, other):
+        return isinstance(other, Identified) and self.function is other.function
+
+    def __hash__(self):
+        return id(self.function)
+
+
+def as_value(function):
+    """The function itself where it has a hash, else `Identified`.
+
+    >>> as_value(len) is len, as_value([].sort) == as_value([1].sort)
+    (True, False)
+    """
+    return function if is_hashable(function) else Identified(function)
+
+
+def is_hashable(function) -> bool:
+    """Whether a function can be looked up by what it is made of."""
+    try:
+        hash(function)
+    except TypeError:
+        return False
+    return True
 
 
 def prepare(

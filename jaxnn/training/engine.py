@@ -2,87 +2,121 @@
 
 `fused`: any number of steps is one call of one compiled loop; nothing returns to the host between them. `stepwise`: the
 host calls the compiled step. Fused wins nearly everywhere; the exception is a convolution on CPU whose gradient XLA
-lays out badly inside a loop (jax#12868), which `choose_fusion` looks for in the step's own program.
-Both run the same `body`, compile once whatever the number of steps, and donate the state.
+lays out badly inside a loop (jax#12868), which `choose_fusion` looks for in the step's own program. Batches that come
+from a stream are stepwise too.
+
+All forms run the same step, compile once whatever the number of steps, and donate the state. The metrics of each step
+come back by themselves, so that their sum does not depend on how many steps a call has.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxprs_in_params
 
-from jaxnn.metrics import Mean
 from jaxnn.training.batching import take_batch
-from jaxnn.training.compilation import call, prepare, program
-from jaxnn.training.one_device import ONE_DEVICE
-
-STATE_AND_TOTALS = (0, 1)  # the arguments that are donated
+from jaxnn.training.compilation import bind, call, prepare, program
+from jaxnn.training.placement_contract import BATCH, DATA, ONE_DEVICE, ORDER, STATE, WHOLE
 
 
-def run_steps(step, state, data, order, *, first: int, last: int, fused: bool, placement=ONE_DEVICE):
-    """Steps `first` to `last` (exclusive) of an epoch: `(state, totals)`, totals the summed (sum, count) pairs.
+class Resident(NamedTuple):
+    """A split that lies on the device. rows: dict of arrays of one length. constants: what every batch has besides."""
+
+    rows: dict[str, Any]
+    constants: dict[str, Any]
+
+
+def run_steps(step, state, data: Resident, order, *, first: int, last: int, fused: bool, placement=ONE_DEVICE):
+    """Steps `first` to `last` (exclusive) of an epoch: `(state, metrics)`; `read_metrics` brings these to the host.
 
     Args:
-      step: a `TrainStep`.
+      step: `(state, batch) -> (state, metrics)`.
       state: donated; do not use it afterwards.
-      data: the whole split, a dict of arrays on the device.
+      data: the whole split on the device.
       order: (steps, batch) rows of indices into the data.
       placement: on which devices; state and data lie there.
     """
-    function, totals = _compiled(step, placement, fused), placement.put(no_totals(step))
-    calls = [(np.int32(first), np.int32(last))] if fused else [(np.int32(i),) for i in range(first, last)]
-    for steps in calls:
-        state, totals = call(function, state, totals, data, order, *steps, donate=STATE_AND_TOTALS)
-    return state, totals
+    function, args = _resident(step, placement, fused), (data.rows, data.constants, order)
+    if fused:
+        return call(function, state, *args, np.int32(first), np.int32(last), donate=(0,))
+    metrics = []
+    for i in range(first, last):
+        state, of_step = call(function, state, *args, np.int32(i), donate=(0,))
+        metrics.append(of_step)
+    return state, metrics
 
 
-def compile_steps(step, state, data, order, *, fused: bool, placement=ONE_DEVICE):
+def run_batches(step, state, batches, constants, *, placement=ONE_DEVICE):
+    """One step for each batch of a stream, as `run_steps`."""
+    function, metrics = _streamed(step, placement), []
+    for batch in batches:
+        state, of_step = call(function, state, batch, constants, donate=(0,))
+        metrics.append(of_step)
+    return state, metrics
+
+
+def compile_steps(step, state, data: Resident, order, *, fused: bool, placement=ONE_DEVICE):
     """Starts to compile what `run_steps` will call, for arguments like these; a future."""
-    function, totals = _compiled(step, placement, fused), placement.put(no_totals(step))
     steps = [np.int32(0)] * (2 if fused else 1)
-    return prepare(function, state, totals, data, order, *steps, donate=STATE_AND_TOTALS)
+    function = _resident(step, placement, fused)
+    return prepare(function, state, data.rows, data.constants, order, *steps, donate=(0,))
 
 
-def choose_fusion(step, state, data, order, placement=ONE_DEVICE) -> bool:
+def compile_batches(step, state, batch, constants, *, placement=ONE_DEVICE):
+    """Starts to compile what `run_batches` will call, for arguments like these; a future."""
+    return prepare(_streamed(step, placement), state, batch, constants, donate=(0,))
+
+
+def read_metrics(metrics, first: int, last: int):
+    """The metrics of steps `first` to `last` on the host, arrays (..., steps); waits until they are computed."""
+    metrics = jax.device_get(metrics)
+    if isinstance(metrics, list):
+        return jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
+    return jax.tree.map(lambda steps: steps[..., first:last], metrics)
+
+
+def choose_fusion(step, state, data: Resident, order, placement=ONE_DEVICE) -> bool:
     """True unless the platform is the CPU and the step has a convolution that is slow in a loop there."""
     if jax.default_backend() != "cpu":
         return True
     i = np.int32(0)
-    function, totals = _compiled(step, placement, True), placement.put(no_totals(step))
-    loop = program(function, state, totals, data, order, i, i, donate=STATE_AND_TOTALS)
+    loop = program(_resident(step, placement, True), state, data.rows, data.constants, order, i, i, donate=(0,))
     return not any(_is_slow_in_loop(equation) for equation in _equations(loop))
 
 
-@dataclass(frozen=True)
-class _Single:
-    step: Any
-
-    def __call__(self, state, totals, data, order, i):
-        state, metrics = self.step(state, take_batch(data, order[i]))
-        return state, jax.tree.map(jnp.add, totals, metrics)
+def one_step(step, state, rows, constants, order, i):
+    """Step i of an order."""
+    return step(state, take_batch(rows, order[i]) | constants)
 
 
-@dataclass(frozen=True)
-class StepLoop:
-    """`loop(state, totals, data, order, first, last)`: as many steps as that, in one program."""
+def many_steps(step, state, rows, constants, order, first, last):
+    """Steps `first` to `last` in one program; the metrics are arrays (steps,), zero for steps that were not made."""
+    one = jax.jit(bind(one_step, step), inline=True)  # traced once, for the metrics' shapes and for the loop
+    shapes = jax.eval_shape(one, state, rows, constants, order, first)[1]
+    metrics = jax.tree.map(lambda shape: jnp.zeros((len(order), *shape.shape), shape.dtype), shapes)
 
-    step: Any
+    def body(i, carry):
+        state, metrics = carry
+        state, of_step = one(state, rows, constants, order, i)
+        return state, jax.tree.map(lambda all_steps, own: all_steps.at[i].set(own), metrics, of_step)
 
-    def __call__(self, state, totals, data, order, first, last):
-        one = _Single(self.step)
-        return jax.lax.fori_loop(first, last, lambda i, carry: one(*carry, data, order, i), (state, totals))
-
-
-def _compiled(step, placement, fused):
-    return placement.over((StepLoop if fused else _Single)(placement.step(step)))
+    return jax.lax.fori_loop(first, last, body, (state, metrics))
 
 
-def no_totals(step):
-    """The (sum, count) pairs before the first step."""
-    return {name: Mean(np.float32(0), np.float32(0)) for name in ("loss", *dict(step.metrics))}
+def batch_step(step, state, batch, constants):
+    """A step whose batch is there."""
+    return step(state, batch | constants)
+
+
+def _resident(step, placement, fused):
+    function = bind(many_steps if fused else one_step, placement.local_step(step))
+    return placement.distribute(function, (STATE, DATA, WHOLE, ORDER, *[WHOLE] * (2 if fused else 1)))
+
+
+def _streamed(step, placement):
+    return placement.distribute(bind(batch_step, placement.local_step(step)), (STATE, BATCH, WHOLE))
 
 
 def _is_slow_in_loop(equation) -> bool:

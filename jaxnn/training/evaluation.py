@@ -1,22 +1,25 @@
 """Exact evaluation and prediction over a whole split, in one compiled call."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.losses import cross_entropy
-from jaxnn.metrics import accuracy
+from jaxnn.metrics import Mean, accuracy
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
-from jaxnn.training.compilation import call, prepare
+from jaxnn.training.compilation import as_value, bind, call, prepare
+from jaxnn.training.engine import Resident
 from jaxnn.training.functional_model import FunctionalModel
-from jaxnn.training.one_device import ONE_DEVICE, OneDevice
-from jaxnn.training.train_step import EvaluationStep
+from jaxnn.training.key_streams import Keys, stream_key
+from jaxnn.training.objectives import means_of, supervised
+from jaxnn.training.placement_contract import ONE_DEVICE, ORDER, WHOLE, OneDevice
 
 METRICS = (("loss", cross_entropy), ("accuracy", accuracy))
+BATCH_SIZE = 500
 
 
 def evaluate(
@@ -27,10 +30,10 @@ def evaluate(
     metrics=METRICS,
     preprocess=as_float,
     fields: tuple[str, str] = ("image", "label"),
-    batch_size: int = 500,
+    batch_size: int = BATCH_SIZE,
     placement: OneDevice = ONE_DEVICE,
 ) -> dict[str, float | int]:
-    """The mean of every metric over all examples; the last batch is padded and masked, and the count asserted.
+    """Measures the mean of every metric over all examples; the last batch is padded and masked.
 
     Args:
       model: a linen module or a pair (init, apply).
@@ -42,33 +45,56 @@ def evaluate(
     Returns:
       name -> mean, and "count" -> the number of examples that were counted.
     """
-    examples = count_examples(data, fields)
-    data = placement.put(on_device(data))
-    program, args = _evaluation(model, state, data, metrics, preprocess, fields, batch_size, placement)
-    totals = jax.device_get(call(program, *args))
-    counts = {int(total.count) for total in totals.values()}
-    if counts != {examples}:
-        raise AssertionError(f"expected every metric to count {examples} examples; counted {sorted(counts)}")
-    return {name: float(total.sum / total.count) for name, total in totals.items()} | {"count": examples}
+    named = dict(metrics)
+    main = "loss" if "loss" in named else next(iter(named))
+    rest = {name: metric for name, metric in named.items() if name != main}
+    objective = supervised(model, named[main], metrics=rest, preprocess=preprocess, fields=fields)
+    count_examples(data, fields)
+    used = {name: data[name] for name in fields}
+    means = evaluate_objective(objective, state, used, batch_size=batch_size, placement=placement)
+    means[main] = means.pop("loss")
+    return {name: means[name] for name in (*named, "count")}
+
+
+def evaluate_objective(
+    objective, state, data, *, constants=None, batch_size: int = BATCH_SIZE, placement: OneDevice = ONE_DEVICE
+) -> dict[str, float | int]:
+    """Measures what an objective measures, without training, as the mean over all examples (or tokens, ...).
+
+    Args:
+      objective: see `jaxnn.training.objectives`; it is called with `train=False`, and with keys of the state's `key`,
+        the same at every evaluation.
+      state: a `TrainState`, or anything with `params` and `model_state`.
+      data: a dict of arrays of one length, NumPy or JAX.
+      constants: a dict of what every batch has besides, such as a teacher's parameters.
+      placement: on which devices; the state lies there.
+
+    Returns:
+      name -> mean, and "count" -> the number of examples.
+    """
+    examples = count_examples(data)
+    data = Resident(placement.put(on_device(data)), placement.put(constants or {}))
+    function, args = _evaluation(objective, state, data, batch_size, placement)
+    return checked_means(jax.device_get(call(function, *args)), examples)
 
 
 def compile_evaluation(
-    model, state, data, *, metrics, preprocess, fields, batch_size: int = 500, placement=ONE_DEVICE, after=None
+    objective, state, data: Resident, *, batch_size: int = BATCH_SIZE, placement=ONE_DEVICE, after=None
 ):
-    """Starts to compile, after another compilation, what `evaluate` will call with arguments like these; a future."""
-    program, args = _evaluation(model, state, data, metrics, preprocess, fields, batch_size, placement)
-    return prepare(program, *args, after=after)
+    """Starts to compile, after another compilation, what `evaluate_objective` will call for such data; a future."""
+    function, args = _evaluation(objective, state, data, batch_size, placement)
+    return prepare(function, *args, after=after)
 
 
-def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = 500) -> np.ndarray:
-    """The model's outputs for all inputs, in order, as a NumPy array (examples, ...)."""
+def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    """Computes the model's outputs for all inputs, in order, as a NumPy array (examples, ...)."""
     examples = count_examples({"inputs": inputs})
     batch_size = min(batch_size, examples)
     check_batch_size(batch_size, examples)
     order = plain_order(examples=examples, batch_size=batch_size)
-    program = _Prediction(FunctionalModel(model), preprocess)
-    outputs = call(program, state.params, state.model_state, jnp.asarray(inputs), order)
-    return np.asarray(outputs).reshape(-1, *outputs.shape[2:])[:examples]
+    function = bind(all_outputs, FunctionalModel(model), as_value(preprocess))
+    outputs = call(function, state.params, state.model_state, jnp.asarray(inputs), order)
+    return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[:examples], outputs)
 
 
 def on_device(data):
@@ -76,33 +102,67 @@ def on_device(data):
     return {name: jnp.asarray(array) for name, array in data.items()}
 
 
-def _evaluation(model, state, data, metrics, preprocess, fields, batch_size, placement):
-    examples = count_examples(data)
+@dataclass(frozen=True)
+class EvaluationStep:
+    """`step(state, batch, i) -> metrics`: what the objective measures, and "count", the examples that are no padding.
+
+    The keys are those of step i of a stream of their own, the same at every evaluation. `axis_name` as for `TrainStep`,
+    but the metrics are those of the device's part of the batch.
+    """
+
+    objective: Any
+    axis_name: str | None = None
+
+    def __call__(self, state, batch, i):
+        """The (sum, count) pairs of one batch."""
+        key = None if state.key is None else stream_key(state.key, "evaluation", 0)
+        part = None if self.axis_name is None else jax.lax.axis_index(self.axis_name)
+        measures, _ = self.objective(state.params, state.model_state, batch, Keys(key, i, part), train=False)
+        counted = jnp.sum(batch["mask"], dtype=jnp.int32)
+        return means_of(measures, batch["mask"]) | {"count": Mean(counted, counted)}
+
+
+class Measured(NamedTuple):
+    """What an evaluation needs of a state."""
+
+    params: Any
+    model_state: Any
+    key: jax.Array | None
+
+
+def all_batches(step, state, rows, constants, order):
+    """The (sum, count) pairs over a whole order of examples."""
+    one = lambda own: step(state, take_batch(rows, own[0]) | constants, own[1])  # noqa: E731
+    per_batch = jax.lax.map(one, (order, jnp.arange(len(order))))
+    return jax.tree.map(jnp.sum, per_batch)
+
+
+def all_outputs(model, preprocess, params, model_state, inputs, order):
+    """The model's outputs for every batch of an order."""
+
+    def outputs(rows):
+        x = preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
+        return model.apply(params, model_state, x, train=False)[0]
+
+    return jax.lax.map(outputs, order)
+
+
+def checked_means(totals, examples: int) -> dict[str, float | int]:
+    """Means on the host, and the count of the examples, which must be all there are."""
+    totals = dict(totals)
+    counted = int(totals.pop("count").sum)
+    if counted != examples:
+        raise AssertionError(f"expected the evaluation to count {examples} examples; counted {counted}")
+    with np.errstate(invalid="ignore"):
+        return {name: float(np.divide(*total)) for name, total in totals.items()} | {"count": counted}
+
+
+def _evaluation(objective, state, data, batch_size, placement):
+    examples = count_examples(data.rows)
     batch_size = min(batch_size, examples)
     check_batch_size(batch_size, examples)
-    divisible = -(-batch_size // placement.parts) * placement.parts
+    divisible = -(-batch_size // placement.batch_shards) * placement.batch_shards
     order = placement.put(plain_order(examples=examples, batch_size=divisible))
-    step = EvaluationStep(model, tuple(dict(metrics).items()), preprocess, tuple(fields))
-    return placement.over(_Evaluation(step), sums=True), (state.params, state.model_state, data, order)
-
-
-@dataclass(frozen=True)
-class _Evaluation:
-    step: EvaluationStep
-
-    def __call__(self, params, model_state, data, order):
-        per_batch = jax.lax.map(lambda rows: self.step(params, model_state, take_batch(data, rows)), order)
-        return jax.tree.map(jnp.sum, per_batch)
-
-
-@dataclass(frozen=True)
-class _Prediction:
-    model: FunctionalModel
-    preprocess: Any
-
-    def __call__(self, params, model_state, inputs, order):
-        def outputs(rows):
-            x = self.preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
-            return self.model.apply(params, model_state, x, train=False, key=None)[0]
-
-        return jax.lax.map(outputs, order)
+    state = Measured(state.params, state.model_state, getattr(state, "key", None))
+    function = bind(all_batches, EvaluationStep(objective, placement.axis_name))
+    return placement.distribute(function, (WHOLE, WHOLE, WHOLE, ORDER), sums=True), (state, *data, order)

@@ -22,7 +22,7 @@ class Compiled(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Steps were made: `metrics` are means over them, `examples` their number, `seconds` the time they took."""
+    """Steps were made: `metrics` are means over them, `examples` were seen in them, `seconds` is the time they took."""
 
     step: int
     epoch: int
@@ -32,9 +32,9 @@ class Progress(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """An epoch ended. `metrics` holds "train/..." means over the epoch and "test/..." of the evaluation.
+    """An epoch ended. `metrics` holds "train/..." means over the epoch and "validation/..." of the evaluation.
 
-    `state` is given to the next step right after the hooks return, and its memory with it: copy what you keep.
+    `state` is given to the next step right after the hooks return, and its memory with it: keep `copy_state(state)`.
     """
 
     step: int
@@ -44,11 +44,15 @@ class Evaluated(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """A hook asked to stop; `state` is after `step` steps, in the middle of `epoch`."""
+    """A hook asked to stop; `state` is after `step` steps, in the middle of `epoch`.
+
+    `totals`: name -> (sum, count) of the epoch's steps so far; `fit(totals=)` goes on with them.
+    """
 
     step: int
     epoch: int
     state: TrainState
+    totals: dict[str, tuple[float, float]]
 
 
 Event = Started | Compiled | Progress | Evaluated | Stopped

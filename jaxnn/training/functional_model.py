@@ -5,19 +5,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxnn.signatures import accepted
+from jaxnn.training.compilation import is_hashable
+from jaxnn.training.key_streams import NO_KEYS
+
+SWITCHES = {  # how modules name the switch between training and use, and whether True means training
+    "train": True,
+    "training": True,
+    "is_training": True,
+    "deterministic": False,
+    "use_running_average": False,
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FunctionalModel:
     """Adapts a Flax linen module, or a bare pair `(init, apply)`, to one signature.
 
-    A pair has `init(key, x) -> params` and `apply(params, x) -> outputs`; it may take `train` and `key` as keywords.
-    A linen module may take `train` in its `__call__`; what it keeps beside its parameters (batch statistics) is the
-    model state.
+    A pair has `init(key, x) -> params` and `apply(params, x) -> outputs`; it may take `train`, `key` (of dropout) and
+    `keys` (of any stream) as keywords. A linen module may take `train` in its `__call__`, or another of `SWITCHES`;
+    what it keeps beside its parameters (batch statistics) is the model state. What it draws beside dropout's stream
+    comes from a stream of its own, "sampling".
 
     >>> model = FunctionalModel((lambda key, x: 2.0, lambda params, x: params * x))
     >>> params, model_state = model.init(None, 1.0)
-    >>> model.apply(params, model_state, 3.0, train=False, key=None)
+    >>> model.apply(params, model_state, 3.0, train=False)
     (6.0, {})
     """
 
@@ -27,24 +38,34 @@ class FunctionalModel:
         """`(params, model_state)` for inputs like `x`."""
         if isinstance(self.model, tuple):
             return self.model[0](key, x), {}
-        keywords = accepted(self._signed(self.model.init), train=False)
-        variables = dict(self.model.init({"params": key}, x, **keywords))
+        variables = dict(self.model.init({"params": key}, x, **self._switch(self.model.init, train=False)))
         return variables.pop("params", {}), variables
 
-    def apply(self, params, model_state, x, *, train: bool, key) -> tuple[Any, dict]:
-        """`(outputs, model_state)`; `key` feeds dropout and the like while training."""
+    def apply(self, params, model_state, x, *, train: bool, keys=NO_KEYS) -> tuple[Any, dict]:
+        """`(outputs, model_state)`; `keys` are those of the step, for dropout and whatever else is drawn."""
         if isinstance(self.model, tuple):
-            return self.model[1](params, x, **accepted(self.model[1], train=train, key=key)), model_state
-        variables, keywords = {"params": params, **model_state}, accepted(self._signed(self.model.apply), train=train)
+            wanted = accepted(self.model[1], train=train, key=keys.get("dropout"), keys=keys)
+            return self.model[1](params, x, **wanted), model_state
+        variables, switch = {"params": params, **model_state}, self._switch(self.model.apply, train=train)
+        rngs = None if keys.key is None else {"dropout": keys["dropout"], "params": keys["sampling"]}
         if not train:
-            return self.model.apply(variables, x, **keywords), model_state
-        rngs = {"dropout": key}
-        outputs, changed = self.model.apply(variables, x, **keywords, rngs=rngs, mutable=list(model_state))
+            return self.model.apply(variables, x, **switch, rngs=rngs), model_state
+        outputs, changed = self.model.apply(variables, x, **switch, rngs=rngs, mutable=list(model_state))
         return outputs, dict(changed)
 
-    def _signed(self, method: Callable) -> Callable:
-        """What shows in its signature which keywords the method takes: of a linen module, its `__call__`."""
-        return type(self.model).__call__ if callable(self.model) else method
+    def _switch(self, method: Callable, *, train: bool) -> dict[str, bool]:
+        """The keyword by which a module is told whether it trains; of a linen module its `__call__` shows the name."""
+        signed = type(self.model).__call__ if callable(self.model) else method
+        return accepted(signed, **{name: train == means_train for name, means_train in SWITCHES.items()})
+
+    def __eq__(self, other):
+        if not isinstance(other, FunctionalModel):
+            return NotImplemented
+        same = self.model is other.model
+        return same or (is_hashable(self.model) and is_hashable(other.model) and self.model == other.model)
+
+    def __hash__(self):
+        return hash(self.model) if is_hashable(self.model) else id(self.model)
 
     def __post_init__(self):
         if isinstance(self.model, FunctionalModel):

@@ -1,4 +1,4 @@
-"""Everything that a run is at one moment, and the keys that are drawn from it."""
+"""Everything that a run is at one moment."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -8,15 +8,15 @@ import jax.numpy as jnp
 
 from jaxnn.preprocessing import as_float
 from jaxnn.training.functional_model import FunctionalModel
-
-STREAMS = {"init": 0, "order": 1, "dropout": 2, "augmentation": 3}
+from jaxnn.training.key_streams import as_key, stream_key
 
 
 class TrainState(NamedTuple):
     """A pytree: with it, the data and the step, the rest of the run is determined.
 
     step: int32 scalar, updates made so far. params: the model's. model_state: what the model keeps beside parameters,
-    such as batch statistics. opt_state: the optimizer's. key: one typed key, never split and never changed.
+    such as batch statistics. opt_state: the optimizer's. key: one typed key, never split and never changed. examples:
+    uint32 scalar, the training examples seen so far, from which the place within an epoch follows.
     """
 
     step: jax.Array
@@ -24,6 +24,7 @@ class TrainState(NamedTuple):
     model_state: Any
     opt_state: Any
     key: jax.Array
+    examples: jax.Array
 
 
 def init_state(model, optimizer, x, *, key, preprocess: Callable = as_float) -> TrainState:
@@ -40,15 +41,15 @@ def init_state(model, optimizer, x, *, key, preprocess: Callable = as_float) -> 
     """
     key = as_key(key)
     params, model_state = FunctionalModel(model).init(stream_key(key, "init", 0), preprocess(x))
-    return TrainState(jnp.zeros((), jnp.int32), params, model_state, optimizer.init(params), key)
+    return begin(params, optimizer.init(params), key=key, model_state=model_state)
 
 
-def stream_key(key, stream: str, step):
-    """The key of one stream at one step: `fold_in(fold_in(key, stream), step)`, so that any step can be replayed."""
-    return jax.random.fold_in(jax.random.fold_in(key, STREAMS[stream]), step)
+def begin(params, opt_state, *, key, model_state=None) -> TrainState:
+    """The state before the first step, of parameters and an optimizer's state that are there already."""
+    model_state = {} if model_state is None else model_state
+    return TrainState(jnp.zeros((), jnp.int32), params, model_state, opt_state, as_key(key), jnp.zeros((), jnp.uint32))
 
 
-def as_key(key):
-    """A typed key from a typed key or an integer seed."""
-    is_key = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    return jnp.copy(key) if is_key else jax.random.key(key)
+def copy_state(state):
+    """A copy of every array of a state: what a hook keeps, for the next step is given the memory of the original."""
+    return jax.tree.map(jnp.copy, state)

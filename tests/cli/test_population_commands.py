@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import inspect
 import json
 import os
 import re
@@ -19,7 +18,7 @@ from rings import first_of
 
 from jaxnn import data, optimizers, training
 from jaxnn.cli import cross_validation_command, ensemble_command, population_tasks, search_command, training_journal
-from jaxnn.cli.assembly import OptimizerOfMember, build_optimizer
+from jaxnn.cli.assembly import TrialOfMember, build_optimizer
 from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, to_record
 from jaxnn.cli.ensemble_command import Ensemble
 from jaxnn.cli.field_records import record_of
@@ -478,17 +477,20 @@ def test_simpler_is_narrower_then_more_regularized():
 )
 def test_a_members_optimizer_is_the_one_of_its_configuration(optimizer, values):
     config = dataclasses.replace(RECIPES["mlp"], optimizer=optimizer, epochs=2)
-    own = OptimizerOfMember(config, 100, tuple(values))
-    assert set(inspect.signature(own).parameters) == set(values)
-    assert own == OptimizerOfMember(config, 100, tuple(values))
-    assert hash(own) == hash(OptimizerOfMember(config, 100, tuple(values)))
-    assert own != OptimizerOfMember(config, 101, tuple(values))
+    build = trials(config)
+    assert (build, hash(build)) == (trials(config), hash(trials(config)))
+    assert build != trials(config, examples=101)
     config = check(dataclasses.replace(config, **values))
     alone = build_optimizer(config, steps=2 * -(-100 // config.batch_size))
     traced = {name: jnp.float32(value) if isinstance(value, float) else value for name, value in values.items()}
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
-    for ours, expected in zip(path(own(**traced), params), path(alone, params), strict=True):
+    for ours, expected in zip(path(build.optimizer(traced), params), path(alone, params), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def trials(config, *, examples=100):
+    """The trainings of a configuration on two classes of images."""
+    return TrialOfMember(config, ("a", "b"), (0.5,), (0.25,), examples)
 
 
 def path(optimizer: optimizers.GradientTransformation, params):
@@ -502,8 +504,7 @@ def path(optimizer: optimizers.GradientTransformation, params):
 
 def test_other_values_are_other_paths():
     config, params = dataclasses.replace(RECIPES["mlp"], optimizer="sgd"), {"kernel": jnp.ones((2, 2))}
-    own = OptimizerOfMember(config, 100, ("momentum",))
-    ends = [path(own(momentum=jnp.float32(momentum)), params)[0][0, 0] for momentum in (0.0, 0.5)]
+    ends = [path(trials(config).optimizer({"momentum": jnp.float32(m)}), params)[0][0, 0] for m in (0.0, 0.5)]
     assert ends[0] > ends[1]
 
 

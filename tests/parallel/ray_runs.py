@@ -24,7 +24,7 @@ from jaxnn.parallel.event_logs import staleness_of
 from jaxnn.parallel.gradient_compression import EightBits, TopK
 from jaxnn.parallel.log_replay import replay_run
 from jaxnn.parallel.push_log import push_rows, read_log
-from jaxnn.training import fit, init_state
+from jaxnn.training import fit, init_state, supervised
 from jaxnn.training.events import DivergenceError
 from jaxnn.training.train_step import TrainStep
 
@@ -42,7 +42,7 @@ def train(folder, settings, data=DATA, **options):
 
 def check_replay(trained, folder, settings):
     """The log determines every bit."""
-    step = TrainStep(MODEL, cross_entropy, OPTIMIZER.update)
+    step = TrainStep(supervised(MODEL, cross_entropy), OPTIMIZER.update)
     state = init_state(MODEL, OPTIMIZER, DATA["image"][:1], key=settings.seed)
     again = replay_run(step, state, DATA, init=OPTIMIZER.init, settings=settings, folder=folder)
     pairs = zip(*(jax.tree.leaves((s.step, s.params, s.opt_state)) for s in (trained.state, again)), strict=True)

@@ -17,7 +17,9 @@ from jaxnn.parallel.shard_checkpoints import ShardCheckpoint, newest_shard, save
 from jaxnn.training.train_state import TrainState
 
 HUGE, NAN = 10**30, float("nan")
-PART = TrainState(np.int32(7), {"kernel": np.ones((2, 3), np.float32)}, {}, {"sum": np.ones((2, 3), np.float32)}, None)
+PART = TrainState(
+    np.int32(7), {"kernel": np.ones((2, 3), np.float32)}, {}, {"sum": np.ones((2, 3), np.float32)}, None, np.uint32(0)
+)
 
 
 @pytest.fixture

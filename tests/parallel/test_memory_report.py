@@ -12,8 +12,8 @@ from jaxnn.parallel.memory_report import kept_activations, report_memory, shapes
 from jaxnn.parallel.placements import placement
 from jaxnn.parallel.sharded import shard_by
 from jaxnn.parallel.sharding_rules import Largest, ShardingRules, fully_sharded, tensor_parallel
-from jaxnn.training import TrainStep
-from jaxnn.training.one_device import ONE_DEVICE
+from jaxnn.training import TrainStep, supervised
+from jaxnn.training.placement_contract import ONE_DEVICE
 
 WIDE = MLP(features=(1024, 1024), classes=1000)
 LAYERS = {"columns": ["hidden1", "logits"], "rows": ["hidden2"]}
@@ -27,7 +27,7 @@ PLACEMENTS = {
 
 def workload(model=WIDE, inputs=2048, batch_size=64, optimizer=None):
     optimizer = optimizer or adam(1e-3)
-    step = TrainStep(model, cross_entropy, optimizer.update)
+    step = TrainStep(supervised(model, cross_entropy), optimizer.update)
     data = {"image": jax.ShapeDtypeStruct((1, inputs), np.float32), "label": jax.ShapeDtypeStruct((1,), np.int32)}
     return step, *shapes_of(step, optimizer, data, batch_size=batch_size)
 

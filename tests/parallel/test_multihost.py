@@ -10,7 +10,7 @@ from jaxnn.models import MLP
 from jaxnn.optimizers import sgd
 from jaxnn.parallel.multihost import Seat, is_writer, join, joined, seat_in, variables
 from jaxnn.training import fit
-from jaxnn.training.one_device import ONE_DEVICE
+from jaxnn.training.placement_contract import ONE_DEVICE
 
 TRAIN = """
 import os
@@ -147,14 +147,14 @@ def test_variables_that_tell_nothing_or_of_a_cluster():
 
 def test_a_shuffle_of_rows_apart_shows_every_row_once():
     place = parallel.placement("local_rows", jax.devices()[:4])
-    assert place.total(44) == 44
-    order = np.asarray(place.shuffle(44, 8)(jax.random.key(0), 1))
+    assert place.global_examples(44) == 44
+    order = np.asarray(place.epoch_order(44, 8)(jax.random.key(0), 1))
     assert order.shape == (6, 8)
     for part in np.split(order, 4, axis=1):
         assert sorted(part[part >= 0]) == list(range(11))
     assert (order[:, :2] != order[:, 2:4]).any()
     with pytest.raises(ValueError, match=r"equally many rows, a multiple of its 4 devices; received 45"):
-        place.total(45)
+        place.global_examples(45)
 
 
 @pytest.mark.full

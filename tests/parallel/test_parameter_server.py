@@ -22,7 +22,7 @@ from jaxnn.parallel.parameter_server import ParameterServer
 from jaxnn.parallel.parameter_shards import assign, divide, merge, named_leaves
 from jaxnn.parallel.push_log import Push, push_rows, read_log
 from jaxnn.parallel.server_deaths import lost_updates
-from jaxnn.training import init_state
+from jaxnn.training import init_state, supervised
 from jaxnn.training.events import DivergenceError
 from jaxnn.training.train_step import TrainStep
 
@@ -43,7 +43,7 @@ def apply(params, x):
 
 
 MODEL = init, apply
-STEP = TrainStep(MODEL, cross_entropy, OPTIMIZER.update)
+STEP = TrainStep(supervised(MODEL, cross_entropy), OPTIMIZER.update)
 
 
 def fresh(optimizer=OPTIMIZER):
@@ -279,7 +279,9 @@ def test_a_log_with_a_gap_is_refused(tmp_path):
 
 def test_a_divergence_ends_the_run(tmp_path):
     settings = Downpour(batch_size=8)
-    wild = TrainStep(MODEL, lambda outputs, targets: cross_entropy(outputs, targets) * jnp.inf, OPTIMIZER.update)
+    wild = TrainStep(
+        supervised(MODEL, lambda outputs, targets: cross_entropy(outputs, targets) * jnp.inf), OPTIMIZER.update
+    )
     servers = servers_of(tmp_path, settings)
     with pytest.raises(DivergenceError, match=r"the loss of worker \d became"):
         asyncio.run(trained(servers, settings, step=wild))
@@ -294,7 +296,7 @@ def test_parts_are_the_whole(optimizer, shards):
     assert Counter(name for part in parts for name in part.params) == Counter(named_leaves(state.params).keys())
     same_bits(state, merge(parts, state))
     gradient = jax.tree.map(jnp.ones_like, state.params)
-    step = TrainStep(MODEL, cross_entropy, optimizer.update)
+    step = TrainStep(supervised(MODEL, cross_entropy), optimizer.update)
     whole = step.descend(state, gradient, {})
     named = named_leaves(gradient)
     apart = [step.descend(part, {name: named[name] for name in part.params}, {}) for part in parts]

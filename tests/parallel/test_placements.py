@@ -14,7 +14,7 @@ from jaxnn import parallel
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP, LeNet5
 from jaxnn.optimizers import adam, sgd
-from jaxnn.training import TrainStep, evaluate, fit, init_state
+from jaxnn.training import TrainStep, evaluate, fit, init_state, supervised
 
 MANY = ("pmap", "shard_map", "automatic")
 
@@ -84,7 +84,7 @@ def check_equal(fitted, expected):
     check_same(fitted.state.model_state, expected.state.model_state)
     for ours, theirs in zip(fitted.history, expected.history, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-5)
-        assert ours["test/count"] == 21  # exact, though 21 is no multiple of the devices
+        assert ours["validation/count"] == 21  # exact, though 21 is no multiple of the devices
 
 
 CASES = [(name, devices) for name in MODELS for devices in (8, 4, 2, 1)]
@@ -100,17 +100,17 @@ def test_every_placement_ends_at_the_parameters_of_one_device(name, devices, pla
 def test_the_gradient_is_summed_once(placement):
     """One step of gradient descent: a gradient taken N times would show N times the step."""
     model, data = MODELS["mlp"]
-    step = TrainStep(model, cross_entropy, sgd(1.0).update)
+    step = TrainStep(supervised(model, cross_entropy), sgd(1.0).update)
     state = init_state(model, sgd(1.0), data["image"][:1], key=3)
-    expected = jax.grad(lambda p: step.objective(p, state, whole(data))[0])(state.params)
+    expected = jax.grad(lambda p: step.mean_loss(p, state, whole(data))[0])(state.params)
     moved = train("mlp", placement, devices=4, epochs=1, batch_size=44, optimizer=sgd(1.0)).state.params
     assert_close(jax.tree.map(jnp.subtract, state.params, jax.device_get(moved)), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("placement", ["pmap", "shard_map", "local_rows"])
 def test_one_device_sums_with_nobody(placement):
-    step = TrainStep(MLP(), cross_entropy, sgd(1.0).update)
-    one, two = (parallel.placement(placement, jax.devices()[:n]).step(step) for n in (1, 2))
+    step = TrainStep(supervised(MLP(), cross_entropy), sgd(1.0).update)
+    one, two = (parallel.placement(placement, jax.devices()[:n]).local_step(step) for n in (1, 2))
     assert one == step != two
     assert two.axis_name == parallel.AXIS
 

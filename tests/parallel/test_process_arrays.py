@@ -7,7 +7,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnn.parallel import placement
 from jaxnn.parallel.process_arrays import gather, largest, put
-from jaxnn.training.one_device import ONE_DEVICE
+from jaxnn.training.placement_contract import ONE_DEVICE
 
 
 def test_what_is_put_is_gathered_again_keys_too():
@@ -33,6 +33,6 @@ def test_a_state_is_whole_for_files(name):
     """On the one device where it lies, a copy of the first device, or gathered to the host."""
     place = placement(name, jax.devices()[:1] if name == "single" else jax.devices()[:2])
     state = {"kernel": np.arange(12, dtype=np.float32).reshape(4, 3)}
-    whole = place.whole(place.put(state))["kernel"]
+    whole = place.gather(place.put(state))["kernel"]
     np.testing.assert_array_equal(whole, state["kernel"])
-    assert ONE_DEVICE.whole(state) is state
+    assert ONE_DEVICE.gather(state) is state

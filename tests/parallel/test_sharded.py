@@ -13,7 +13,7 @@ from jaxnn.models import MLP
 from jaxnn.optimizers import adam, sgd
 from jaxnn.parallel.sharded import Sharded, shard_by
 from jaxnn.parallel.sharding_rules import Largest, ShardingRules, fully_sharded, tensor_parallel
-from jaxnn.training import TrainStep, evaluate, fit, init_state
+from jaxnn.training import TrainStep, evaluate, fit, init_state, supervised
 
 
 class ConvNet(nn.Module):
@@ -124,7 +124,7 @@ def test_moments_of_adam_are_divided_after_the_run(fused):
 def test_no_device_ever_holds_the_whole_state():
     """Not while it is made either: the program's outputs and temporary memory are an eighth of the parameters."""
     model, x, placement = MLP(features=(2048, 2048)), np.zeros((1, 512), np.float32), shard_by(fully_sharded())
-    init = placement.made(lambda: init_state(model, adam(1e-3), x, key=0))
+    init = placement.distribute_init(lambda: init_state(model, adam(1e-3), x, key=0))
     stats = jax.jit(init).lower().compile().memory_analysis()
     size = 4 * sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(init)))
     assert stats.output_size_in_bytes < 1.05 * size / 8
@@ -136,7 +136,7 @@ def compiled_step(placement):
     model, optimizer = MLP(features=(64, 128)), sgd(0.1)
     batch = placement.put(images(16) | {"mask": np.ones(16, bool)})
     state = placement.put(init_state(model, optimizer, batch["image"][:1], key=0))
-    step = placement.step(TrainStep(model, cross_entropy, optimizer.update))
+    step = placement.local_step(TrainStep(supervised(model, cross_entropy), optimizer.update))
     return jax.jit(step).lower(state, batch).compile().as_text()
 
 
@@ -156,7 +156,7 @@ def test_tensor_parallelism_sums_activations_and_gathers_nothing():
 def test_the_state_is_made_the_same_in_parts():
     init = lambda: init_state(MODELS["conv"], sgd(0.1), images()["image"][:1], key=3)  # noqa: E731
     placement = place("conv", "fsdp", 8)
-    made = jax.jit(placement.made(init))()
+    made = jax.jit(placement.distribute_init(init))()
     check_same(made._replace(key=()), init()._replace(key=()))
     assert jax.tree.map(lambda leaf: leaf.sharding, made) == placement.shardings(made)
 
@@ -189,7 +189,7 @@ def test_evaluation_is_exact_for_fewer_examples_than_devices():
 @pytest.mark.full
 def test_second_derivatives_go_through_the_gathers(alone):
     """Forward over reverse, as curvature needs it: the product of the Hessian and a vector."""
-    step = TrainStep(MODELS["mlp"], cross_entropy, sgd(0.1).update)
+    step = TrainStep(supervised(MODELS["mlp"], cross_entropy), sgd(0.1).update)
     state, batch = alone("mlp").state, images(16) | {"mask": jnp.ones(16, bool)}
     placement = place("mlp", "fsdp", 4)
 

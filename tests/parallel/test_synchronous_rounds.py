@@ -34,11 +34,12 @@ def joined(key, k):
     return jnp.concatenate([DRAW(key, worker, k) for worker in range(WORKERS)])
 
 
-def test_one_worker_is_sgd_bit_for_bit():
+def test_one_worker_is_sgd():
     step, state = training(adagrad(0.05))
     draw = Shards(EXAMPLES, 5, 1)
     ours, _ = run(step, state, np.ones((20, 1), bool), draw=draw)
-    check_same_bits(ours, sequential(step, state, DATA, [(0, k) for k in range(20)], draw)[0])
+    # not to the last bit: a product that `vmap` made for one worker is another program on some processors
+    check_near(ours, sequential(step, state, DATA, [(0, k) for k in range(20)], draw)[0])
 
 
 def test_who_came_too_late_has_no_influence():

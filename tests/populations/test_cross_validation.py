@@ -22,7 +22,7 @@ def blobs(n=120, *, seed=0):
     return {"image": (np.eye(3, 4)[label] + rng.normal(size=(n, 4)) / 2).astype(np.float32), "label": label}
 
 
-def trainer_of(score, *, diverged=lambda member: False, name="test/accuracy"):
+def trainer_of(score, *, diverged=lambda member: False, name="validation/accuracy"):
     """A trainer that trains nothing: a member's score is a function of it; `calls` are the members of each call."""
     calls = []
 
@@ -42,7 +42,7 @@ def trainer_of(score, *, diverged=lambda member: False, name="test/accuracy"):
 HAND_MADE = CrossValidation(
     [{"width": 8}, {"width": 4}, {"width": 2}, {"width": 16}],
     np.array([[0.80, 0.90, 1.00], [0.84, 0.85, 0.86], [0.82, 0.83, 0.84], [0.86, 0.87, 0.88]]),
-    "test/accuracy",
+    "validation/accuracy",
     3,
 )
 
@@ -64,24 +64,28 @@ def test_the_simplest_within_one_standard_error_of_the_best():
 
 
 def test_of_losses_and_errors_less_is_better():
-    losses = HAND_MADE._replace(scores=1 - HAND_MADE.scores, metric="test/loss")
+    losses = HAND_MADE._replace(scores=1 - HAND_MADE.scores, metric="validation/loss")
     assert losses.best() == 0
     assert losses.one_standard_error([8, 4, 2, 16]) == 1
-    assert HAND_MADE._replace(metric="test/loss").best() == 2
+    assert HAND_MADE._replace(metric="validation/loss").best() == 2
 
 
 def test_the_standard_error_is_of_the_folds_not_of_the_seeds():
     """Seeds that scatter about the same folds do not make the data larger."""
     of_folds, of_seeds = np.array([0.7, 0.8, 0.9]), np.array([[-0.05, 0.05], [0.02, -0.02], [-0.01, 0.01]])
     scores = (of_folds[:, None] + of_seeds).reshape(1, -1)
-    study = CrossValidation([{}], scores, "test/accuracy", 3)
+    study = CrossValidation([{}], scores, "validation/accuracy", 3)
     np.testing.assert_allclose(study.standard_error, [0.1 / np.sqrt(3)])
 
 
 def test_rows_of_the_table_are_sorted():
     rows = HAND_MADE.table()
     assert [row["width"] for row in rows] == [8, 16, 4, 2]
-    assert rows[0] == {"width": 8, "test/accuracy": pytest.approx(0.9), "standard_error": pytest.approx(0.1 / 3**0.5)}
+    assert rows[0] == {
+        "width": 8,
+        "validation/accuracy": pytest.approx(0.9),
+        "standard_error": pytest.approx(0.1 / 3**0.5),
+    }
     diverged = HAND_MADE._replace(scores=np.where(np.arange(4)[:, None] == 0, np.nan, HAND_MADE.scores))
     assert [row["width"] for row in diverged.table()] == [16, 4, 2, 8]
 
@@ -98,7 +102,7 @@ def test_every_setting_meets_every_fold_and_seed_once():
     study = cross_validate(train, settings, labels, folds=4, seeds=(7, 8), epochs=3, fold_seed=5)
     expected = [[100 * a + 10 * fold + seed for fold in range(4) for seed in (7, 8)] for a in (1, 2)]
     np.testing.assert_array_equal(study.scores, expected)
-    assert (study.settings, study.metric, study.folds) == (settings, "test/accuracy", 4)
+    assert (study.settings, study.metric, study.folds) == (settings, "validation/accuracy", 4)
     assert [len(members) for members in calls] == [16]  # one population
 
 
@@ -128,7 +132,7 @@ def test_a_setting_with_a_diverged_run_is_never_the_best():
     assert study.one_standard_error([2, 1, 0]) == 1
     hopeless = study._replace(scores=np.full((3, 4), np.nan))
     for choose in (hopeless.best, lambda: hopeless.one_standard_error([1, 2, 3])):
-        with pytest.raises(ValueError, match=r"must have a finite test/accuracy in every run; received none among 3"):
+        with pytest.raises(ValueError, match="must have a finite validation/accuracy in every run; received none"):
             choose()
 
 
@@ -138,12 +142,12 @@ def test_scores_are_those_of_runs_alone():
     common = {"optimizer": sgd, "batch_size": 16}
     train = partial(populations.fit, LINEAR, data, **common)
     study = cross_validate(
-        train, grid(learning_rate=[0.05, 0.5]), data["label"], folds=3, seeds=(1, 2), epochs=2, metric="test/loss"
+        train, grid(learning_rate=[0.05, 0.5]), data["label"], folds=3, seeds=(1, 2), epochs=2, metric="validation/loss"
     )
     split = stratified_k_fold(data["label"], 3)[1]
     part, rest = ({name: array[rows] for name, array in data.items()} for rows in split)
     alone = training.fit(LINEAR, part, optimizer=sgd(0.5), epochs=2, batch_size=16, key=2, validation=rest)
-    np.testing.assert_allclose(study.scores[1, 3], alone.history[-1]["test/loss"], rtol=1e-4)
+    np.testing.assert_allclose(study.scores[1, 3], alone.history[-1]["validation/loss"], rtol=1e-4)
     assert study.scores.shape == (2, 6)
     assert study.best() == 1
 
@@ -187,7 +191,7 @@ def test_equal_folds_are_one_program_and_unequal_ones_are_not():
         ({"labels_or_examples": np.zeros((12, 3), int)}, r"received int64 of shape \(12, 3\)"),
         ({"folds": 1}, "`folds` must be between 2 and the number of examples, 12; received 1"),
         ({"folds": 13}, "`folds` must be between 2 and the number of examples, 12; received 13"),
-        ({"metric": "test/f1"}, r"`metric` must be one of \['test/accuracy'\]; received 'test/f1'"),
+        ({"metric": "validation/f1"}, r"`metric` must be one of \['validation/accuracy'\]; received 'validation/f1'"),
     ],
 )
 def test_bad_arguments_are_refused(changes, message):

@@ -11,14 +11,14 @@ RATES = [0.01, 0.05, 0.2, 0.4]
 
 
 def run(rates=RATES, *, trainer=train, **changes):
-    settings = {"epochs": 5, "metric": "test/loss", "seed": 3} | changes
+    settings = {"epochs": 5, "metric": "validation/loss", "seed": 3} | changes
     return population_based_training(trainer, grid(learning_rate=rates), **settings)
 
 
 @pytest.mark.full
 def test_it_beats_every_fixed_setting_it_began_with():
     found = run(epochs=8)
-    fixed = train([Member(0, {"learning_rate": rate}) for rate in RATES], epochs=8).last("test/loss")
+    fixed = train([Member(0, {"learning_rate": rate}) for rate in RATES], epochs=8).last("validation/loss")
     assert np.nanmin(found.scores[-1]) < fixed.min() / 2
     assert found.scores.shape == found.lineage.shape == (8, 4)
     assert found.population.epochs.tolist() == [8] * 4
@@ -36,7 +36,9 @@ def test_the_lineage_tells_exactly_how_each_state_came_to_be():
             alone = train([Member(3 + int(ancestor), {"learning_rate": rate})], epochs=until, population=alone)
         assert path[-1] == member
         assert_close(found.population.states[member].params, alone.states[0].params, rtol=1e-6)
-        assert_close(found.population.history["test/loss"][:, member], alone.history["test/loss"][:, 0], rtol=1e-5)
+        assert_close(
+            found.population.history["validation/loss"][:, member], alone.history["validation/loss"][:, 0], rtol=1e-5
+        )
 
 
 def test_only_who_is_replaced_changes_its_rate_by_one_of_the_factors():
@@ -79,7 +81,7 @@ def test_ranges_hold_what_perturbation_would_drive_out():
 @pytest.mark.full
 def test_static_hyperparameters_go_along_with_the_state():
     settings = [{"learning_rate": rate, "batch_size": size} for rate, size in zip(RATES, (1, 2, 2, 4), strict=True)]
-    found = population_based_training(train, settings, epochs=3, metric="test/loss")
+    found = population_based_training(train, settings, epochs=3, metric="validation/loss")
     sizes = np.array([1, 2, 2, 4])
     for sources in found.lineage:
         sizes = sizes[sources]
@@ -94,11 +96,11 @@ def test_seeds_decide():
     assert not np.array_equal(first.hyperparameters["learning_rate"], other.hyperparameters["learning_rate"])
 
 
-@pytest.mark.parametrize(("metric", "best"), [("test/loss", {0, 1}), ("test/accuracy", {6, 7})])
+@pytest.mark.parametrize(("metric", "best"), [("validation/loss", {0, 1}), ("validation/accuracy", {6, 7})])
 def test_the_worst_quarter_goes_on_from_the_best_quarter(metric, best):
     scores, rng = np.arange(8.0), np.random.default_rng(0)
     drawn = np.stack([exploited(scores, metric, quantile=0.25, rng=rng) for _ in range(30)])
-    replaced = [6, 7] if metric == "test/loss" else [0, 1]
+    replaced = [6, 7] if metric == "validation/loss" else [0, 1]
     stay = np.setdiff1d(np.arange(8), replaced)
     assert (drawn[:, stay] == stay).all()
     assert set(drawn[:, replaced].ravel().tolist()) == best

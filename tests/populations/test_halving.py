@@ -15,7 +15,7 @@ SETTINGS = grid(learning_rate=RATES)
 
 
 def test_the_best_go_on_and_the_ranking_is_that_of_the_rungs():
-    found = successive_halving(train, SETTINGS, metric="test/loss")
+    found = successive_halving(train, SETTINGS, metric="validation/loss")
     by_rate = np.argsort(RATES)[::-1]  # below 1 a larger rate is a better one
     assert found.ranking().tolist() == by_rate.tolist()
     assert found.epochs[by_rate].tolist() == [9, 3, 3, 1, 1, 1, 1, 1, 1]
@@ -25,15 +25,19 @@ def test_the_best_go_on_and_the_ranking_is_that_of_the_rungs():
 
 
 def test_survivors_are_trained_as_if_they_had_never_stopped():
-    found = successive_halving(train, SETTINGS, metric="test/loss")
-    alone = search(train, grid(learning_rate=[RATES[i] for i in (3, 7, 1)]), epochs=3, metric="test/loss")
-    assert_close(found.population.history["test/loss"][:3, [3, 7, 1]], alone.population.history["test/loss"], rtol=1e-6)
+    found = successive_halving(train, SETTINGS, metric="validation/loss")
+    alone = search(train, grid(learning_rate=[RATES[i] for i in (3, 7, 1)]), epochs=3, metric="validation/loss")
+    assert_close(
+        found.population.history["validation/loss"][:3, [3, 7, 1]],
+        alone.population.history["validation/loss"],
+        rtol=1e-6,
+    )
     assert_close(found.population.states[7].params, alone.population.states[1].params, rtol=1e-6)
 
 
 def test_the_budget_is_the_sum_of_the_rungs():
     counted = Counted()
-    found = successive_halving(counted, SETTINGS, metric="test/loss")
+    found = successive_halving(counted, SETTINGS, metric="validation/loss")
     assert counted.calls == [(9, 1), (3, 2), (1, 6)]
     made = np.isfinite(found.population.history["train/loss"]).sum()
     assert made == found.epochs.sum() == 9 * 1 + 3 * 2 + 1 * 6
@@ -42,21 +46,23 @@ def test_the_budget_is_the_sum_of_the_rungs():
 def test_later_rungs_compile_nothing():
     """Where the number of members in a chunk is fixed."""
     counted = Counted(chunk=3)
-    successive_halving(counted, SETTINGS, metric="test/loss")
+    successive_halving(counted, SETTINGS, metric="validation/loss")
     assert len(counted.traced) == 3
     assert counted.traced[0] == counted.traced[-1]
 
 
 def test_the_diverged_never_survive_while_others_are_left():
     rates = [DIVERGING, 0.1, DIVERGING, 0.5]
-    found = successive_halving(train, grid(learning_rate=rates), epochs=(1, 2, 3), keep=0.5, metric="test/loss")
+    found = successive_halving(train, grid(learning_rate=rates), epochs=(1, 2, 3), keep=0.5, metric="validation/loss")
     assert found.epochs.tolist() == [1, 2, 1, 3]
     assert found.ranking().tolist() == [3, 1, 0, 2]
     assert np.isnan(found.scores[[0, 2]]).all()
 
 
 def test_all_diverged_ends_all_the_same():
-    found = successive_halving(train, grid(learning_rate=[DIVERGING, 2 * DIVERGING]), epochs=(1, 2), metric="test/loss")
+    found = successive_halving(
+        train, grid(learning_rate=[DIVERGING, 2 * DIVERGING]), epochs=(1, 2), metric="validation/loss"
+    )
     assert np.isnan(found.scores).all()
     with pytest.raises(ValueError, match="all 2 diverged"):
         found.best()
@@ -102,7 +108,7 @@ def test_brackets_are_rungs_for_any_number_of_epochs(most, factor):
 @pytest.mark.full
 def test_hyperband_runs_its_brackets_and_finds_a_good_rate():
     counted, distributions = Counted(), {"learning_rate": log_uniform(1e-3, 1)}
-    found = hyperband(counted, distributions, metric="test/loss")
+    found = hyperband(counted, distributions, metric="validation/loss")
     assert counted.calls == [(9, 1), (3, 2), (1, 6), (5, 3), (1, 6), (3, 9)]
     assert len(found.settings) == len(found.population) == 9 + 5 + 3
     assert found.epochs.sum() == sum(members * epochs for members, epochs in counted.calls)
@@ -113,7 +119,7 @@ def test_hyperband_runs_its_brackets_and_finds_a_good_rate():
 
 def test_hyperband_is_reproducible():
     run = lambda seed: hyperband(  # noqa: E731
-        train, {"learning_rate": log_uniform(1e-3, 1)}, most_epochs=3, seed=seed, metric="test/loss"
+        train, {"learning_rate": log_uniform(1e-3, 1)}, most_epochs=3, seed=seed, metric="validation/loss"
     )
     first, again, other = run(0), run(0), run(1)
     assert first.settings == again.settings
@@ -133,7 +139,7 @@ def test_hyperband_is_reproducible():
     ],
 )
 def test_errors(change, message):
-    arguments = {"settings": SETTINGS, "metric": "test/loss"} | change
+    arguments = {"settings": SETTINGS, "metric": "validation/loss"} | change
     with pytest.raises(ValueError, match=message):
         successive_halving(train, arguments.pop("settings"), **arguments)
 

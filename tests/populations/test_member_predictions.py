@@ -104,7 +104,7 @@ def test_members_that_differ_in_floats_share_a_program_whatever_their_number(com
 def test_a_float_that_is_bound_in_a_pair_counts():
     scaled = (LINEAR[0], lambda params, x, scale=1.0: LINEAR[1](params, x) * scale)
     data = blobs()
-    members = members_of(grid(scale=[0.5, 1.0, 2.0]))
+    members = members_of(grid(**{"model.scale": [0.5, 1.0, 2.0]}))
     trained = populations.fit(scaled, data, members, optimizer=sgd(0.1), epochs=1, batch_size=20)
     assert_as_predict(trained, data["image"])
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxnn.populations.chunks import Chunk, compacted, cut, in_rows
+from jaxnn.populations.member_steps import MemberState
 from jaxnn.populations.memory import choose_chunk, free_memory, size_of, working_size
-from jaxnn.populations.recipe import MemberState
 from jaxnn.training import TrainState
 
 GPU = {"memory": 1000, "devices": 1, "platform": "gpu"}
@@ -44,7 +44,7 @@ def test_free_memory_is_a_number_of_bytes():
 
 
 def _states(members):
-    run = TrainState(np.arange(members), {"w": 10.0 * np.arange(members)}, {}, (), np.arange(members))
+    run = TrainState(np.arange(members), {"w": 10.0 * np.arange(members)}, {}, (), *2 * [np.arange(members)])
     return MemberState({}, run)
 
 

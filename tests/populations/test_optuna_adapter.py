@@ -49,7 +49,7 @@ def fake_optuna(monkeypatch):
 @pytest.mark.usefixtures("fake_optuna")
 def test_batches_are_asked_whole_trained_as_one_population_and_told():
     study, counted = Study([0.1, 0.5, 0.9, 0.3, 0.2]), Counted()
-    found = ask_and_tell(study, counted, RATE, trials=5, batch=2, epochs=2, metric="test/loss")
+    found = ask_and_tell(study, counted, RATE, trials=5, batch=2, epochs=2, metric="validation/loss")
     assert [entry[0] for entry in study.log] == ["ask", "ask", "tell", "tell"] * 2 + ["ask", "tell"]
     assert counted.calls == [(2, 2), (2, 2), (1, 2)]
     assert [rate for rate, _, _ in study.told] == study.rates
@@ -61,7 +61,7 @@ def test_batches_are_asked_whole_trained_as_one_population_and_told():
 @pytest.mark.usefixtures("fake_optuna")
 def test_what_diverged_is_told_as_pruned():
     study = Study([0.1, DIVERGING])
-    ask_and_tell(study, train, RATE, trials=2, epochs=1, metric="test/loss")
+    ask_and_tell(study, train, RATE, trials=2, epochs=1, metric="validation/loss")
     assert study.told[0][2] is None
     assert study.told[1] == (DIVERGING, None, "pruned")
 
@@ -73,7 +73,7 @@ def test_an_exception_fails_the_trials_of_its_batch():
 
     study = Study([0.1, 0.2, 0.3])
     with pytest.raises(KeyboardInterrupt):
-        ask_and_tell(study, broken, RATE, trials=3, batch=2, epochs=1, metric="test/loss")
+        ask_and_tell(study, broken, RATE, trials=3, batch=2, epochs=1, metric="validation/loss")
     assert study.told == [(0.1, None, "fail"), (0.2, None, "fail")]
 
 
@@ -91,7 +91,7 @@ def test_distributions_and_values_are_mapped_there_and_back():
 
     given = RATE | {"features": choice((8,), (8, 8)), "momentum": 0.5}
     with pytest.raises(InterruptedError):
-        ask_and_tell(study, remember, given, trials=1, epochs=1, metric="test/loss")
+        ask_and_tell(study, remember, given, trials=1, epochs=1, metric="validation/loss")
     assert asked == [{"learning_rate": 0.1, "features": (8, 8), "momentum": 0.5}]
     assert set(study.log[0][1]) == {"learning_rate", "features"}  # a fixed value is none of the study's business
 
@@ -103,11 +103,14 @@ def test_distributions_and_values_are_mapped_there_and_back():
         ({"trials": 0}, "`trials` must be at least 1; received 0"),
         ({"batch": 0}, "`batch` must be at least 1; received 0"),
         ({"distributions": {"learning_rate": 0.1}}, "`distributions` must hold one at least"),
-        ({"metric": "test/goodness"}, r"`study` must maximize .*; received .*\['minimize'\].*direction='maximize'"),
+        (
+            {"metric": "validation/goodness"},
+            r"must maximize .*; received .*\['minimize'\].*direction='maximize'",
+        ),
     ],
 )
 def test_errors(change, message):
-    arguments = {"distributions": RATE, "trials": 1, "epochs": 1, "metric": "test/loss"} | change
+    arguments = {"distributions": RATE, "trials": 1, "epochs": 1, "metric": "validation/loss"} | change
     with pytest.raises(ValueError, match=message):
         ask_and_tell(Study([0.1]), train, arguments.pop("distributions"), **arguments)
 
@@ -115,7 +118,7 @@ def test_errors(change, message):
 def test_without_optuna_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ImportError, match=r"needs Optuna: pip install 'jaxnn\[search\]'"):
-        ask_and_tell(Study([0.1]), train, RATE, trials=1, epochs=1, metric="test/loss")
+        ask_and_tell(Study([0.1]), train, RATE, trials=1, epochs=1, metric="validation/loss")
 
 
 def real_study(direction):
@@ -127,9 +130,9 @@ def real_study(direction):
     return optuna.create_study(direction=direction, sampler=sampler)
 
 
-@first_of("metric", ["test/loss", "test/goodness"])
+@first_of("metric", ["validation/loss", "validation/goodness"])
 def test_a_real_study_finds_the_best_rate(metric):
-    study = real_study("minimize" if metric == "test/loss" else "maximize")
+    study = real_study("minimize" if metric == "validation/loss" else "maximize")
     given = {"learning_rate": log_uniform(1e-3, 1e3), "batch_size": choice(4)}
     found = ask_and_tell(study, train, given, trials=40, batch=8, epochs=1, metric=metric)
     assert abs(np.log10(study.best_params["learning_rate"])) < 0.1
@@ -140,7 +143,7 @@ def test_a_real_study_finds_the_best_rate(metric):
 def test_a_real_study_keeps_diverged_trials_as_pruned():
     study = real_study("minimize")
     given = {"learning_rate": log_uniform(1e-3, 1e30)}
-    found = ask_and_tell(study, train, given, trials=24, batch=8, epochs=1, metric="test/loss")
+    found = ask_and_tell(study, train, given, trials=24, batch=8, epochs=1, metric="validation/loss")
     pruned = np.array([trial.state.name == "PRUNED" for trial in study.trials])
     assert (pruned == np.isnan(found.scores)).all()
     assert pruned[:8].any()

@@ -18,8 +18,8 @@ from jaxnn.models import LeNet5
 from jaxnn.optimizers import adam, sgd
 from jaxnn.populations import Member, bootstraps, grid, k_fold, members_of
 from jaxnn.populations.members import groups_of
-from jaxnn.populations.population_training import epochs_since_best
 from jaxnn.training import Compiled, Evaluated, Progress, Started
+from jaxnn.training.early_stopping import epochs_since_best
 
 
 def blobs(n=60, *, classes=3, seed=0):
@@ -59,7 +59,7 @@ def assert_same_run(population, i, fitted, rtol=2e-5):
     assert_close(population.states[i].model_state, jax.device_get(fitted.state.model_state), rtol=rtol)
     assert int(population.states[i].step) == int(fitted.state.step)
     for epoch, line in enumerate(fitted.history):
-        for name in ("train/loss", "train/accuracy", "test/loss", "test/accuracy"):
+        for name in ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy"):
             assert population.history[name][epoch, i] == pytest.approx(line[name], rel=1e-4)
 
 
@@ -101,7 +101,7 @@ def test_folds_of_unequal_size_are_programs_of_their_own():
 @pytest.mark.full
 def test_hyperparameters_of_optimizer_loss_model_and_start():
     settings = grid(learning_rate=[1e-2], b1=[0.8, 0.9], label_smoothing=[0.1], dropout_rate=[0.3, 0.45])
-    settings = [setting | {"initial_scale": 0.5} for setting in settings]
+    settings = [setting | {"init.scale": 0.5} for setting in settings]
     members = members_of(settings)
     population = fit(members=members, validation=TEST)
     for i, member in [(0, members[0]), (3, members[3])]:
@@ -116,7 +116,7 @@ def test_hyperparameters_of_optimizer_loss_model_and_start():
 
 @pytest.mark.full
 def test_an_integer_scales_the_start_as_the_float_does():
-    scaled = [fit(members=members_of([{"learning_rate": 1e-30, "initial_scale": s}]), epochs=1) for s in (2, 2.0)]
+    scaled = [fit(members=members_of([{"learning_rate": 1e-30, "init.scale": s}]), epochs=1) for s in (2, 2.0)]
     assert_close(*(population.states[0].params for population in scaled))
     plain = fit(members=members_of([{"learning_rate": 1e-30}]), epochs=1).states[0].params
     kernel = lambda params: params["Dense_0"]["kernel"]  # noqa: E731
@@ -201,9 +201,9 @@ def test_who_diverges_is_marked_and_does_not_stop_the_others():
     population = populations.fit(Net(), DATA, members, optimizer=sgd, batch_size=16, epochs=3, validation=TEST)
     assert population.diverged.tolist() == [False, True, False]
     assert population.epochs[1] < 3
-    assert np.isnan(population.history["test/loss"][-1, 1])
+    assert np.isnan(population.history["validation/loss"][-1, 1])
     assert_same_run(population, 2, alone(members[2], optimizer=sgd(0.1), epochs=3))
-    assert population.best("test/accuracy") != 1
+    assert population.best("validation/accuracy") != 1
 
 
 @pytest.mark.full
@@ -211,7 +211,7 @@ def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free():
     members = members_of(grid(learning_rate=[1e-30, 1e-2, 2e-30, 2e-2]))  # two never improve
     work, found = [], {}
     hook = lambda event: work.append(event.examples) if isinstance(event, Progress) else None  # noqa: E731
-    settings = {"epochs": 5, "patience": 2, "monitor": "test/loss", "chunk": 2}
+    settings = {"epochs": 5, "patience": 2, "monitor": "validation/loss", "chunk": 2}
     population = fit(members=members, validation=TEST, hooks=[hook], **settings)
     assert population.epochs.tolist() == [3, 5, 3, 5]
     assert sum(work) == 60 * (3 * 4 + 2 * 2)
@@ -226,7 +226,9 @@ def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free():
 def test_who_stalls_beside_a_member_that_goes_on_keeps_the_state_of_then():
     members = members_of(grid(learning_rate=[1e-5, 1e-2]))
     start = fit(members=members, validation=TEST, epochs=1)
-    worse = dataclasses.replace(start, history=start.history | {"test/loss": start.history["test/loss"] * [0, 1]})
+    worse = dataclasses.replace(
+        start, history=start.history | {"validation/loss": start.history["validation/loss"] * [0, 1]}
+    )
     population = fit(members=members, validation=TEST, epochs=5, patience=2, population=worse)
     assert population.epochs.tolist() == [3, 5]
     assert int(population.states[0].step) == 3 * 4
@@ -241,7 +243,7 @@ def test_goes_on_where_it_was_and_with_other_rates():
     resumed = fit(members=members, validation=TEST, epochs=4, population=half)
     for a, b in zip(through.states, resumed.states, strict=True):
         jax.tree.map(np.testing.assert_array_equal, a.params, b.params)
-    np.testing.assert_array_equal(resumed.history["test/loss"], through.history["test/loss"])
+    np.testing.assert_array_equal(resumed.history["validation/loss"], through.history["validation/loss"])
     frozen = [member._replace(hyperparameters={"learning_rate": 1e-30}) for member in members]
     still = fit(members=frozen, epochs=3, population=half.select([0, 1, 2, 3]))
     assert_close(still.states[0].params, half.states[0].params)
@@ -256,7 +258,7 @@ def test_hooks_hear_of_the_whole_and_may_stop_it():
     assert [type(event) for event in events] == [Started, Compiled, Progress, Evaluated]
     assert events[0].steps == 3 * 3 * 4
     assert events[2].step == 3 * 4 == events[3].step
-    assert events[3].metrics["test/loss"] == np.median(population.history["test/loss"][0])
+    assert events[3].metrics["validation/loss"] == np.median(population.history["validation/loss"][0])
     assert events[3].state().epochs.tolist() == [1, 1, 1] == population.epochs.tolist()
 
 
@@ -281,12 +283,14 @@ ONE_ORDER, ORDERS = (
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("data", "mapping", "members"), [(4, "vmap", ORDERS), (2, "map", ONE_ORDER)], ids=["2 x 4", "4 x 2"]
+    ("shards", "mapping", "members"), [(4, "vmap", ORDERS), (2, "map", ONE_ORDER)], ids=["2 x 4", "4 x 2"]
 )
-def test_members_whose_batches_are_divided_equal_the_run_alone_batch_norm_and_all(data, mapping, members):
+def test_members_whose_batches_are_divided_equal_the_run_alone_batch_norm_and_all(shards, mapping, members):
     """To 1e-6; three members do not fill the shares of devices, nor examples the last batch, nor tests their parts."""
-    settings = {"validation": TEST, "mapping": mapping, "devices": jax.devices(), "data": data, "optimizer": sgd}
-    population = populations.fit(Net(axis_name="data"), DATA, members, batch_size=16, epochs=2, **settings)
+    settings = {"validation": TEST, "mapping": mapping, "devices": jax.devices(), "data_shards": shards}
+    population = populations.fit(
+        Net(axis_name="data"), DATA, members, optimizer=sgd, batch_size=16, epochs=2, **settings
+    )
     for i in (0, 2):
         fitted = alone(members[i], optimizer=sgd(**members[i].hyperparameters))
         assert_same_run(population, i, fitted)
@@ -308,7 +312,7 @@ for mapping in ("vmap", "map"):
     one = fit(members=members, validation=TEST, mapping=mapping)
     for a, b in zip(spread.states, one.states, strict=True):
         assert_close(a.params, b.params, rtol=1e-4)
-    np.testing.assert_allclose(spread.history["test/loss"], one.history["test/loss"], rtol=1e-5)
+    np.testing.assert_allclose(spread.history["validation/loss"], one.history["validation/loss"], rtol=1e-5)
 print("equal")
 """
     paths = os.pathsep.join([os.path.dirname(__file__), os.path.dirname(os.path.dirname(__file__))])
@@ -327,8 +331,8 @@ print("equal")
         ({"epochs": 0}, "`epochs` must be at least 1"),
         ({"patience": 0}, "`patience` must be at least 1"),
         ({"chunk": 0}, "`chunk` must be at least 1"),
-        ({"data": 2}, "`data` must divide the number of devices; received 2 for 1. Pass `devices="),
-        ({"data": 3, "devices": jax.devices()[:6]}, "multiple of `data`, the 3 devices .* received 16. Take 15"),
+        ({"data_shards": 2}, "`data_shards` must divide the number of devices; received 2 for 1. Pass `devices="),
+        ({"data_shards": 3, "devices": jax.devices()[:6]}, "the 3 devices .* received 16. Take 15"),
         ({"members": [Member(0, {"learning_rate": 0.1, "batch_size": 8.0})]}, "must be an integer; member 0 has 8.0"),
         ({"batch_size": 61}, "between 1 and the number of examples, 60"),
         ({"mapping": "pmap"}, "unknown mapping 'pmap'"),
@@ -343,7 +347,7 @@ def test_bad_arguments_are_refused_with_a_remedy(changes, message):
 
 def test_a_name_that_two_pieces_take_is_ambiguous():
     smoothed = lambda learning_rate, label_smoothing: sgd(learning_rate)  # noqa: E731
-    with pytest.raises(ValueError, match="'label_smoothing' must belong to one piece; optimizer and loss both take it"):
+    with pytest.raises(ValueError, match=r"must name one of \['optimizer.label_smoothing', 'loss.label_smoothing'\]"):
         fit(members=members_of([{"learning_rate": 0.1, "label_smoothing": 0.1}]), optimizer=smoothed)
 
 

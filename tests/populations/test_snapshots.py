@@ -63,7 +63,7 @@ def test_they_are_a_population_with_the_history_until_then():
     population = snapshots.population(LINEAR)
     assert len(population) == 2
     expected = [evaluate(LINEAR, state, test)["loss"] for state in snapshots.states]
-    np.testing.assert_allclose(population.last("test/loss"), expected, rtol=1e-6)
+    np.testing.assert_allclose(population.last("validation/loss"), expected, rtol=1e-6)
     history = population.history["train/loss"]
     assert history.shape == (4, 2)
     assert np.isnan(history[2:, 0]).all()
@@ -98,7 +98,7 @@ def test_refuses_to_predict_before_the_first_and_to_watch_a_population():
 
 def state(i, dtype=np.float32):
     params = {"w": np.full((2, 3), 3.0**i, dtype), "count": np.int32(i)}
-    return TrainState(np.int32(i), params, {"mean": np.float32([i, -i])}, {"m": np.float32(i)}, jax.random.key(i))
+    return TrainState(np.int32(i), params, {"mean": np.float32([i, -i])}, {"m": np.float32(i)}, jax.random.key(i), 0)
 
 
 def test_the_mean_of_the_weights_and_the_rest_of_the_last():

@@ -12,7 +12,10 @@ from jaxnn.optimizers import adam, adamw
 from jaxnn.populations import Population, hold_out
 from jaxnn.populations.studies import Study, capacity_study, layers_of, learning_curve, seeds_study
 
-RISING = {"test/accuracy": np.array([[0.5, 0.6, 0.7], [0.7, 0.8, 0.9]]), "test/loss": np.array([[1.0] * 3, [2.0] * 3])}
+RISING = {
+    "validation/accuracy": np.array([[0.5, 0.6, 0.7], [0.7, 0.8, 0.9]]),
+    "validation/loss": np.array([[1.0] * 3, [2.0] * 3]),
+}
 
 
 def blobs(n=100, *, seed=0):
@@ -28,9 +31,9 @@ def trainer_of(score, *, diverged=lambda member: False, shapes=((2, 3),)):
     def train(members, *, epochs):
         calls.append(members)
         values = np.array([[float(score(member, epoch)) for member in members] for epoch in range(1, epochs + 1)])
-        history = {"test/accuracy": values, "train/loss": -values}
+        history = {"validation/accuracy": values, "train/loss": -values}
         stopped = np.array([diverged(member) for member in members])
-        states = [training.TrainState(0, [np.zeros(shape) for shape in shapes], {}, (), None) for _ in members]
+        states = [training.TrainState(0, [np.zeros(shape) for shape in shapes], {}, (), None, 0) for _ in members]
         return Population(members, states, history, np.full(len(members), epochs), stopped, [None] * len(members))
 
     return train, calls
@@ -43,7 +46,7 @@ def trainer_of(score, *, diverged=lambda member: False, shapes=((2, 3),)):
 @first_of("repeats", [2, 5, 30])
 def test_intervals_are_students(repeats):
     scores = np.random.default_rng(0).normal(0.9, 0.02, size=(2, repeats))
-    study = Study(np.arange(2), {"test/accuracy": scores}, "test/accuracy")
+    study = Study(np.arange(2), {"validation/accuracy": scores}, "validation/accuracy")
     error = scores.std(axis=1, ddof=1) / np.sqrt(repeats)
     expected = stats.t.interval(0.95, repeats - 1, loc=scores.mean(axis=1), scale=error)
     np.testing.assert_allclose(study.mean, scores.mean(axis=1))
@@ -53,39 +56,39 @@ def test_intervals_are_students(repeats):
 def test_intervals_of_scores_that_hardly_differ():
     """The squares of 0.98 in float32 leave nothing of a deviation of 0.0001."""
     scores = 0.98 + 1e-4 * np.array([[-1, 0, 1, 2, -2], [0, 0, 1, 0, 0]])
-    study = Study(np.arange(2), {"test/accuracy": scores}, "test/accuracy")
+    study = Study(np.arange(2), {"validation/accuracy": scores}, "validation/accuracy")
     half = stats.t.ppf(0.975, 4) * scores.std(axis=1, ddof=1) / np.sqrt(5)
     np.testing.assert_allclose(study.interval.high - study.interval.low, 2 * half, rtol=1e-4)
 
 
 def test_one_run_has_a_mean_and_no_interval():
-    study = Study(np.arange(2), {"test/accuracy": np.array([[0.5], [0.6]])}, "test/accuracy")
+    study = Study(np.arange(2), {"validation/accuracy": np.array([[0.5], [0.6]])}, "validation/accuracy")
     assert study.mean.tolist() == [0.5, 0.6]
     assert np.isnan(study.interval).all()
 
 
 def test_the_best_point_by_accuracy_and_by_loss():
-    study = Study(np.array([10, 20]), RISING, "test/accuracy")
+    study = Study(np.array([10, 20]), RISING, "validation/accuracy")
     assert study.best() == 1
-    assert study.of("test/loss").best() == 0
-    diverged = RISING | {"test/accuracy": np.array([[0.5, 0.6, 0.7], [0.9, np.nan, 0.9]])}
+    assert study.of("validation/loss").best() == 0
+    diverged = RISING | {"validation/accuracy": np.array([[0.5, 0.6, 0.7], [0.9, np.nan, 0.9]])}
     assert study._replace(measured=diverged).best() == 0
-    with pytest.raises(ValueError, match="must have a finite test/accuracy in every run; received none among 2"):
-        study._replace(measured={"test/accuracy": np.full((2, 3), np.nan)}).best()
+    with pytest.raises(ValueError, match="must have a finite validation/accuracy in every run; received none among 2"):
+        study._replace(measured={"validation/accuracy": np.full((2, 3), np.nan)}).best()
 
 
 def test_the_table_has_a_row_a_point():
-    rows = Study(np.array([10, 20]), RISING, "test/accuracy").table()
+    rows = Study(np.array([10, 20]), RISING, "validation/accuracy").table()
     assert [row["x"] for row in rows] == [10, 20]
-    assert rows[1]["test/accuracy"] == pytest.approx(0.8)
+    assert rows[1]["validation/accuracy"] == pytest.approx(0.8)
     assert (rows[1]["low"] + rows[1]["high"]) / 2 == pytest.approx(0.8)
-    named = Study([{"width": 1}, {"width": 2}], RISING, "test/loss").table()
-    assert {name: named[0][name] for name in ("width", "test/loss")} == {"width": 1, "test/loss": 1.0}
+    named = Study([{"width": 1}, {"width": 2}], RISING, "validation/loss").table()
+    assert {name: named[0][name] for name in ("width", "validation/loss")} == {"width": 1, "validation/loss": 1.0}
 
 
 def test_refuses_a_metric_that_was_not_measured():
-    with pytest.raises(ValueError, match="unknown metric 'test/acuracy'; did you mean 'test/accuracy'"):
-        Study(np.arange(2), RISING, "test/accuracy").of("test/acuracy")
+    with pytest.raises(ValueError, match="unknown metric 'validation/acuracy'; did you mean 'validation/accuracy'"):
+        Study(np.arange(2), RISING, "validation/accuracy").of("validation/acuracy")
 
 
 # ----------------------------------------------------------------------------------------------------- seeds
@@ -141,7 +144,7 @@ def test_more_data_helps():
     study = learning_curve(train, hold_out(330, 0.4), [10, 100], seeds=range(3), epochs=8)
     assert study.mean[1] > study.mean[0] + 0.1
     assert study.interval.low[1] > study.mean[0]
-    assert study.of("test/loss").best() == 1
+    assert study.of("validation/loss").best() == 1
 
 
 @pytest.mark.parametrize(
@@ -206,7 +209,9 @@ def test_capacity_of_trained_networks():
         key=1,
         validation=test,
     )
-    np.testing.assert_allclose(study.of("test/loss").scores[3, 1], alone.history[-1]["test/loss"], rtol=1e-4)
+    np.testing.assert_allclose(
+        study.of("validation/loss").scores[3, 1], alone.history[-1]["validation/loss"], rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
@@ -216,7 +221,7 @@ def test_capacity_of_trained_networks():
         ({"depths": []}, "`depth` must be a sequence of one value at least"),
         ({"regularization": {"weight_decay": []}}, "`weight_decay` must be a sequence of one value at least"),
         ({"seeds": []}, "at least one member; received none"),
-        ({"metric": "test/recall"}, "unknown metric 'test/recall'"),
+        ({"metric": "validation/recall"}, "unknown metric 'validation/recall'"),
     ],
 )
 def test_a_capacity_study_refuses(changes, message):

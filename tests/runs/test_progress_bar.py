@@ -52,5 +52,5 @@ def test_a_resumed_run_starts_where_it_was():
 
 
 def test_a_stopped_run_closes_the_bar():
-    shown = show(Terminal(), [*EVENTS[:3], Stopped(step=10, epoch=0, state=None)])
+    shown = show(Terminal(), [*EVENTS[:3], Stopped(step=10, epoch=0, state=None, totals={})])
     assert shown.endswith("\n")

@@ -24,12 +24,13 @@ from jaxnn.training import (
     TrainState,
     TrainStep,
     fit,
-    fitting,
+    host_loop,
     init_state,
     stream_key,
+    supervised,
 )
 from jaxnn.training.batching import Shuffle
-from jaxnn.training.engine import run_steps
+from jaxnn.training.engine import Resident, run_steps
 
 FUSED = first_of("fused", [True, False], ids=["fused", "stepwise"])
 FROZEN = sgd(1e-30)  # leaves the parameters as they are
@@ -63,7 +64,7 @@ def by_hand(model, data, optimizer, *, epochs, batch_size, key=0):
     """The loop of an Optax tutorial over the same batches, one step at a time, the padding cut off."""
     state = init_state(model, optimizer, jnp.asarray(data["image"][:1]), key=key)
     params, opt_state = state.params, state.opt_state
-    apply = lambda params, x: FunctionalModel(model).apply(params, {}, x, train=False, key=None)[0]  # noqa: E731
+    apply = lambda params, x: FunctionalModel(model).apply(params, {}, x, train=False)[0]  # noqa: E731
 
     @jax.jit
     def step(params, opt_state, x, y):
@@ -86,8 +87,8 @@ def by_hand(model, data, optimizer, *, epochs, batch_size, key=0):
 def states_along(model, data, optimizer, *, epochs, batch_size, fused, key=0):
     """A copy of the state after every step, made by one call of `run_steps` each."""
     state = init_state(model, optimizer, jnp.asarray(data["image"][:1]), key=key)
-    step = TrainStep(FunctionalModel(model), cross_entropy, optimizer.update, (("accuracy", accuracy),))
-    data, examples = {k: jnp.asarray(v) for k, v in data.items()}, len(data["label"])
+    step = TrainStep(supervised(model, cross_entropy, metrics={"accuracy": accuracy}), optimizer.update)
+    data, examples = Resident({k: jnp.asarray(v) for k, v in data.items()}, {}), len(data["label"])
     for epoch in range(epochs):
         order = Shuffle(examples, batch_size)(state.key, epoch)
         for i in range(len(order)):
@@ -107,10 +108,10 @@ def test_learns():
         batch_size=20,
         validation=blobs(60, seed=1),
     )
-    assert fitted.history[-1]["test/accuracy"] > 0.95
+    assert fitted.history[-1]["validation/accuracy"] > 0.95
     assert fitted.history[-1]["train/loss"] < fitted.history[0]["train/loss"] / 2
     assert not fitted.stopped
-    assert [row["test/count"] for row in fitted.history] == [60] * 5
+    assert [row["validation/count"] for row in fitted.history] == [60] * 5
 
 
 @FUSED
@@ -177,7 +178,13 @@ def test_other_fields_losses_metrics_and_preprocessing():
         validation=data,
     )
     np.testing.assert_allclose(fitted.state.params, [2, -1], atol=1e-3)
-    assert set(fitted.history[-1]) == {"train/loss", "train/absolute", "test/loss", "test/absolute", "test/count"}
+    assert set(fitted.history[-1]) == {
+        "train/loss",
+        "train/absolute",
+        "validation/loss",
+        "validation/absolute",
+        "validation/count",
+    }
 
 
 def test_bytes_become_floats():
@@ -195,7 +202,7 @@ def test_top_k_is_reported():
     fitted = fit(
         LINEAR, blobs(), optimizer=sgd(0.1), epochs=1, batch_size=16, metrics={"top3": top_k(3)}, validation=blobs()
     )
-    assert fitted.history[0]["test/top3"] == fitted.history[0]["train/top3"] == 1.0
+    assert fitted.history[0]["validation/top3"] == fitted.history[0]["train/top3"] == 1.0
 
 
 # ------------------------------------------------------------------------------------- compiled once, donated
@@ -226,7 +233,7 @@ def test_the_step_is_traced_once_over_epochs_evaluations_and_another_learning_ra
     assert fast.history[-1]["train/loss"] < slow.history[-1]["train/loss"]
 
 
-def test_the_callers_arrays_live_on_and_the_state_given_is_consumed():
+def test_the_callers_arrays_live_on_and_so_does_the_state_given():
     data = {k: jnp.asarray(v) for k, v in blobs().items()}
     weights, key = {"w": jnp.ones((4, 3)), "b": jnp.zeros(3)}, jax.random.key(7)
     model, optimizer = (lambda key, x: weights, LINEAR[1]), adjustable(adam)(learning_rate=0.1)
@@ -235,8 +242,7 @@ def test_the_callers_arrays_live_on_and_the_state_given_is_consumed():
     assert_close(second.state.params, first.state.params, rtol=0)
     given = training.init_state(LINEAR, optimizer, data["image"][:1], key=key)
     fit(model, data, optimizer=optimizer, epochs=1, batch_size=16, state=given)
-    assert given.params["w"].is_deleted()
-    alive = (data, weights, key, optimizer.init(weights))
+    alive = (data, weights, key, optimizer.init(weights), given)
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(alive))
 
 
@@ -276,7 +282,7 @@ def test_resumes_bit_for_bit_from_any_step(fused):
 
 @pytest.mark.full
 def test_resumes_from_the_state_that_a_stop_hands_out(monkeypatch):
-    monkeypatch.setattr(fitting, "SECONDS_PER_CALL", 0.0)  # one step a call, after the first
+    monkeypatch.setattr(host_loop, "SECONDS_PER_CALL", 0.0)  # one step a call, after the first
     common = {"optimizer": adjustable(adam)(learning_rate=0.01), "epochs": 3, "batch_size": 2}
     stop = lambda event: isinstance(event, Progress) and event.step >= 30  # noqa: E731
     whole, stopped = fit(Normalized(), blobs(), **common), fit(Normalized(), blobs(), hooks=[stop], **common)
@@ -320,7 +326,7 @@ def test_evaluation_uses_running_statistics_and_no_dropout():
     variables = {"params": fitted.state.params, **fitted.state.model_state}
     logits = Normalized().apply(variables, data["image"], train=False)
     expected = optax.softmax_cross_entropy_with_integer_labels(logits, data["label"]).mean()
-    np.testing.assert_allclose(fitted.history[-1]["test/loss"], expected, rtol=1e-5)
+    np.testing.assert_allclose(fitted.history[-1]["validation/loss"], expected, rtol=1e-5)
     alone = training.predict(Normalized(), fitted.state, data["image"][:1])
     assert_close(alone, logits[:1])  # an example's logits do not depend on its batch
 
@@ -329,7 +335,7 @@ def test_evaluation_uses_running_statistics_and_no_dropout():
 def test_dropout_differs_by_step_and_can_be_replayed():
     """The mask of any step follows from the key and the step alone."""
     state = init_state(Normalized(), FROZEN, jnp.ones((1, 4)), key=0)
-    step = jax.jit(TrainStep(FunctionalModel(Normalized()), cross_entropy, FROZEN.update))
+    step = jax.jit(TrainStep(supervised(Normalized(), cross_entropy), FROZEN.update))
     batch = {k: jnp.asarray(v) for k, v in blobs(16).items()} | {"mask": jnp.ones(16, bool)}
     losses = []
     for i in range(4):
@@ -388,7 +394,13 @@ def test_hooks_hear_everything_in_order(fused):
         assert progress[-1].step == 4 * (epoch + 1)
         assert sum(event.examples for event in progress) == 50
         assert all(event.seconds >= 0 and set(event.metrics) == {"loss", "accuracy"} for event in progress)
-    assert set(events[-1].metrics) == {"train/loss", "train/accuracy", "test/loss", "test/accuracy", "test/count"}
+    assert set(events[-1].metrics) == {
+        "train/loss",
+        "train/accuracy",
+        "validation/loss",
+        "validation/accuracy",
+        "validation/count",
+    }
 
 
 def test_every_hook_is_told_though_an_earlier_one_stops():
@@ -405,7 +417,7 @@ def test_every_hook_is_told_though_an_earlier_one_stops():
 
 
 def test_a_hook_stops_in_mid_epoch(monkeypatch):
-    monkeypatch.setattr(fitting, "SECONDS_PER_CALL", 0.0)
+    monkeypatch.setattr(host_loop, "SECONDS_PER_CALL", 0.0)
     events, steps_per_epoch = [], 500
 
     def stop(event):
@@ -440,12 +452,18 @@ def test_stopping_at_the_very_end_is_no_stop():
 
 @FUSED
 def test_divergence_is_an_error_that_says_where(fused):
+    infinite = lambda outputs, targets: jnp.inf * cross_entropy(outputs, targets)  # noqa: E731
+    with pytest.raises(
+        DivergenceError, match=r"the loss became (nan|inf) between step \d+ and step \d+. Lower the learning rate"
+    ):
+        fit(LINEAR, blobs(), optimizer=sgd(0.1), loss=infinite, epochs=1, batch_size=16, fused=fused)
+
+
+def test_examples_that_are_not_finite_are_named_before_anything_is_compiled():
     data = blobs()
     data["image"][17] = np.nan
-    with pytest.raises(
-        DivergenceError, match=r"the loss became nan between step \d+ and step \d+. Lower the learning rate"
-    ):
-        fit(LINEAR, data, optimizer=sgd(0.1), epochs=1, batch_size=16, fused=fused)
+    with pytest.raises(ValueError, match=r"`train\['image'\]` must be finite; example 17 is not, one of 1"):
+        fit(LINEAR, data, optimizer=sgd(0.1), epochs=1, batch_size=16)
 
 
 @pytest.mark.parametrize(
@@ -475,7 +493,7 @@ def test_bad_arguments_are_refused_with_a_remedy(changes, message):
 
 
 def test_the_state_is_complete():
-    assert TrainState._fields == ("step", "params", "model_state", "opt_state", "key")
+    assert TrainState._fields == ("step", "params", "model_state", "opt_state", "key", "examples")
 
 
 @pytest.mark.full

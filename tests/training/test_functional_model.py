@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnn.models import MLP
-from jaxnn.training import FunctionalModel, init_state, stream_key
-from jaxnn.training.train_state import STREAMS
+from jaxnn.training import FunctionalModel, Keys, init_state, stream_key
+from jaxnn.training.key_streams import STREAMS
 
 
 def test_equal_models_are_equal_values():
@@ -21,9 +21,10 @@ def test_a_pair_gets_what_it_asks_for():
         asked.update(train=train, key=key)
         return x
 
-    FunctionalModel((lambda key, x: 0, apply)).apply(0, {}, 1, train=True, key="key")
-    assert asked == {"train": True, "key": "key"}
-    assert FunctionalModel((lambda key, x: 0, lambda params, x: x)).apply(0, {}, 1, train=True, key="key") == (1, {})
+    keys = Keys(jax.random.key(0), 3)
+    FunctionalModel((lambda key, x: 0, apply)).apply(0, {}, 1, train=True, keys=keys)
+    assert asked == {"train": True, "key": stream_key(keys.key, "dropout", 3)}
+    assert FunctionalModel((lambda key, x: 0, lambda params, x: x)).apply(0, {}, 1, train=True, keys=keys) == (1, {})
 
 
 class Stateful(nn.Module):
@@ -41,9 +42,9 @@ def test_every_collection_but_the_parameters_is_model_state():
     params, state = model.init(jax.random.key(0), jnp.zeros(2))
     assert set(params) == {"scale"}
     assert set(state) == {"counter", "cache"}
-    _, evaluated = model.apply(params, state, jnp.ones(2), train=False, key=None)
+    _, evaluated = model.apply(params, state, jnp.ones(2), train=False)
     assert evaluated["counter"]["calls"] == 0
-    _, trained = model.apply(params, state, jnp.ones(2), train=True, key=jax.random.key(1))
+    _, trained = model.apply(params, state, jnp.ones(2), train=True, keys=Keys(jax.random.key(1), 0))
     assert trained["counter"]["calls"] == 1
     assert trained["cache"]["last"].tolist() == [1, 1]
 

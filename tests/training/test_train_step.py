@@ -7,7 +7,7 @@ import numpy as np
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import sgd
-from jaxnn.training import FunctionalModel, TrainStep, init_state
+from jaxnn.training import FunctionalModel, TrainStep, init_state, supervised
 
 MODEL, OPTIMIZER = MLP(features=(5,), classes=3), sgd(0.1)
 X = np.random.default_rng(0).normal(size=(4, 8, 6)).astype(np.float32)
@@ -15,12 +15,12 @@ BATCHES = {"image": jnp.asarray(X), "label": jnp.arange(32).reshape(4, 8) % 3, "
 
 
 def test_a_step_takes_a_model_as_it_is():
-    step = TrainStep(MODEL, cross_entropy, OPTIMIZER.update)
-    assert step == TrainStep(FunctionalModel(MODEL), cross_entropy, OPTIMIZER.update)
+    step = TrainStep(supervised(MODEL, cross_entropy), OPTIMIZER.update)
+    assert step == TrainStep(supervised(FunctionalModel(MODEL), cross_entropy), OPTIMIZER.update)
 
 
 def test_scan_is_the_loop_of_jitted_steps():
-    step = TrainStep(MODEL, cross_entropy, OPTIMIZER.update)
+    step = TrainStep(supervised(MODEL, cross_entropy), OPTIMIZER.update)
     state = init_state(MODEL, OPTIMIZER, X[0], key=0)
     scanned, metrics = jax.lax.scan(step, state, BATCHES)
     assert metrics["loss"].count.tolist() == [8.0] * 4

@@ -1,0 +1,111 @@
+"""Where the batches of a run come from: a split that lies on the device, or a stream. To the loop both are alike."""
+
+from typing import Any
+
+import numpy as np
+
+from jaxnn.training.batching import check_batch_size
+from jaxnn.training.compilation import call, prepare
+from jaxnn.training.data_streams import Stream
+from jaxnn.training.engine import Resident, choose_fusion, compile_batches, compile_steps, run_batches, run_steps
+
+
+class ResidentFeed:
+    """A split on the device, in an order that is drawn anew for each epoch.
+
+    Args:
+      data: on the devices of the placement.
+      examples: of all processes.
+      fused: whether steps are compiled together; None: `choose_fusion` decides.
+    """
+
+    def __init__(self, data: Resident, *, examples: int, batch_size: int, fused: bool | None, placement):
+        check_batch_size(batch_size, examples)
+        _check_shards(batch_size, placement.batch_shards)
+        self.data, self.examples, self.batch_size, self.fused = data, examples, batch_size, fused
+        self.placement, self.steps_per_epoch = placement, -(-examples // batch_size)
+        self.shuffle = placement.epoch_order(examples, batch_size)
+
+    def compile(self, step, like) -> list:
+        """Starts to compile what `run` will call, for a state like this; futures."""
+        order = self.placement.put(np.zeros((self.steps_per_epoch, self.batch_size), np.int32))
+        shuffle = prepare(self.shuffle, like.key, np.int32(0))
+        if self.fused is None:
+            self.fused = choose_fusion(step, like, self.data, order, self.placement)
+        return [shuffle, compile_steps(step, like, self.data, order, fused=self.fused, placement=self.placement)]
+
+    def begin(self, state, epoch: int, first: int) -> None:
+        """Draws the order of an epoch."""
+        self.order = self.placement.put(call(self.shuffle, state.key, np.int32(epoch)))
+
+    def run(self, step, state, first: int, last: int):
+        """Starts some steps of the epoch: `(state, metrics)`."""
+        own = {"first": first, "last": last, "fused": self.fused, "placement": self.placement}
+        return run_steps(step, state, self.data, self.order, **own)
+
+    def seen(self, first: int, last: int) -> int:
+        """The examples of some steps, without the padding of the last."""
+        return min(last * self.batch_size, self.examples) - first * self.batch_size
+
+    def place_of(self, state) -> tuple[int, int]:
+        """The epoch and the step within it at which a state stands.
+
+        Raises:
+          ValueError: it stands within an epoch of batches of another size.
+        """
+        if not hasattr(state, "examples"):
+            return divmod(int(state.step), self.steps_per_epoch)
+        epoch, rest = divmod(int(state.examples), self.examples)
+        if rest % self.batch_size:
+            raise ValueError(
+                f"`state` must stand at the end of an epoch of {self.examples} examples, or after whole batches of "
+                f"{self.batch_size}; received one that has seen {rest} examples of its epoch. Go on with the "
+                "`batch_size` and the data that it was trained with."
+            )
+        return epoch, rest // self.batch_size
+
+
+class StreamFeed:
+    """Batches from a `Stream`; the next one is put on the devices while a step is running."""
+
+    fused = False
+
+    def __init__(self, stream: Stream, constants: dict[str, Any], *, placement):
+        _check_shards(stream.batch_size, placement.batch_shards)
+        self.stream, self.constants, self.placement = stream, constants, placement
+        self.batch_size, self.steps_per_epoch = stream.batch_size, stream.steps_per_epoch
+
+    def compile(self, step, like) -> list:
+        """As `ResidentFeed.compile`."""
+        batch = self.placement.put_batch(self.stream.first_batch())
+        return [compile_batches(step, like, batch, self.constants, placement=self.placement)]
+
+    def begin(self, state, epoch: int, first: int) -> None:
+        """Opens the stream at a step of an epoch."""
+        self.batches = map(self.placement.put_batch, self.stream.epoch(epoch, first))
+        self.next_batch = next(self.batches, None)
+
+    def run(self, step, state, first: int, last: int):
+        """Starts some steps of the epoch: `(state, metrics)`."""
+        return run_batches(step, state, self._taken(last - first), self.constants, placement=self.placement)
+
+    def seen(self, first: int, last: int) -> int:
+        """The examples of some steps, padding included."""
+        return (last - first) * self.batch_size
+
+    def place_of(self, state) -> tuple[int, int]:
+        """The epoch and the step within it at which a state stands."""
+        return divmod(int(state.step), self.steps_per_epoch)
+
+    def _taken(self, count: int):
+        for _ in range(count):
+            yield self.next_batch
+            self.next_batch = next(self.batches, None)  # after the step was dispatched, while it is computed
+
+
+def _check_shards(batch_size, shards) -> None:
+    if batch_size % shards:
+        raise ValueError(
+            f"`batch_size` must be a multiple of the {shards} devices among which a batch is divided; received "
+            f"{batch_size}. Take {max(1, batch_size // shards) * shards}."
+        )

@@ -1,0 +1,66 @@
+"""Random keys: one for a run, from which every stream of every step has a key of its own.
+
+The key of a run is never split and never changed, so that any step can be replayed and a resumed run draws the same.
+"""
+
+import zlib
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+STREAMS = {"init": 0, "order": 1, "dropout": 2, "augmentation": 3}  # any other name is numbered by its letters
+
+
+def stream_key(key, stream: str, step):
+    """The key of one stream at one step: `fold_in(fold_in(key, stream), step)`, so that any step can be replayed.
+
+    A stream is any name: "dropout", "noise", "sampling", ...; each has keys of its own.
+    """
+    number = STREAMS[stream] if stream in STREAMS else zlib.crc32(stream.encode()) | 2**31  # apart from those above
+    return jax.random.fold_in(jax.random.fold_in(key, number), step)
+
+
+class Keys(NamedTuple):
+    """The keys of one step, one for each stream: `keys["dropout"]`, `keys["noise"]`, or any other name.
+
+    key: of the run, None if there is none. step: of which the keys are. part: the number of the device, where each
+    draws for its own part of a batch.
+    """
+
+    key: jax.Array | None
+    step: jax.Array | int
+    part: jax.Array | None = None
+
+    def __getitem__(self, stream):
+        if self.key is None:
+            raise ValueError(f"a key for {stream!r} must come from a state with a `key`; received a state without one.")
+        key = stream_key(self.key, stream, self.step)
+        return key if self.part is None else jax.random.fold_in(key, self.part)
+
+    def get(self, stream):
+        """The key of a stream, or None if there are no keys."""
+        return None if self.key is None else self[stream]
+
+
+NO_KEYS = Keys(None, 0)
+
+
+def as_key(key):
+    """A typed key from a typed key or an integer seed.
+
+    Raises:
+      ValueError: a raw key, such as `jax.random.PRNGKey` makes, or anything else.
+    """
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and not key.shape:
+        return jnp.copy(key)
+    if jnp.ndim(key) or not jnp.issubdtype(jnp.result_type(key), jnp.integer):
+        raise ValueError(
+            f"`key` must be an integer seed or a typed key, jax.random.key(0); received {_described(key)}. Of a raw "
+            "key jax.random.wrap_key_data makes a typed one."
+        )
+    return jax.random.key(key)
+
+
+def _described(key):
+    return f"an array of {key.dtype}{list(key.shape)}" if hasattr(key, "dtype") else repr(key)

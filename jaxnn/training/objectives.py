@@ -1,0 +1,134 @@
+"""What is to be learned, as one pure function: `objective(params, model_state, batch, keys, *, train)`.
+
+It returns `(Measures, model_state)`. Of the measures the loss is minimized, and all are reported. A measure is one
+number for each example, (batch,), or `Weighted(values, weights)`, where a sequence has a number for each of its tokens.
+The batch is a dict of arrays and has the padding's `mask`; what is padding counts for nothing, whatever its value.
+
+    def autoencoder(params, model_state, batch, keys, *, train):
+        x = batch["image"] / 255
+        return Measures(((decode(params, encode(params, x)) - x) ** 2).sum(axis=(1, 2, 3))), model_state
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.metrics import Mean
+from jaxnn.preprocessing import as_float
+from jaxnn.training.compilation import as_value
+from jaxnn.training.functional_model import FunctionalModel
+
+RESERVED = ("loss", "count")  # reported beside the metrics, so that no metric may have these names
+
+
+class Weighted(NamedTuple):
+    """Values that do not count alike: a measure of tokens, of rare classes, ...; two arrays of one shape."""
+
+    values: Any
+    weights: Any
+
+
+class Measures(NamedTuple):
+    """What an objective measures of a batch.
+
+    loss: what is minimized; its mean over the examples, or its weighted mean. metrics: name -> what is reported too.
+    """
+
+    loss: Any
+    metrics: Mapping[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """The objective of a model that maps inputs to targets; see `supervised`."""
+
+    model: FunctionalModel
+    loss: Callable[..., Any]
+    metrics: tuple[tuple[str, Callable[..., Any]], ...]
+    preprocess: Callable[[Any], Any]
+    augment: Callable[[Any, Any], Any] | None
+    fields: tuple[str, str]
+
+    def __call__(self, params, model_state, batch, keys, *, train: bool):
+        """The loss and the metrics of the model's outputs."""
+        inputs, targets = (batch[name] for name in self.fields)
+        if train and self.augment is not None:
+            inputs = self.augment(keys["augmentation"], inputs)
+        outputs, model_state = self.model.apply(params, model_state, self.preprocess(inputs), train=train, keys=keys)
+        metrics = {name: metric(outputs, targets) for name, metric in self.metrics}
+        return Measures(self.loss(outputs, targets), metrics), model_state
+
+
+def supervised(
+    model,
+    loss: Callable,
+    *,
+    metrics=(),
+    preprocess: Callable = as_float,
+    augment: Callable | None = None,
+    fields: tuple[str, str] = ("image", "label"),
+) -> Supervised:
+    """Makes the objective `loss(model(preprocess(inputs)), targets)`.
+
+    Args:
+      model: a linen module or a pair of functions (init, apply).
+      loss, metrics: functions of (outputs, targets), each with one number for each example or `Weighted`; metrics is a
+        dict or pairs (name, metric).
+      preprocess: a pure function of the inputs.
+      augment: `augment(key, inputs) -> inputs`, of the inputs as they stand in the data; in training only.
+      fields: the batch's names for inputs and targets.
+
+    Raises:
+      ValueError: no model, a metric of a reserved name.
+    """
+    check_names(dict(metrics))
+    named = tuple((name, as_value(metric)) for name, metric in dict(metrics).items())
+    own = as_value(loss), named, as_value(preprocess), as_value(augment), tuple(fields)
+    return Supervised(FunctionalModel(model), *own)
+
+
+def means_of(measures: Measures, mask) -> dict[str, Mean]:
+    """The loss and the metrics as (sum, count) pairs over what is not padding; counts are sums of weights.
+
+    Raises:
+      ValueError: a measure that is not one number for each example, or a metric of a reserved name.
+    """
+    if not isinstance(measures, Measures):
+        raise ValueError(
+            f"an objective must return (Measures, model_state); received a {type(measures).__name__}. Wrap what it "
+            "measures: Measures(loss, {name: metric})."
+        )
+    check_names(measures.metrics)
+    return {name: _mean(name, measure, mask) for name, measure in {"loss": measures.loss, **measures.metrics}.items()}
+
+
+def check_names(metrics) -> None:
+    """Raises ValueError for a metric of a reserved name."""
+    for name in RESERVED:
+        if name in metrics:
+            raise ValueError(
+                f"`metrics` must not name {name!r}, which is reported beside them; received {sorted(metrics)}. Rename "
+                "it."
+            )
+
+
+def _mean(name, measure, mask):
+    values, weights = measure if isinstance(measure, Weighted) else (measure, None)
+    shape = jnp.shape(values)
+    if weights is None and shape != mask.shape:
+        raise ValueError(
+            f"{name!r} must be one number for each example, of shape {mask.shape}; received {shape}. Sum or average "
+            "over the other axes, or return Weighted(values, weights) for a number for each token."
+        )
+    if weights is None:
+        return Mean(jnp.sum(jnp.where(mask, values, 0), dtype=jnp.float32), jnp.sum(mask, dtype=jnp.float32))
+    if jnp.shape(weights) != shape or shape[: mask.ndim] != mask.shape:
+        raise ValueError(
+            f"{name!r} must have values and weights of one shape that begins with {mask.shape}; received {shape} and "
+            f"{jnp.shape(weights)}."
+        )
+    kept = jnp.where(jax.lax.broadcast_in_dim(mask, shape, tuple(range(mask.ndim))), weights, 0)
+    return Mean(jnp.sum(jnp.where(kept != 0, kept * values, 0), dtype=jnp.float32), jnp.sum(kept, dtype=jnp.float32))

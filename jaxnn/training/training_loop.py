@@ -1,0 +1,167 @@
+"""The loop over epochs: which steps are next, what is evaluated, who is told, when it ends."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from jaxnn.training.compilation import prepare, result_like
+from jaxnn.training.early_stopping import stalled
+from jaxnn.training.engine import Resident
+from jaxnn.training.evaluation import compile_evaluation, evaluate_objective
+from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
+from jaxnn.training.feeds import ResidentFeed, StreamFeed
+from jaxnn.training.host_loop import StepCalls, Totals, mean_of_call
+from jaxnn.training.keyboard_interrupts import interruption
+from jaxnn.training.placement_contract import ONE_DEVICE
+from jaxnn.training.train_state import copy_state
+
+_REMEDY = "Lower the learning rate, clip the gradient, or look at the data for values that are not finite."
+
+
+class Fitted(NamedTuple):
+    """A run as far as it came.
+
+    state: the last state, or with `patience` the best one of those that were evaluated. history: the metrics of every
+    evaluation, oldest first. stopped: whether a hook or Ctrl-C ended the run early. totals: (sum, count) of the metrics
+    in an epoch that was not finished.
+    """
+
+    state: Any
+    history: list[dict[str, float | int]]
+    stopped: bool
+    totals: dict[str, tuple[float, float]]
+
+
+class Validation(NamedTuple):
+    """What is measured after every epoch: an objective, on data that lie on the devices."""
+
+    objective: Callable
+    data: Resident
+
+
+@dataclass
+class Run:
+    """The host's side of a run.
+
+    Args:
+      step: `(state, batch) -> (state, metrics)`.
+      feed: where its batches come from.
+      epochs: in all, those of the state included.
+      validation: measured after every epoch; None: nothing is.
+      hooks: told of every event.
+      placement: on which devices.
+      patience, monitor: the run ends after so many evaluations in a row without a better one; None: never.
+      totals, history: of the part of the run that came before.
+    """
+
+    step: Callable
+    feed: ResidentFeed | StreamFeed
+    epochs: int
+    validation: Validation | None
+    hooks: Iterable[Callable[[Event], bool | None]]
+    placement: Any
+    patience: int | None
+    monitor: str
+    totals: dict[str, tuple[float, float]]
+    history: list[dict[str, float | int]]
+
+    def __call__(self, state, init: Callable | None = None, init_args=()) -> Fitted:
+        """Runs what is left of it, from `state` or from what `init` makes."""
+        steps, made = self.feed.steps_per_epoch, 0 if state is None else int(state.step)
+        epoch, first = (0, 0) if state is None else self.feed.place_of(state)
+        self.offset = made - epoch * steps - first  # updates that were no steps of these epochs
+        if epoch >= self.epochs:
+            return Fitted(state, [], False, {})
+        self._tell(Started(made, self.offset + self.epochs * steps, steps, self.feed.batch_size))
+        self.calls, self.best, before = StepCalls(self.placement.max_over_processes), None, len(self.history)
+        state = self._compile(state, init, init_args)
+        with interruption() as self.interrupted:
+            state, stopped, totals = self._epochs(state, epoch, first)
+        state = state if self.best is None or stopped else self.best
+        return Fitted(state, self.history[before:], stopped, totals)
+
+    def _compile(self, state, init, init_args):
+        """Compiles the step while the state is made, and the evaluation behind them; returns the state."""
+        start, making = time.perf_counter(), None
+        if state is None:
+            making = prepare(self.placement.distribute_init(init), *init_args, runs_once=True)
+        if self.placement != ONE_DEVICE:  # where the state lies is part of what is compiled
+            state, making = self.placement.put(making.result()(*init_args) if making else state), None
+        like = state if making is None else result_like(init, *init_args)
+        pending = self.feed.compile(self.step, like)
+        if self.validation is not None:  # not needed before the first epoch is over
+            compile_evaluation(*self._measured(like), placement=self.placement, after=pending[-1])
+        state = state if making is None else making.result()(*init_args)
+        for future in pending:
+            future.result()
+        self._tell(Compiled(time.perf_counter() - start, self.feed.fused))
+        return state
+
+    def _epochs(self, state, epoch, first):
+        """`(state, stopped, totals)` after the last epoch, or the last step if it was stopped."""
+        steps, totals = self.feed.steps_per_epoch, Totals(self.totals)
+        while True:
+            state, last = self._epoch(state, epoch, first, totals)
+            if last < steps:
+                self._tell(Stopped(self._number(epoch, last), epoch, state, totals.pairs))
+                return state, True, totals.pairs
+            asked = self._evaluate(state, epoch, totals.means())
+            epoch, first, totals = epoch + 1, 0, Totals()
+            if asked or self.calls.stopped or epoch >= self.epochs or self._has_stalled():
+                return state, (asked or self.calls.stopped) and epoch < self.epochs, {}
+
+    def _epoch(self, state, epoch, first, totals):
+        """Runs what is left of an epoch; returns the state and the step within the epoch after its last."""
+        self.feed.begin(state, epoch, first)
+
+        def dispatch(first, last):
+            nonlocal state
+            state, metrics = self.feed.run(self.step, state, first, last)
+            return metrics
+
+        for call in self.calls.over(dispatch, first, self.feed.steps_per_epoch):
+            totals.add(call.metrics)
+            self.calls.heard(call, stop=self._progress(epoch, call) or self.interrupted.requested)
+            first = call.last
+        return state, first
+
+    def _progress(self, epoch, call) -> bool:
+        means, last = mean_of_call(call), self._number(epoch, call.last)
+        for name, mean in means.items():
+            if name.endswith("loss") and not math.isfinite(mean):
+                between = f"between step {self._number(epoch, call.first)} and step {last}"
+                raise DivergenceError(f"the {name} became {mean} {between}. {_REMEDY}")
+        return self._tell(Progress(last, epoch, means, self.feed.seen(call.first, call.last), call.seconds))
+
+    def _evaluate(self, state, epoch, trained) -> bool:
+        """Measures the validation data after an epoch, keeps the best state, and tells: True to stop."""
+        metrics = {f"train/{name}": mean for name, mean in trained.items()}
+        if self.validation is not None:
+            objective, own, data = self._measured(state)
+            measured = evaluate_objective(objective, own, data.rows, constants=data.constants, placement=self.placement)
+            metrics |= {f"validation/{name}": mean for name, mean in measured.items()}
+        step = self._number(epoch, self.feed.steps_per_epoch)
+        loss = metrics.get("validation/loss", 0.0)
+        if not math.isfinite(loss):
+            raise DivergenceError(f"the validation loss became {loss} at step {step}. {_REMEDY}")
+        self.history = [*self.history, metrics]
+        if self.patience is not None and stalled(self.history, self.monitor) == 0:
+            self.best = copy_state(state)
+        asked = self._tell(Evaluated(step, epoch + 1, metrics, state))
+        return any(self.placement.max_over_processes(float(asked))) or self.interrupted.requested
+
+    def _measured(self, state):
+        return self.validation.objective, state, self.validation.data
+
+    def _has_stalled(self) -> bool:
+        return self.patience is not None and stalled(self.history, self.monitor) >= self.patience
+
+    def _number(self, epoch, step) -> int:
+        """The updates made after so many steps of an epoch."""
+        return self.offset + epoch * self.feed.steps_per_epoch + step
+
+    def _tell(self, event) -> bool:
+        answers = [hook(event) for hook in self.hooks]  # every hook is told
+        return any(answers)
