@@ -24,6 +24,7 @@ from jaxnn.data.datasets import find as find
 from jaxnn.data.datasets import load as load
 from jaxnn.data.datasets import subset as subset
 from jaxnn.data.download import fetch as fetch
+from jaxnn.data.held_out import hold_out as hold_out
 from jaxnn.data.idx import read_idx as read_idx
 from jaxnn.data.point_clouds import sample_blobs as sample_blobs
 from jaxnn.data.point_clouds import sample_circles as sample_circles
