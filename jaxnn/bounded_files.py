@@ -4,10 +4,11 @@ A pipe, a device or a folder may stand in the place of a file, and a sparse file
 Hence only regular files are opened, and none is read beyond the size that one of its kind may have.
 """
 
+import json
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 # A pipe without a writer would keep `open` waiting; with O_NONBLOCK it opens at once, and is seen to be a pipe.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -60,6 +61,34 @@ def read_bounded(path: str | os.PathLike, *, most: int) -> bytes:
         if size > most:
             raise ValueError(f"{path} must have at most {most} bytes; it has {size}. Is it damaged, or another file?")
         return file.read(size)  # what is appended meanwhile belongs to the next reading
+
+
+def read_object(path: str | os.PathLike, *, most: int) -> dict[str, Any]:
+    """Reads a JSON file of at most `most` bytes that holds an object.
+
+    Args:
+        path: the file.
+        most: as for `read_bounded`.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValueError: the file is larger, is no regular file, or holds something else.
+        OSError: it cannot be read; FileNotFoundError if it is missing.
+    """
+    data = read_bounded(path, most=most)
+    try:
+        value = json.loads(data)
+        received = f"a {type(value).__name__}"
+    except (ValueError, RecursionError) as error:
+        value, received = None, f"something else ({error})"
+    if not isinstance(value, dict):
+        raise ValueError(
+            f"{path} is damaged: expected a JSON object, received {received}. "
+            "Was the file edited? Restore it from a copy."
+        )
+    return value
 
 
 def _open(path) -> int:

@@ -1,30 +1,30 @@
 """Checkpoints: the training state on disk, written whole or not at all, and checked before anything of it is believed.
 
 A checkpoint is two files. `00000469.safetensors` holds the arrays under flat names (`params/conv1/kernel`).
-`00000469.json` describes them: step, metrics, size and sha256 of the other file, shape and dtype of every leaf, and a
-digest of the description itself. The JSON is written last and removed first, so a checkpoint exists if and only if its
-JSON does. One process writes to a folder at a time.
+`00000469.json` describes them (`checkpoint_metadata`): step, metrics, size and sha256 of the other file, shape and
+dtype of every leaf, and a digest of the description itself. The JSON is written last and removed first, so a checkpoint
+exists if and only if its JSON does. One process writes to a folder at a time; any number may read beside it.
 
 Nothing read can execute (no pickle), and nothing is built from it before sizes, sums, names, shapes and dtypes agree.
 """
 
 import contextlib
 import hashlib
-import json
+import math
 import operator
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from jaxnn.runs import atomic_files, named_arrays
+from jaxnn.bounded_files import open_regular
+from jaxnn.runs import atomic_files, checkpoint_metadata, named_arrays
 from jaxnn.runs.loggers import finite_numbers
 
-_FORMAT = 1
-_FIELDS = {"metrics": dict, "best": str | None, "written": str, "bytes": int, "sha256": str, "tree": dict}
+_TRIES = 10  # of a reader beside a writer: one reading takes less than one epoch
 _NAME = re.compile(r"\d{8}|[1-9]\d{8,}", re.ASCII)
 
 
@@ -34,6 +34,7 @@ def save(
     *,
     step: int,
     metrics: Mapping[str, Any],
+    totals: Mapping[str, tuple[float, float]] = {},
     keep: int = 3,
     best: str | None = "test/accuracy",
 ) -> Path:
@@ -48,6 +49,7 @@ def save(
         state: any pytree of arrays, typed keys and Python numbers.
         step: count of updates made so far, at least 0; names the files.
         metrics: names -> scalars, recorded beside the state; NaN and the infinities become null.
+        totals: names -> sum and count, of an epoch that is under way; they come back to the same bits.
         keep: how many of the newest stay, at least 1.
         best: the metric that earns a place beyond those, or None.
 
@@ -55,17 +57,18 @@ def save(
         The path of the safetensors file.
 
     Raises:
-        ValueError: a number out of range, or a leaf that is no array safetensors can hold.
+        ValueError: a number out of range, a leaf that is no array safetensors can hold, or too many leaves.
         OSError: the files cannot be written (disk full, ...); the earlier checkpoints are as they were.
     """
     folder, step = Path(folder), operator.index(step)
     if step < 0 or keep < 1:
         raise ValueError(f"`step` must be at least 0 and `keep` at least 1; received {step} and {keep}.")
     tree, data = named_arrays.serialize(state)
-    described = {"format": _FORMAT, "step": step, "metrics": finite_numbers(metrics), "best": best}
+    described = {"step": step, "metrics": finite_numbers(metrics), "totals": totals, "best": best}
     summed = {"written": datetime.now(UTC).isoformat(), "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    text = checkpoint_metadata.render(described | summed | {"tree": tree})
     try:
-        _write(folder, data, described | summed | {"tree": tree})
+        _write(folder, step, data, summed["sha256"], text)
     except OSError as error:
         raise OSError(error.errno, _failure(folder, step, len(data), error)) from error
     _prune(folder, step, keep, best)
@@ -73,42 +76,42 @@ def save(
 
 
 def steps(folder: str | os.PathLike) -> list[int]:
-    """Lists the steps of the checkpoints in `folder`, ascending; a folder that is missing has none."""
-    return sorted(int(path.stem) for path in Path(folder).glob("*.json") if _NAME.fullmatch(path.stem))
+    """Lists the steps of the checkpoints in `folder`, ascending; a folder that is missing has none.
+
+    Raises:
+        OSError: the folder cannot be read, or is none: nobody knows what it holds.
+    """
+    try:
+        names = os.listdir(folder) if os.path.lexists(folder) else []
+    except OSError as error:
+        remedy = "Mend it: what it holds is not known."
+        raise type(error)(f"cannot read the checkpoints in {folder}: {error.strerror}. {remedy}") from error
+    stems = (stem for stem, ending in map(os.path.splitext, names) if ending == ".json")
+    return sorted(int(stem) for stem in stems if _NAME.fullmatch(stem))
 
 
 def describe(folder: str | os.PathLike, step: int) -> dict[str, Any]:
     """Reads and checks the metadata of one checkpoint; the arrays are not touched.
 
     Returns:
-        {"format", "step", "metrics", "best", "written" (UTC), "bytes", "sha256", "tree", "digest"}; "tree" is name ->
-        {"shape", "dtype"}, see `named_arrays`.
+        The fields of `checkpoint_metadata`.
 
     Raises:
         FileNotFoundError: there is no checkpoint of that step; the message lists those there are.
         ValueError: the file is broken, was edited, or was written by another version of jaxnn.
+        OSError: it cannot be read.
     """
     folder = Path(folder)
     here = steps(folder)
     if step not in here:
         raise FileNotFoundError(f"{folder} holds no checkpoint of step {step}. Those it holds: {here or 'none'}.")
-    file = _files(folder, step)[1]
-    try:
-        metadata = json.loads(file.read_bytes())
-        digest = _digest(metadata)
-    except (ValueError, AttributeError, RecursionError):
-        raise ValueError(f"{file} is damaged: expected a JSON object, received something else.") from None
-    if metadata.get("digest") != digest:
-        raise ValueError(f"{file} was edited or damaged: its content does not match the digest it carries.")
-    if metadata.get("format") != _FORMAT or metadata.get("step") != step or not _well_formed(metadata):
-        raise ValueError(
-            f"{file} does not describe step {step} in format {_FORMAT}. Was it renamed, or is this jaxnn too old?"
-        )
-    return metadata
+    return checkpoint_metadata.read(_files(folder, step)[1], step)
 
 
 def restore(folder: str | os.PathLike, template: Any, *, which: str | int = "last") -> tuple[Any, dict[str, Any]]:
     """Reads a checkpoint into the shape of `template`, every leaf equal bit for bit to the one saved.
+
+    A writer may be at work in the folder: of a checkpoint that it removes meanwhile, the next choice is read.
 
     Args:
         folder: where the checkpoints are.
@@ -122,14 +125,37 @@ def restore(folder: str | os.PathLike, template: Any, *, which: str | int = "las
         FileNotFoundError: no checkpoint, or none of that step.
         ValueError: a file is damaged or edited (the message names a checkpoint that is whole), or the checkpoint is of
             another model (the message lists the differences).
+        OSError: the folder or a file cannot be read.
     """
-    folder = Path(folder)
-    step = _choose(folder, which)
-    with _advice(folder, step):
-        metadata = describe(folder, step)
-        data = _read(folder, metadata)
-    named_arrays.check_same_tree(metadata["tree"], template, where=f"{folder}, step {step}")
-    return named_arrays.deserialize(data, metadata["tree"], template), metadata
+    folder, most = Path(folder), named_arrays.most_bytes(template)
+    return read_again(folder, lambda: _restore(folder, template, which, most))
+
+
+def read_again(folder: str | os.PathLike, read: Callable[[], Any]) -> Any:
+    """Returns `read()`, which reads checkpoints in `folder`; a failure counts only if no writer changed the folder.
+
+    Args:
+        folder: where the checkpoints are.
+        read: is called again, ten times at most, when a writer added or removed files while it failed.
+
+    Raises:
+        ValueError, FileNotFoundError: those of `read`.
+    """
+    for _ in range(_TRIES - 1):
+        before = _listing(folder)
+        try:
+            return read()
+        except (ValueError, FileNotFoundError):
+            if _listing(folder) == before:
+                raise
+    return read()
+
+
+def readable(folder: str | os.PathLike, among: Iterable[int]) -> Iterator[dict[str, Any]]:
+    """Yields the metadata (see `describe`) of those of the steps `among` whose JSON is in order."""
+    for step in among:
+        with contextlib.suppress(ValueError, OSError):
+            yield describe(folder, step)
 
 
 def rewind(folder: str | os.PathLike, step: int) -> None:
@@ -141,17 +167,37 @@ def _files(folder: Path, step: int) -> tuple[Path, Path]:
     return folder / f"{step:08d}.safetensors", folder / f"{step:08d}.json"
 
 
-def _write(folder: Path, data: bytes, metadata: dict[str, Any]) -> None:
-    arrays, record = _files(folder, metadata["step"])
-    text = json.dumps(metadata | {"digest": _digest(metadata)}, indent=1, allow_nan=False)
+def _listing(folder: str | os.PathLike) -> set[tuple[str, int]]:
+    """Names and inodes: both are others after a checkpoint was replaced."""
+    try:
+        with os.scandir(folder) as entries:
+            return {(entry.name, entry.inode()) for entry in entries}
+    except OSError:
+        return set()
+
+
+def _restore(folder: Path, template: Any, which: str | int, most: int) -> tuple[Any, dict[str, Any]]:
+    step = _choose(folder, which, most)
+    with _advice(folder, step, most):
+        metadata = describe(folder, step)
+    named_arrays.check_same_tree(metadata["tree"], template, where=f"{folder}, step {step}")
+    with _advice(folder, step, most), _open_arrays(folder, metadata, most) as file:
+        data = file.read(metadata["bytes"])
+        if hashlib.sha256(data).hexdigest() != metadata["sha256"]:
+            raise ValueError(
+                f"{_files(folder, step)[0]} is damaged: its sha256 is not the one recorded when it was written."
+            )
+    return named_arrays.deserialize(data, metadata["tree"], template), metadata
+
+
+def _write(folder: Path, step: int, data: bytes, sha256: str, text: bytes) -> None:
+    arrays, record = _files(folder, step)
     folder.mkdir(parents=True, exist_ok=True)
     _clean(folder)
     try:
-        staged = [atomic_files.stage(arrays, data), atomic_files.stage(record, text.encode())]
-        if record.exists() and any(
-            old["sha256"] != metadata["sha256"] for old in _readable(folder, [metadata["step"]])
-        ):
-            _remove(folder, [metadata["step"]])  # a JSON must never stand beside arrays it does not describe
+        staged = [atomic_files.stage(arrays, data), atomic_files.stage(record, text)]
+        if record.exists() and any(old["sha256"] != sha256 for old in readable(folder, [step])):
+            _remove(folder, [step])  # a JSON must never stand beside arrays it does not describe
         for temporary in staged:
             atomic_files.publish(temporary)
     except OSError:
@@ -178,15 +224,8 @@ def _remove(folder: Path, unwanted: Iterable[int]) -> None:
 def _prune(folder: Path, step: int, keep: int, best: str | None) -> None:
     here = steps(folder)
     kept = {step, *here[-keep:]}
-    kept.add(_best(_readable(folder, here), best))
+    kept.add(_best(readable(folder, here), best))
     _remove(folder, (one for one in here if one not in kept))
-
-
-def _readable(folder: Path, among: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """The metadata of those checkpoints whose JSON is in order."""
-    for step in among:
-        with contextlib.suppress(ValueError):
-            yield describe(folder, step)
 
 
 def _best(records: Iterable[dict[str, Any]], name: str | None) -> int | None:
@@ -204,7 +243,7 @@ def _failure(folder: Path, step: int, size: int, error: OSError) -> str:
     )
 
 
-def _choose(folder: Path, which: str | int) -> int:
+def _choose(folder: Path, which: str | int, most: int) -> int:
     here = steps(folder)
     if not here:
         raise FileNotFoundError(f"{folder} holds no checkpoint. Check the folder, or train first.")
@@ -216,7 +255,7 @@ def _choose(folder: Path, which: str | int) -> int:
         return which
     records = []
     for step in here:
-        with _advice(folder, step):
+        with _advice(folder, step, most):
             records.append(describe(folder, step))
     name = records[-1]["best"]
     step = _best(records, name)
@@ -226,54 +265,43 @@ def _choose(folder: Path, which: str | int) -> int:
     return step
 
 
-def _read(folder: Path, metadata: dict[str, Any]) -> bytes:
-    """Reads the arrays' file; size and sum must be those of the metadata."""
+def _open_arrays(folder: Path, metadata: dict[str, Any], most: float) -> BinaryIO:
+    """Opens the arrays' file, whose size must be the one that the metadata tell, and at most `most`."""
     file = _files(folder, metadata["step"])[0]
-    if not file.is_file():
-        raise ValueError(f"{file} is missing, though its JSON is there.")
-    size = file.stat().st_size
+    if metadata["bytes"] > most:
+        raise ValueError(f"{file} must have at most {most} bytes; its JSON says {metadata['bytes']}. Was it edited?")
+    try:
+        arrays = open_regular(file)
+    except FileNotFoundError:
+        raise ValueError(f"{file} is missing, though its JSON is there.") from None
+    size = os.fstat(arrays.fileno()).st_size
     if size != metadata["bytes"]:
+        arrays.close()
         raise ValueError(f"{file} is damaged: expected {metadata['bytes']} bytes, received {size}.")
-    data = file.read_bytes()
-    if hashlib.sha256(data).hexdigest() != metadata["sha256"]:
-        raise ValueError(f"{file} is damaged: its sha256 is not the one recorded when it was written.")
-    return data
+    return arrays
 
 
 @contextlib.contextmanager
-def _advice(folder: Path, step: int) -> Iterator[None]:
+def _advice(folder: Path, step: int, most: float) -> Iterator[None]:
     """Adds to an error about the checkpoint of `step` which other one will do."""
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{error} {_alternative(folder, step)}") from None
+        raise ValueError(f"{error} {_alternative(folder, step, most)}") from None
 
 
-def _alternative(folder: Path, step: int | None = None) -> str:
-    for other in reversed(steps(folder)):
-        if other != step and _is_whole(folder, other):
-            return f"Step {other} is whole: use which={other} / --step {other}."
+def _alternative(folder: Path, step: int | None = None, most: float = math.inf) -> str:
+    with contextlib.suppress(OSError):
+        for other in reversed(steps(folder)):
+            if other != step and _is_whole(folder, other, most):
+                return f"Step {other} is whole: use which={other} / --step {other}."
     return "No other checkpoint there is whole."
 
 
-def _is_whole(folder: Path, step: int) -> bool:
+def _is_whole(folder: Path, step: int, most: float) -> bool:
     try:
-        _read(folder, describe(folder, step))
-    except ValueError:
+        metadata = describe(folder, step)
+        with _open_arrays(folder, metadata, most) as arrays:
+            return hashlib.file_digest(arrays, "sha256").hexdigest() == metadata["sha256"]
+    except (ValueError, OSError):
         return False
-    return True
-
-
-def _digest(metadata: Any) -> str:
-    """The sha256 of the metadata in canonical JSON, its own field left out."""
-    rest = {field: value for field, value in metadata.items() if field != "digest"}
-    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def _well_formed(metadata: dict[str, Any]) -> bool:
-    """Whether every field has its type: an edit may have brought the digest along."""
-    return (
-        all(field in metadata and isinstance(metadata[field], kind) for field, kind in _FIELDS.items())
-        and all(value is None or type(value) is float for value in metadata["metrics"].values())
-        and all(named_arrays.is_spec(entry) for entry in metadata["tree"].values())
-    )

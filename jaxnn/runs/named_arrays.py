@@ -4,6 +4,7 @@ Beside the bytes stands the *tree*: name -> {"shape", "dtype"}, in JSON's words.
 its entry keeps the key's own shape and dtype (`key<fry>`) and adds "impl", the name of its generator.
 """
 
+import functools
 import math
 from typing import Any
 
@@ -12,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+_ENTRY, _DIGITS = 256, 24  # bytes of the header: more than a leaf takes beside its name, and than a number takes
 
 
 def serialize(state: Any) -> tuple[dict[str, dict], bytes]:
@@ -55,6 +58,8 @@ def deserialize(data: bytes, tree: dict[str, dict], template: Any) -> Any:
     except safetensors.SafetensorError as error:
         raise ValueError(f"the arrays are no safetensors file: {error}.") from error
     leaves = [_build(name, stored.get(name), tree[name], leaf) for name, leaf in _named_leaves(template).items()]
+    if foreign := sorted(stored.keys() - tree.keys()):
+        raise ValueError(f"the arrays' file holds `{foreign[0]}`, of which its JSON says nothing.")
     return jax.tree.unflatten(jax.tree.structure(template), leaves)
 
 
@@ -83,14 +88,26 @@ def check_same_tree(tree: dict[str, dict], template: Any, *, where: str) -> None
 
 
 def is_spec(entry: Any) -> bool:
-    """Whether a value read from JSON has the form of a tree's entry."""
+    """Whether a value read from JSON has the form of a tree's entry; that of a key, and only that, has "impl"."""
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("shape"), list)
         and all(type(size) is int and size >= 0 for size in entry["shape"])
         and isinstance(entry.get("dtype"), str)
-        and isinstance(entry.get("impl"), str | None)
+        and isinstance(entry.get("impl"), str if entry["dtype"].startswith("key<") else type(None))
     )
+
+
+def most_bytes(template: Any) -> int:
+    """The bytes that the file of a tree of these shapes and dtypes has at most, its header included.
+
+    Args:
+        template: a pytree of arrays or `jax.ShapeDtypeStruct`s.
+    """
+    leaves = _named_leaves(template)
+    data = sum(math.prod(raw.shape) * raw.dtype.itemsize for raw in map(_raw, leaves.values()))
+    header = sum(_ENTRY + 6 * len(name) + _DIGITS * np.ndim(leaf) for name, leaf in leaves.items())  # 6: \u0000
+    return data + header + _ENTRY
 
 
 def _named_leaves(tree: Any) -> dict[str, Any]:
@@ -134,14 +151,36 @@ def _in_row_order(leaf: Any, dtype: Any) -> np.ndarray:
     return np.asarray(leaf, dtype=dtype, order="C")
 
 
-def _build(name: str, stored: dict[str, Any] | None, entry: dict[str, Any], leaf: Any) -> jax.Array:
+def _raw(leaf: Any) -> jax.ShapeDtypeStruct:
+    """What is stored of a leaf: its shape and dtype, of a key those of its data."""
     abstract = jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf))
-    raw = jax.eval_shape(jax.random.key_data, abstract) if _is_key(leaf) else abstract
-    nbytes = math.prod(raw.shape) * raw.dtype.itemsize
-    if stored is None or tuple(stored["shape"]) != raw.shape or len(stored["data"]) != nbytes:
+    return jax.eval_shape(jax.random.key_data, abstract) if _is_key(leaf) else abstract
+
+
+@functools.cache
+def _code(dtype: np.dtype) -> str:
+    """The name of a dtype in a safetensors header, as the library writes it: "F32"."""
+    ((_, entry),) = safetensors.deserialize(safetensors.numpy.save({"x": np.zeros(0, dtype)}))
+    return entry["dtype"]
+
+
+def _build(name: str, stored: dict[str, Any] | None, entry: dict[str, Any], leaf: Any) -> jax.Array:
+    raw = _raw(leaf)
+    found = None if stored is None else (tuple(stored["shape"]), stored["dtype"], len(stored["data"]))
+    if found != (raw.shape, _code(raw.dtype), math.prod(raw.shape) * raw.dtype.itemsize):
         raise ValueError(f"the arrays' file does not hold `{name}` as its JSON describes it.")
     # A copy: an array that may be donated must not share its memory with anything else.
     array = jnp.array(np.frombuffer(stored["data"], dtype=raw.dtype).reshape(raw.shape))
     if array.dtype != raw.dtype:
         raise ValueError(f"`{name}` is {raw.dtype}, and jax runs without 64-bit types. Set JAX_ENABLE_X64=1.")
-    return jax.random.wrap_key_data(array, impl=entry["impl"]) if _is_key(leaf) else array
+    return _key(name, array, entry, leaf) if _is_key(leaf) else array
+
+
+def _key(name: str, data: jax.Array, entry: dict[str, Any], leaf: Any) -> jax.Array:
+    try:
+        key = jax.random.wrap_key_data(data, impl=entry["impl"])
+    except (TypeError, ValueError):
+        key = None
+    if key is None or key.dtype != leaf.dtype:
+        raise ValueError(f"`{name}` must be a key of dtype {leaf.dtype}; that of {entry['impl']!r} is another.")
+    return key

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import re
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from jaxnn.runs import atomic_files, checkpoints
+from jaxnn.runs import atomic_files, checkpoint_metadata, checkpoints
 from jaxnn.runs.checkpoints import describe, restore, rewind, save, steps
 
 
@@ -319,7 +320,7 @@ def edit(path, **changes):
     file = path.with_suffix(".json")
     metadata = json.loads(file.read_text()) | changes
     metadata = {field: value for field, value in metadata.items() if value != "gone"}
-    file.write_text(json.dumps(metadata | {"digest": checkpoints._digest(metadata)}))
+    file.write_text(json.dumps(metadata | {"digest": checkpoint_metadata.digest(metadata)}))
 
 
 def test_edited_metadata_is_found(pair):
@@ -351,6 +352,136 @@ def test_metadata_edited_together_with_its_digest(pair, changes):
         restore(pair.parent, template())
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bytes": -1},
+        {"metrics": {"test/accuracy": float("nan")}},
+        {"tree": {"key": {"shape": [], "dtype": "key<fry>"}}},
+        {"tree": {"a": {"shape": [], "dtype": "float32", "impl": "rbg"}}},
+        {"totals": [1.0]},
+        {"totals": {"loss": [1.0]}},
+        {"totals": {"loss": [1.0, "many"]}},
+        {"totals": {"loss": [1.0, True]}},
+    ],
+)
+def test_a_field_with_a_value_that_no_save_writes_is_refused(pair, changes):
+    edit(pair, **changes)
+    with pytest.raises(ValueError, match="does not describe step 938 in format 1" + ADVICE):
+        restore(pair.parent, template())
+
+
+def test_totals_come_back_to_the_same_bits_and_older_checkpoints_have_none(tmp_path):
+    totals = {"loss": (0.1 + 0.2, 3.0), "accuracy": (float("inf"), 1e-320)}
+    path = put(tmp_path, 1, totals=totals)
+    assert describe(tmp_path, 1)["totals"] == totals
+    save(tmp_path, {}, step=2, metrics={}, totals={"loss": (float("nan"), 1.0)})
+    assert str(describe(tmp_path, 2)["totals"]) == "{'loss': (nan, 1.0)}"
+    edit(path, totals="gone")
+    assert restore(tmp_path, template(), which=1)[1]["totals"] == {}
+
+
+def test_more_leaves_than_can_be_read_again_are_not_saved(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint_metadata, "MOST_BYTES", 2000)
+    with pytest.raises(ValueError, match="`state` must have fewer leaves; the JSON of 40 is longer than 2000 bytes"):
+        save(tmp_path, {str(i): 1.0 for i in range(40)}, step=1, metrics={})
+    assert list(tmp_path.iterdir()) == []
+
+
+# What stands in the place of a file.
+
+
+def test_files_of_30_gib_are_refused_before_they_are_read(pair):
+    arrays, record = pair, pair.with_suffix(".json")
+    for file, message in ((arrays, r"expected \d+ bytes, received 32212254720"), (record, "at most 67108864 bytes")):
+        whole = file.read_bytes()
+        os.truncate(file, 30 * 2**30)
+        with pytest.raises(ValueError, match=rf"{file.name} .*{message}.*" + ADVICE):
+            restore(pair.parent, template())
+        file.write_bytes(whole)
+    os.truncate(arrays, 30 * 2**30)
+    edit(pair, bytes=30 * 2**30)
+    with pytest.raises(ValueError, match=r"safetensors must have at most \d{4} bytes; its JSON says 322.*" + ADVICE):
+        restore(pair.parent, template())
+    (pair.parent / "00000469.json").write_text("{}")
+    with pytest.raises(ValueError, match="No other checkpoint there is whole"):
+        restore(pair.parent, template(), which=469)  # that of 30 GiB is not read to be advised
+
+
+@pytest.mark.parametrize("ending", [".safetensors", ".json"])
+def test_a_pipe_and_a_folder_in_the_place_of_a_file(pair, ending):
+    file = pair.with_suffix(ending)
+    file.unlink()
+    for make, kind in ((os.mkfifo, "a pipe"), (os.mkdir, "a folder")):
+        make(file)
+        with pytest.raises(ValueError, match=rf"{file.name} must be a regular file; found {kind}\..*" + ADVICE):
+            restore(pair.parent, template())
+        file.unlink() if kind == "a pipe" else file.rmdir()
+
+
+def test_a_folder_that_cannot_be_read_is_not_one_without_checkpoints(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "gone").symlink_to("moved")
+    for name, reason in (("file", "Not a dir"), ("loop", "Too many levels"), ("gone", "No such file")):
+        for read in (steps, lambda folder: restore(folder, template()), lambda folder: rewind(folder, 0)):
+            with pytest.raises(OSError, match=rf"^cannot read the checkpoints in .*{name}: {reason}.* is not known"):
+                read(tmp_path / name)
+
+    def refuse(folder):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", refuse)  # root, who runs the tests in a container, may read anything
+    with pytest.raises(PermissionError, match="Permission denied"):
+        steps(tmp_path)
+
+
+# Readers beside a writer.
+
+
+@pytest.mark.parametrize("which", ["last", "best"])
+@pytest.mark.parametrize("moment", ["describe", "_open_arrays"])
+def test_a_reader_chooses_again_when_its_choice_is_removed_meanwhile(tmp_path, monkeypatch, which, moment):
+    put(tmp_path, 1, 0.1, keep=1)
+    real, left = getattr(checkpoints, moment), [1]
+
+    def overtaken(*arguments):
+        if left:
+            left.pop()
+            put(tmp_path, 2, 0.9, keep=1)
+        return real(*arguments)
+
+    monkeypatch.setattr(checkpoints, moment, overtaken)
+    assert restore(tmp_path, template(), which=which)[1]["step"] == 2
+
+
+def test_a_reader_reads_again_when_its_step_is_replaced_meanwhile(tmp_path, monkeypatch):
+    put(tmp_path, 1)
+    real, left = checkpoints._open_arrays, [1]
+
+    def overtaken(*arguments):
+        if left:
+            left.pop()
+            save(tmp_path, make_state(1, seed=5), step=1, metrics={})
+        return real(*arguments)
+
+    monkeypatch.setattr(checkpoints, "_open_arrays", overtaken)
+    assert_same_bits(restore(tmp_path, template(), which=1)[0], make_state(1, seed=5))
+
+
+def test_a_reader_of_damage_gives_up_though_the_writer_never_rests(tmp_path):
+    readings = []
+
+    def read():
+        readings.append(None)
+        (tmp_path / f"{len(readings)}").touch()
+        raise ValueError("damaged")
+
+    with pytest.raises(ValueError, match="damaged"):
+        checkpoints.read_again(tmp_path, read)
+    assert len(readings) == 10
+
+
 @pytest.mark.parametrize("data", [b"", b"no safetensors", b"\xff" * 100])
 def test_arrays_replaced_together_with_their_sum(pair, data):
     pair.write_bytes(data)
@@ -369,11 +500,23 @@ def test_arrays_of_another_checkpoint_under_this_ones_tree(tmp_path):
             restore(tmp_path, {name: state[name] for name in names})
 
 
+def test_arrays_of_another_dtype_of_the_same_size_and_arrays_beyond_the_tree_are_refused(tmp_path):
+    state = {"x": np.arange(3, dtype=np.float32)}
+    others = {"x": np.arange(3, dtype=np.int32)}, state | {"y": np.zeros(1, np.float32)}
+    for other, message in zip(others, ("does not hold `x` as", "holds `y`, of which its JSON says"), strict=True):
+        data = safetensors.numpy.save(other)
+        path = save(tmp_path, state, step=1, metrics={})
+        path.write_bytes(data)
+        edit(path, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        with pytest.raises(ValueError, match=message):
+            restore(tmp_path, state)
+
+
 def test_an_unknown_key_generator_is_refused(tmp_path):
     state = {"key": jax.random.key(0)}
     path = save(tmp_path, state, step=1, metrics={})
     edit(path, tree={"key": {"shape": [], "dtype": "key<fry>", "impl": "mersenne"}})
-    with pytest.raises(ValueError, match='unrecognized PRNG implementation "mersenne"'):
+    with pytest.raises(ValueError, match="`key` must be a key of dtype key<fry>; that of 'mersenne' is another"):
         restore(tmp_path, state)
 
 
