@@ -83,7 +83,8 @@ def search_journal(folder: Path) -> Subject:
     recipe = Recipe(model, optimizers.sgd, losses.cross_entropy, names, as_float, ("image", "label"))
     example, members = np.zeros((1, 2, 2, 1), np.uint8), [Member(0, {"learning_rate": rate}) for rate in (0.1, 0.2)]
     states = [recipe.init({"learning_rate": np.float32(0.1)}, jax.random.key(0), example).run for _ in members]
-    journal = Journal(folder, recipe, example)
+    kept = Records(str(folder), "search", {}, is_made=True)
+    journal = Journal(kept, recipe, example)
     for epochs in (2, 1):
         journal.take_up(members)
         for epoch in range(1, epochs + 1):
@@ -93,7 +94,8 @@ def search_journal(folder: Path) -> Subject:
     files = files_in(folder)
 
     def parse():
-        journal, records = Journal(folder, recipe, example), Records(str(folder), "search", {}, is_made=True)
+        records = Records(str(folder), "search", {}, is_made=True)
+        journal = Journal(records, recipe, example)
         for _ in range(3):
             if (known := journal.take_up(members)) is not None:
                 records.add(members, known)
@@ -121,6 +123,7 @@ def measured_damage(files: Mapping[str, bytes]) -> Damage:
 def ensemble_checkpoint(folder: Path) -> Subject:
     from jaxnn.cli.assembly import build_model
     from jaxnn.cli.ensemble_checkpoints import METRICS, _first_state, restore, saving
+    from jaxnn.cli.population_records import Records
     from jaxnn.populations import Member, Population
 
     config, members = (
@@ -131,6 +134,6 @@ def ensemble_checkpoint(folder: Path) -> Subject:
     model = build_model(config, classes=10)
     state, history = _first_state(config, dataset, model), {name: np.full((1, 2), 0.5) for name in METRICS}
     known = Population(members, [state] * 2, history, np.full(2, 1), np.zeros(2, bool), [model] * 2)
-    saving(folder)(Evaluated(1, 1, {}, lambda: known))
+    saving(Records(str(folder), "ensemble", {}, is_made=True))(Evaluated(1, 1, {}, lambda: known))
     files = files_in(folder)
     return Subject(files, tuple(checkpoint_damages(files)), lambda: restore(folder, config, dataset, members))

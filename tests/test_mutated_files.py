@@ -82,7 +82,7 @@ def test_a_parser_that_hangs_is_stopped(monkeypatch):
 
 
 READS = re.compile(
-    r"(open_regular|read_bounded|read_bytes|read_text|json\.loads?|safe_open|tarfile\.open|np\.load|Image\.open)\("
+    r"(open_regular|read_bounded|read_object|read_bytes|read_text|json\.loads?|safe_open|tarfile\.open|np\.load|Image\.open)\("
 )
 ROWS = {  # module -> the row that reaches what it reads
     "cli/training_journal.py": "search journal",
@@ -93,6 +93,7 @@ ROWS = {  # module -> the row that reaches what it reads
     "data/pictures.py": "picture, PNG",
     "parallel/push_log.py": "push log",
     "parallel/shard_checkpoints.py": "shard checkpoint",
+    "runs/checkpoint_metadata.py": "checkpoint",
     "runs/checkpoints.py": "checkpoint",
     "runs/loggers.py": "metrics.jsonl",
     "runs/run_folder.py": "config.json of train",

@@ -100,9 +100,9 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
             metric=f"validation/{config.metric}",
             fold_seed=seed,
         )
-    inputs = dataset.train["image"][0].size
-    _report(config, validated, records, inputs=inputs, seconds=time.perf_counter() - started)
-    records.finish()
+        inputs = dataset.train["image"][0].size
+        _report(config, validated, records, inputs=inputs, seconds=time.perf_counter() - started)
+        records.finish()
     return 0
 
 

@@ -23,7 +23,7 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
     from jaxnn.parallel.downpour_client import Downpour
     from jaxnn.parallel.ray_cluster import train_asynchronously
     from jaxnn.parallel.ray_startup import check_ray
-    from jaxnn.runs import create, default_path
+    from jaxnn.runs import create, one_writer
     from jaxnn.runs.signals import graceful_stop
 
     check_ray()
@@ -31,12 +31,12 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
     settings = Downpour(config.workers, config.servers, config.batch_size, bound=config.staleness, seed=config.seed)
     steps = config.epochs * -(-len(task.train["label"]) // (config.workers * config.batch_size))
     if folder is None:
-        folder = create(config.out or default_path(config.model), to_record(config))
+        folder = create(config.out, to_record(config), name=config.model)
     processes = f"{_counted(config.workers, 'worker')}, {_counted(config.servers, 'server')}"
     _say(f"{config.model} on {config.data}, {processes}; run folder {folder}")
     _say("starting Ray and its processes; then each compiles its first step")
     watch = _Watch(steps * config.workers, lambda: stop.requested is not None)
-    with graceful_stop() as stop:
+    with one_writer(folder), graceful_stop() as stop:
         trained = train_asynchronously(
             task.model,
             task.train,
@@ -49,8 +49,8 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
             address=config.address,
             watch=watch,
         )
-    watch.conclude(trained)
-    return folder, task, _recorded(folder, config, task, trained, stop.exit_status)
+        watch.conclude(trained)
+        return folder, task, _recorded(folder, config, task, trained, stop.exit_status)
 
 
 def check_alone(config: Training, *, launched: bool) -> None:

@@ -17,42 +17,53 @@ from jaxnn.training.batching import first_example
 METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
 
 
-def saving(folder: Path) -> Callable:
-    """A hook that writes a checkpoint after each epoch, in the place of the one before."""
+def saving(records) -> Callable:
+    """A hook that writes a checkpoint into the folder of `records` after each epoch, in the place of the one before."""
 
     def save(event) -> None:
         if isinstance(event, Evaluated):
-            kept = _tree(event.state())
-            checkpoints.save(folder / "checkpoints", kept, step=event.epoch, metrics={}, keep=1, best=None)
+            population = event.state()
+            history = {_field(name): np.asarray(population.history[name], np.float32) for name in METRICS}
+            kept = _tree(population.states, history, population.epochs.astype(np.int32), population.diverged)
+            checkpoints.save(records.folder / "checkpoints", kept, step=event.epoch, metrics={}, keep=1, best=None)
 
     return save
 
 
 def restore(folder: Path, config: Training, dataset: data.Dataset, members) -> Population | None:
-    """The population after its last whole epoch; None where there was none.
+    """The population after its last whole epoch, though another process may be training it; None where there was none.
 
     Raises:
       ValueError: a checkpoint that is damaged, or of other members.
+      OSError: one that cannot be read.
     """
-    epochs = checkpoints.steps(folder / "checkpoints")
-    if not epochs:
+    kept = folder / "checkpoints"
+    return checkpoints.read_again(kept, lambda: _restore(kept, config, dataset, members))
+
+
+def _restore(folder: Path, config, dataset, members) -> Population | None:
+    steps = checkpoints.steps(folder)
+    if not steps:
         return None
     model, count = build_model(config, classes=len(dataset.classes)), len(members)
-    history = {name: np.zeros((epochs[-1], count)) for name in METRICS}
     state = jax.eval_shape(lambda: _first_state(config, dataset))
-    template = _tree(
-        Population(members, [state] * count, history, np.zeros(count, int), np.zeros(count, bool), [model] * count)
-    )
-    tree, _ = checkpoints.restore(folder / "checkpoints", template)
-    history = {name: np.asarray(tree["history"][name.replace("/", ".")]) for name in METRICS}
-    kept = np.array(tree["epochs"], int), np.array(tree["diverged"], bool)
-    return Population(members, tree["states"], history, *kept, [model] * count)
+    of = jax.ShapeDtypeStruct
+    history = {_field(name): of((steps[-1], count), np.float32) for name in METRICS}
+    template = _tree([state] * count, history, of((count,), np.int32), of((count,), bool))
+    tree, _ = checkpoints.restore(folder, template, which=steps[-1])
+    history = {name: np.asarray(tree["history"][_field(name)]) for name in METRICS}
+    epochs, diverged = np.array(tree["epochs"], int), np.array(tree["diverged"], bool)
+    if not ((epochs >= 0) & (epochs <= steps[-1])).all():
+        raise ValueError(f"{folder}, step {steps[-1]}, tells of members that trained {epochs.max()} epochs. Edited?")
+    return Population(members, tree["states"], history, epochs, diverged, [model] * count)
 
 
-def _tree(population: Population):
-    history = {name.replace("/", "."): np.asarray(population.history[name], np.float32) for name in METRICS}
-    epochs, diverged = population.epochs.astype(np.int32), population.diverged
-    return {"states": population.states, "history": history, "epochs": epochs, "diverged": diverged}
+def _tree(states, history, epochs, diverged):
+    return {"states": states, "history": history, "epochs": epochs, "diverged": diverged}
+
+
+def _field(metric: str) -> str:
+    return metric.replace("/", ".")
 
 
 def _first_state(config, dataset):

@@ -100,9 +100,9 @@ def _run(config: Ensemble, *, is_made: bool) -> int:
     trainer = make_trainer(config.training, dataset, [], **parts, examples=examples, records=records)
     before = restore(records.folder, config.training, dataset, members) if is_made else None
     with records.kept(config.training):
-        hooks = [saving(records.folder)]
+        hooks = [saving(records)]
         trained = trainer(members, epochs=config.training.epochs, population=before, hooks=hooks)
-    _report(config, trained, dataset, records, seconds=time.perf_counter() - started)
+        _report(config, trained, dataset, records, seconds=time.perf_counter() - started)
     return 0
 
 

@@ -19,7 +19,7 @@ from jaxnn.cli.field_records import read_record
 from jaxnn.cli.hyperparameters import told
 from jaxnn.cli.interruption import raised
 from jaxnn.cli.recorded_places import resumption
-from jaxnn.runs import atomic_files, create, default_path
+from jaxnn.runs import atomic_files, check_new, create, default_path, one_writer
 from jaxnn.training import Evaluated, Started
 
 
@@ -33,6 +33,9 @@ class Records:
       where: what the examples are called on which members are tested.
       is_made: the folder is there, and is gone on with.
 
+    `folder` is known for certain when training has started: of two commands that begin at once, and are to find the
+    next free folder, one takes that after it.
+
     Raises:
       FileExistsError: the folder is there and not empty, or is a file.
     """
@@ -41,13 +44,10 @@ class Records:
         self, out: str | None, command: str, config: dict[str, Any], *, where: str = "validation", is_made: bool = False
     ):
         self.folder = Path(out) if out else default_path(command)
-        self.config, self.where, self.trainings, self.is_made = config, where, [], is_made
-        if is_made:
-            return
-        if self.folder.is_dir() and any(self.folder.iterdir()):
-            raise FileExistsError(f"{self.folder} is not empty, expected a new folder. Choose another --out.")
-        if self.folder.exists() and not self.folder.is_dir():
-            raise FileExistsError(f"{self.folder} is a file, expected the name of a new folder. Choose another --out.")
+        self.out, self.command, self.config, self.where = out, command, config, where
+        self.trainings, self.is_made, self.lock = [], is_made, contextlib.ExitStack()
+        if not is_made:
+            check_new(self.folder)
 
     def of(self, members: Sequence) -> Callable:
         """A hook for one call of `populations.fit`."""
@@ -55,7 +55,8 @@ class Records:
 
         def record(event):
             if isinstance(event, Started) and not self.is_made:
-                create(self.folder, self.config)
+                self.folder = create(self.out, self.config, name=self.command)
+                self.lock.enter_context(one_writer(self.folder))
                 self.is_made = True
             if isinstance(event, Evaluated):
                 self.trainings[-1] = self._lines(members, event.state())
@@ -70,7 +71,10 @@ class Records:
 
     @contextlib.contextmanager
     def kept(self, training: Training):
-        """Where a stop leaves what was measured until then, is said as it passes."""
+        """Where a stop leaves what was measured until then, is said as it passes; a new folder is unlocked at the end.
+
+        A folder that is gone on with is locked by who asks for that, before anything of it is read.
+        """
         try:
             with raised():
                 yield
@@ -79,6 +83,8 @@ class Records:
                 advice = f"go on with: {shlex.join(resumption(self.folder, training))}"
                 print(f"\nmeasured until now: {self.folder / 'trials.csv'}; {advice}", file=sys.stderr, flush=True)
             raise
+        finally:
+            self.lock.close()
 
     def finish(self) -> None:
         """When all results are written, nothing is left to go on with."""

@@ -55,7 +55,7 @@ def make_trainer(
       keeps: whether a `Journal` is kept in their folder, and what it knows already is not trained again.
     """
     build = TrialOfMember(config, dataset.classes, dataset.mean, dataset.std, examples)
-    journal = Journal(records.folder, Blueprint(build), first_example(train)) if keeps else None
+    journal = Journal(records, Blueprint(build), first_example(train)) if keeps else None
 
     def trainer(members, *, epochs, hooks=(), population=None, **how):
         known = journal.take_up(members) if keeps else None

@@ -78,9 +78,9 @@ def _chosen(kind: str, names, known, default) -> list[str]:
 
 
 def _new_folder(out: str | None) -> Path:
-    from jaxnn.runs import default_path
+    from jaxnn.runs import make_next
 
-    folder = Path(out) if out else default_path("race")
+    folder = Path(out) if out else make_next("race")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         occupied = any(folder.iterdir())

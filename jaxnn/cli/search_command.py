@@ -81,8 +81,8 @@ def _run(config: Search, *, is_made: bool) -> int:
     trainer, records = _prepare(config, over, is_made)
     with records.kept(config.training):
         result = _search(config, over, trainer)
-    _report(config, result, records, seconds=time.perf_counter() - started)
-    records.finish()
+        _report(config, result, records, seconds=time.perf_counter() - started)
+        records.finish()
     return 0
 
 

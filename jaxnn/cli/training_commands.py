@@ -52,17 +52,17 @@ RESUMED = {  # commands of many trainings: the module and the function that goes
 
 def resume_command(args) -> int:
     """Goes on with a run; one that is finished is left as it is."""
-    from jaxnn.runs import checkpoints
+    from jaxnn.runs import checkpoints, one_writer
 
     folder, record = read_run(args)
     command = record.get("command")
     if isinstance(command, str) and command in RESUMED:
         module, function = RESUMED[command]
-        return getattr(importlib.import_module(f"jaxnn.cli.{module}"), function)(folder, record)
+        with one_writer(folder):
+            return getattr(importlib.import_module(f"jaxnn.cli.{module}"), function)(folder, record)
     config = training_of(folder, record)
     if not checkpoints.steps(folder / "checkpoints"):
         _say(f"{folder} has no checkpoint yet; training from the start")
-        return _train(config, folder, resume=False)
     return _train(config, folder, resume=True)
 
 
@@ -124,7 +124,7 @@ def _train_joined(config, folder, loading, started, *, resume):
     images, writes = placement.global_examples(len(task.train["label"])), multihost.is_writer()
     if folder is None:
         folder = Path(config.out or default_path(config.model))
-        folder = create(folder, to_record(config)) if writes else folder
+        folder = create(config.out, to_record(config), name=config.model) if writes else folder
     if writes:
         _say(f"{config.model} on {config.data}, {images} training images; run folder {folder}")
     if writes and isinstance(placement, Sharded):

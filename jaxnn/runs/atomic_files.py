@@ -67,6 +67,11 @@ def remove_leftovers(folder: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a file bears the temporary name of one that was not finished."""
+    return path.name.endswith(_SUFFIX)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes renames and removals in `folder` durable; Windows has no such call and needs none."""
     if os.name == "nt":

@@ -4,16 +4,22 @@ Both are opened with the step the run resumes from and forget what lies after it
 Write the metrics of a step before its checkpoint: whatever step a run resumes from, its line is then there.
 """
 
+import itertools
 import json
 import math
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from jaxnn.bounded_files import open_regular
 from jaxnn.runs import atomic_files
+
+_LONGEST_LINE = 2**20  # bytes: twenty thousand metrics
+_EDITED = "Was the file edited? Remove that line, or move the file away."
 
 
 def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
@@ -42,7 +48,7 @@ class MetricsFile:
         from_step: the step the run starts from. Lines of later steps, and a line torn by a kill, are cut off.
 
     Raises:
-        ValueError: a line before the last is no metrics line.
+        ValueError: a line before the last is no metrics line, or `path` is no regular file.
     """
 
     def __init__(self, path: str | os.PathLike, from_step: int = 0) -> None:
@@ -89,7 +95,8 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float | int]]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: a whole line is no metrics line.
+        ValueError: a whole line is no metrics line, its step does not come after the one before, or `path` is no file.
+        OSError: the file cannot be read.
     """
     return [
         {name: math.nan if value is None else value for name, value in record.items()}
@@ -99,11 +106,19 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float | int]]:
 
 def _records(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
     """Yields every whole line's object, and the offset in bytes at which the line ends."""
-    end = 0
-    *whole, _torn = path.read_bytes().split(b"\n")
-    for number, line in enumerate(whole, start=1):
-        end += len(line) + 1
-        yield _parse(line, f"{path}, line {number}"), end
+    end, last = 0, -1
+    with open_regular(path) as file:
+        for number in itertools.count(1):
+            line, where = file.readline(_LONGEST_LINE + 1), f"{path}, line {number}"
+            if len(line) > _LONGEST_LINE:
+                raise ValueError(f"{where}: expected at most {_LONGEST_LINE} bytes. {_EDITED}")
+            if not line.endswith(b"\n"):
+                return  # the end, or a line that was torn
+            record, end = _parse(line, where), end + len(line)
+            if record["step"] <= last:
+                raise ValueError(f"{where}: expected a step after {last}, received {record['step']}. {_EDITED}")
+            last = record["step"]
+            yield record, end
 
 
 def _parse(line: bytes, where: str) -> dict[str, Any]:
@@ -113,14 +128,13 @@ def _parse(line: bytes, where: str) -> dict[str, Any]:
         record = None
     if not isinstance(record, dict) or type(record.get("step")) is not int or not all(map(_is_number, record.values())):
         raise ValueError(
-            f'{where}: expected a JSON object with an integer "step" and numbers, received {line[:60]!r}. '
-            "Was the file edited? Remove that line, or move the file away."
+            f'{where}: expected a JSON object with an integer "step" and numbers, received {line[:60]!r}. {_EDITED}'
         )
     return record
 
 
 def _is_number(value: object) -> bool:
-    return value is None or type(value) in (int, float)
+    return value is None or (type(value) in (int, float) and abs(value) <= sys.float_info.max)
 
 
 class TensorBoard:

@@ -4,6 +4,7 @@
 machine and the command. It is written once, before anything else, and never changed.
 """
 
+import contextlib
 import json
 import os
 import platform
@@ -14,52 +15,72 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jaxnn.runs import atomic_files
+from jaxnn.bounded_files import read_object
+from jaxnn.runs import atomic_files, run_lock
+from jaxnn.runs.run_lock import one_writer
 from jaxnn.version import __version__
 
 _FIELDS = {"jaxnn": str, "versions": dict, "platform": dict, "created": str, "command": list, "config": dict}
+_MOST_BYTES = 2**20
 _RESTORE = "Was the file edited? Restore it from a copy, or start a new run."
 
 
-def create(path: str | os.PathLike, config: dict[str, Any]) -> Path:
-    """Makes a new run folder with its `config.json`.
+def create(path: str | os.PathLike | None, config: dict[str, Any], *, name: str = "run") -> Path:
+    """Makes a new run folder with its `config.json`; of two processes that make the same one, one does.
 
     Args:
-        path: the folder; missing, or there and empty. Missing parents are made.
+        path: the folder; missing, or there and empty. Missing parents are made. None for the next free one that
+            `default_path` gives to `name`: of two processes that make it, the other takes the number after it.
         config: the resolved configuration, of what JSON can hold: dicts with string keys, lists, strings, finite
             numbers, bools and None.
+        name: see `path`.
 
     Returns:
         The folder.
 
     Raises:
         FileExistsError: `path` is a file, or a folder with something in it.
+        BlockingIOError: another process writes to the folder.
         ValueError: the folder cannot be made or written, or `config` is not JSON.
     """
-    path = Path(path)
     text = _render(config)
+    path = make_next(name) if path is None else Path(path)
+    check_new(path)
     try:
-        if not path.is_file():
-            path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
+        with one_writer(path):
+            check_new(path)  # again: another process may have been here before the lock
             atomic_files.remove_leftovers(path)
-        check_new(path)
-    except FileExistsError:
+            atomic_files.write(path / "config.json", text.encode())
+    except (FileExistsError, BlockingIOError):
         raise
     except OSError as error:
         raise ValueError(_unwritable(path, error)) from error
+    return path
+
+
+def make_next(name: str) -> Path:
+    """Makes the empty folder that `default_path` names; who finds that another was faster takes the number after it.
+
+    Raises:
+        ValueError: the folder cannot be made, or `name` is no plain name.
+    """
+    path = default_path(name)
     try:
-        atomic_files.write(path / "config.json", text.encode())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while not _is_made(path):
+            path = default_path(name)
     except OSError as error:
         raise ValueError(_unwritable(path, error)) from error
     return path
 
 
 def check_new(path: str | os.PathLike) -> None:
-    """Raises FileExistsError if `path` is a file, or a folder with something in it."""
+    """Raises FileExistsError if `path` is a file, or a folder with something in it; a killed start left nothing."""
     path = Path(path)
-    if path.exists() and not path.is_dir():
+    if os.path.lexists(path) and not path.is_dir():
         raise FileExistsError(f"{path} is a file, expected the name of a new folder. Choose another --out.")
-    if path.is_dir() and any(path.iterdir()):
+    if path.is_dir() and not all(map(_is_of_a_killed_start, path.iterdir())):
         remedy = f"Choose another --out, or continue that run with `jaxnn resume {path}`."
         raise FileExistsError(f"{path} is not empty, expected a new folder. {remedy}")
 
@@ -75,7 +96,8 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: no such folder, or a folder that is no run.
-        ValueError: `config.json` is broken, or its fields are not what `create` writes.
+        ValueError: `config.json` is broken or no file, or its fields are not what `create` writes.
+        OSError: it cannot be read.
     """
     path = Path(path)
     file = path / "config.json"
@@ -83,9 +105,9 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
         raise FileNotFoundError(
             f"{path} is no folder, expected a run. Check the name; runs lie in runs/ unless --out said otherwise."
         )
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise FileNotFoundError(f"{path} is no run: it has no config.json. Give the folder that `jaxnn train` made.")
-    record = _parse(file)
+    record = read_object(file, most=_MOST_BYTES)
     for field, kind in _FIELDS.items():
         if not isinstance(record.get(field), kind):
             received = type(record[field]).__name__ if field in record else "nothing"
@@ -152,14 +174,16 @@ def _platform() -> dict[str, Any]:
     }
 
 
-def _parse(file: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not valid JSON ({error}). {_RESTORE}") from error
-    if not isinstance(record, dict):
-        raise ValueError(f"{file}: expected a JSON object, received a {type(record).__name__}. {_RESTORE}")
-    return record
+def _is_made(path: Path) -> bool:
+    """Whether the folder is now there by this call, and not by another process, which was faster."""
+    with contextlib.suppress(FileExistsError):
+        path.mkdir()
+        return True
+    return False
+
+
+def _is_of_a_killed_start(entry: Path) -> bool:
+    return entry.name == run_lock.NAME or atomic_files.is_leftover(entry)
 
 
 def _unwritable(path: Path, error: OSError) -> str:

@@ -1,5 +1,7 @@
 """A training inside a run folder: `fit`, with everything that outlives it written down as it goes."""
 
+import contextlib
+import functools
 import math
 import time
 from functools import partial
@@ -8,9 +10,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxnn.runs import checkpoints
+from jaxnn.runs import atomic_files, checkpoints
 from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
 from jaxnn.runs.progress_bar import ProgressBar
+from jaxnn.runs.run_consistency import check_last, check_records
+from jaxnn.runs.run_lock import one_writer
 from jaxnn.runs.signals import graceful_stop
 from jaxnn.training import Evaluated, Stopped, TrainState, fit, init_state
 from jaxnn.training.placement_contract import ONE_DEVICE, OneDevice
@@ -37,6 +41,18 @@ class Task(NamedTuple):
     seed: int
 
 
+def _locked(train):
+    """Holds the lock of the run in the process that writes, from before it looks at what is there."""
+
+    @functools.wraps(train)
+    def run(folder, task, **options):
+        with one_writer(folder) if jax.process_index() == 0 else contextlib.nullcontext():
+            return train(folder, task, **options)
+
+    return run
+
+
+@_locked
 def train_in_folder(
     folder: str | Path,
     task: Task,
@@ -55,14 +71,17 @@ def train_in_folder(
     may be another number of them then.
 
     SIGINT and SIGTERM end it after the step, with a checkpoint of exactly that step. Resuming goes on from the last
-    checkpoint, to the parameters of an uninterrupted run, bit for bit.
+    checkpoint, or from the start where there is none yet, to the parameters of an uninterrupted run, bit for bit.
 
     Raises:
-      OSError: a checkpoint cannot be written; the earlier ones are whole.
+      BlockingIOError: another process trains in the folder.
+      ValueError: what is there was damaged, lost or edited; nothing of it is changed.
+      OSError: a checkpoint cannot be read, or not be written; the earlier ones are whole.
       DivergenceError: the loss is no longer finite; the checkpoints are.
     """
     folder, writes = Path(folder), jax.process_index() == 0
-    state = restore_state(folder, task)[0] if resume else None
+    is_begun = resume and checkpoints.steps(folder / "checkpoints")
+    state, metadata = restore_state(folder, task) if is_begun else (None, {})
     step = 0 if state is None else int(state.step)
     _check_alike(placement, step)
     witnesses = [ProgressBar(), Recorder(folder, from_step=step, keep=keep, tensorboard=tensorboard)] if writes else []
@@ -81,6 +100,7 @@ def train_in_folder(
                 key=task.seed,
                 state=state,
                 placement=placement,
+                totals=metadata.get("totals"),
                 hooks=[tell, lambda event: stop.requested is not None, *hooks],
             )
         finally:
@@ -89,6 +109,8 @@ def train_in_folder(
     # another process may have had the signal; it counts after the last step too
     status = int(*placement.max_over_processes(stop.exit_status))
     history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
+    if writes and not fitted.stopped:
+        check_last(folder, history, int(fitted.state.step))
     return Outcome(placement.gather(fitted.state), history, status)
 
 
@@ -105,12 +127,17 @@ class Recorder:
 
     Args:
       folder: the run folder; made if missing.
+
+    Raises:
+      ValueError: the metrics and the checkpoints there contradict each other.
+      OSError: they cannot be read or written.
     """
 
     def __init__(self, folder: Path, *, from_step: int, keep: int, tensorboard: bool):
-        folder.mkdir(parents=True, exist_ok=True)
+        check_records(folder)
+        atomic_files.make_folder(folder / "checkpoints")  # from now on, one that is missing was lost
         checkpoints.rewind(folder / "checkpoints", from_step)
-        self.folder, self.keep, self.clock = folder, keep, time.perf_counter()
+        self.folder, self.keep, self.clock, self.evaluated = folder, keep, time.perf_counter(), None
         self.metrics = MetricsFile(folder / "metrics.jsonl", from_step)
         self.tensorboard = TensorBoard(folder / "tensorboard", from_step) if tensorboard else None
 
@@ -121,9 +148,11 @@ class Recorder:
             self.metrics.write(event.step, metrics)
             if self.tensorboard is not None:
                 self.tensorboard.write(event.step, {k: v for k, v in event.metrics.items() if math.isfinite(v)})
-        if isinstance(event, Evaluated | Stopped):
-            metrics = event.metrics if isinstance(event, Evaluated) else {}
-            checkpoints.save(self.folder / "checkpoints", event.state, step=event.step, metrics=metrics, keep=self.keep)
+            self.evaluated = event.step
+        if isinstance(event, Evaluated) or (isinstance(event, Stopped) and event.step != self.evaluated):
+            measured, totals = (event.metrics, {}) if isinstance(event, Evaluated) else ({}, event.totals)
+            folder, keep = self.folder / "checkpoints", self.keep
+            checkpoints.save(folder, event.state, step=event.step, metrics=measured, totals=totals, keep=keep)
 
     def close(self) -> None:
         """Waits until TensorBoard's events are on disk."""

@@ -65,7 +65,15 @@ def training_of(command: str) -> Training:
 def test_a_grid_is_ranked_written_and_drawn(tmp_path, capsys, without_test_data):
     folder = tmp_path / "search"
     assert main(["search", "mlp", *FOUR, *SMALL, "--strategy", "grid", "--out", str(folder)]) == 0
-    files = {"config.json", "search.csv", "search.json", "trials.csv", "heat_map.png", "parallel_coordinates.png"}
+    files = {
+        ".lock",
+        "config.json",
+        "search.csv",
+        "search.json",
+        "trials.csv",
+        "heat_map.png",
+        "parallel_coordinates.png",
+    }
     assert {path.name for path in folder.iterdir()} == files
     table, found = rows(folder / "search.csv"), json.loads((folder / "search.json").read_text())
     scores = [float(row["validation/accuracy"]) for row in table]
@@ -269,7 +277,7 @@ def test_an_ensemble_is_better_than_its_members_and_says_by_how_much(tmp_path, c
     folder = tmp_path / "ensemble"
     args = ["--members", "4", "--train-examples", "600", "--test-examples", "500", "--epochs", "2"]
     assert main(["ensemble", "mlp", *args, "--out", str(folder)]) == 0
-    files = {"config.json", "checkpoints", "ensemble.json", "ensemble_errors.png", "trials.csv"}
+    files = {".lock", "config.json", "checkpoints", "ensemble.json", "ensemble_errors.png", "trials.csv"}
     assert {path.name for path in folder.iterdir()} == files
     found = json.loads((folder / "ensemble.json").read_text())
     trained = [1 - float(row["test/accuracy"]) for row in rows(folder / "trials.csv")]
@@ -433,7 +441,14 @@ def test_cross_validation_tells_mean_error_and_the_simplest_choice(tmp_path, cap
     over = ["--over", "hidden=4,32", "learning_rate=0.0001,0.02"]
     args = ["--folds", "3", "--train-examples", "600", "--epochs", "2", "--out", str(folder)]
     assert main(["cross-validate", "mlp", *over, *args]) == 0
-    files = {"config.json", "cross_validation.csv", "cross_validation.json", "cross_validation.png", "trials.csv"}
+    files = {
+        ".lock",
+        "config.json",
+        "cross_validation.csv",
+        "cross_validation.json",
+        "cross_validation.png",
+        "trials.csv",
+    }
     assert {path.name for path in folder.iterdir()} == files
     found = json.loads((folder / "cross_validation.json").read_text())
     scores = np.array(found["scores"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import struct
 from pathlib import Path
 
@@ -89,6 +90,39 @@ def test_a_broken_line_is_named_and_nothing_is_cut(file, line):
     with pytest.raises(ValueError, match="line 2"):
         MetricsFile(file, from_step=20)
     assert file.read_bytes() == damaged
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"step": 10}', r"line 2: expected a step after 10, received 10\."),
+        (b'{"step": -1}', r"line 2: expected a step after 10, received -1\."),
+        (b'{"step": 20, "loss": 1e999}', "line 2: expected a JSON object"),
+        (b'{"step": 20, "loss": NaN}', "line 2: expected a JSON object"),
+        (b'{"step": 20, "loss": 1' + 400 * b"0" + b"}", "line 2: expected a JSON object"),
+        (b'{"step": 20' + 2**20 * b" " + b"}", "line 2: expected at most 1048576 bytes"),
+    ],
+)
+def test_a_line_that_no_write_leaves_is_named_and_nothing_is_cut(file, line, message):
+    write(file, [10])
+    damaged = file.read_bytes() + line + b"\n"
+    file.write_bytes(damaged)
+    for read in (read_metrics, MetricsFile):
+        with pytest.raises(ValueError, match=rf"metrics\.jsonl, {message}"):
+            read(file) if read is read_metrics else read(file, from_step=20)
+    assert file.read_bytes() == damaged
+
+
+def test_what_stands_in_the_place_of_the_file_is_told(file):
+    write(file, [10])
+    os.truncate(file, 30 * 2**30)
+    with pytest.raises(ValueError, match=r"line 2: expected at most 1048576 bytes"):
+        read_metrics(file)
+    file.unlink()
+    os.mkfifo(file)
+    for read in (read_metrics, MetricsFile):
+        with pytest.raises(ValueError, match=r"metrics\.jsonl must be a regular file; found a pipe"):
+            read(file)
 
 
 def test_a_metric_called_step_is_refused(file):
