@@ -4,36 +4,37 @@ Krizhevsky, "Learning multiple layers of features from tiny images" (2009), http
 """
 
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
+from jaxnn.bounded_files import read_bounded
+
 _SIDE, _CHANNELS, _CLASSES = 32, 3, 10
+MOST_BYTES = 2**30  # five times what all batches have together
 _RECORD = 1 + _CHANNELS * _SIDE * _SIDE
 
 
-def read_cifar10(source: str | PathLike | bytes) -> dict[str, np.ndarray]:
+def read_cifar10(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
     """Read the images and labels of a batch in CIFAR-10's binary layout.
 
     Args:
         source: the path of a batch file, or the bytes of one or of several joined.
+        most: bytes that the file may have; memory for more is never taken.
 
     Returns:
         A split: `image` uint8 (n, 32, 32, 3), the planes interleaved into pixels, and `label` int32 (n,).
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is empty, is no whole number of records, or holds a label above 9.
+        ValueError: the file is empty, is larger than `most` or no regular file, is no whole number of records,
+            or holds a label above 9.
 
     >>> split = read_cifar10(bytes([7]) + bytes(1024) + bytes([9]) * 1024 + bytes([255]) * 1024)
     >>> split["label"], split["image"][0, 31, 31]
     (array([7], dtype=int32), array([  0,   9, 255], dtype=uint8))
     """
-    name, content = (
-        ("bytes", source)
-        if isinstance(source, (bytes, bytearray, memoryview))
-        else (str(source), Path(source).read_bytes())
-    )
+    is_content = isinstance(source, (bytes, bytearray, memoryview))
+    name, content = ("bytes", source) if is_content else (str(source), read_bounded(source, most=most))
     if not len(content) or len(content) % _RECORD:
         raise _damaged(name, f"one or more records of {_RECORD} bytes", f"{len(content)} bytes")
     records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxnn.bounded_files import read_bounded
 from jaxnn.data.download import alone, extract, fetch
 from jaxnn.data.idx import unpack_idx
 from jaxnn.data.point_clouds import POINT_CLOUDS, Cloud
-from jaxnn.data.sources import SOURCES, Source
+from jaxnn.data.sources import MOST_BYTES, SOURCES, Source
 from jaxnn.naming import unknown
 
 
@@ -191,7 +192,7 @@ def _download(place: Path, source: Source) -> Path:
 
 def _read(path: Path, expected: str) -> bytes:
     """Return what the file holds, gunzipped, if that has the sha256 `expected`."""
-    content = unpack_idx(path) if path.suffix == ".gz" else path.read_bytes()
+    content = unpack_idx(path, most=MOST_BYTES) if path.suffix == ".gz" else read_bounded(path, most=MOST_BYTES)
     received = hashlib.sha256(content).hexdigest()
     if received != expected:
         raise ValueError(

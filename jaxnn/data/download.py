@@ -112,7 +112,7 @@ def _download(url: str, part: Path, sha256: str, timeout: float) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

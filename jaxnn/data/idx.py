@@ -15,42 +15,46 @@ a gzip stream is unpacked no further than that size, so neither a damaged file n
 import math
 import zlib
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
+
+from jaxnn.bounded_files import read_bounded
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_DIMENSIONS = 32  # NumPy 1 allows no more
 _MAX_HEADER = 4 + 4 * _MAX_DIMENSIONS
 _MAX_RATIO = 1032  # deflate cannot pack tighter (zlib's technical notes)
+MOST_BYTES = 2**30  # more than any file of this format that is known to us
 _GZIP = 16 + zlib.MAX_WBITS  # zlib: expect a gzip header and check its CRC
 
 
-def read_idx(source: str | PathLike | bytes) -> np.ndarray:
+def read_idx(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> np.ndarray:
     """Read an array from an IDX file, gzipped or not.
 
     Args:
         source: the path of the file, or its bytes.
+        most: bytes that the file may have, unpacked; memory for more is never taken.
 
     Returns:
         The array in the machine's byte order, read-only; its type and shape are the header's.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the magic number, the type code, the dimensions, the length or the gzip checksum are wrong.
+        ValueError: the magic number, the type code, the dimensions, the length or the gzip checksum are wrong, or the
+            file is larger than `most` or no regular file.
 
     >>> read_idx(bytes([0, 0, 0x08, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + b"abcdef")
     array([[ 97,  98,  99],
            [100, 101, 102]], dtype=uint8)
     """
-    content = unpack_idx(source)
+    content = unpack_idx(source, most=most)
     dtype, shape, start = _parse_header(content, "bytes")
     array = np.ndarray(shape, dtype, buffer=content, offset=start).astype(dtype.newbyteorder("="), copy=False)
     array.setflags(write=False)
     return array
 
 
-def unpack_idx(source: str | PathLike | bytes) -> bytes:
+def unpack_idx(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> bytes:
     """Return the bytes of an IDX file, gunzipped if need be, exactly as many as its header says.
 
     Args, Raises: as `read_idx`.
@@ -59,17 +63,16 @@ def unpack_idx(source: str | PathLike | bytes) -> bytes:
     >>> unpack_idx(gzip.compress(bytes([0, 0, 0x08, 1, 0, 0, 0, 2]) + b"ab"))
     b'\\x00\\x00\\x08\\x01\\x00\\x00\\x00\\x02ab'
     """
-    name, raw = ("bytes", bytes(source)) if isinstance(source, (bytes, bytearray, memoryview)) else _read(Path(source))
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        name, raw = "bytes", bytes(source)
+    else:
+        name, raw = str(source), read_bounded(source, most=most)
     if raw.startswith(b"\x1f\x8b"):
-        return _gunzip(raw, name)
+        return _gunzip(raw, name, most)
     size = _content_size(raw, name)
     if len(raw) != size:
         raise _damaged(name, f"{size} bytes, as the header says", f"{len(raw)} bytes")
     return raw
-
-
-def _read(path: Path) -> tuple[str, bytes]:
-    return str(path), path.read_bytes()
 
 
 def _parse_header(content: bytes, name: str) -> tuple[np.dtype, tuple[int, ...], int]:
@@ -98,7 +101,7 @@ def _content_size(content: bytes, name: str) -> int:
     return start + math.prod(shape) * dtype.itemsize
 
 
-def _gunzip(raw: bytes, name: str) -> bytes:
+def _gunzip(raw: bytes, name: str, most: int) -> bytes:
     try:
         head = zlib.decompressobj(_GZIP).decompress(raw[:65536], _MAX_HEADER)
         size = _content_size(head, name)
@@ -108,6 +111,8 @@ def _gunzip(raw: bytes, name: str) -> bytes:
                 f"at most {_MAX_RATIO * len(raw)} bytes, all that {len(raw)} gzipped bytes can hold",
                 f"a header that claims {size}",
             )
+        if size > most:
+            raise _damaged(name, f"at most {most} bytes after gunzip", f"a header that claims {size}")
         stream = zlib.decompressobj(_GZIP)
         content = stream.decompress(raw, size + 1)  # one more than due: room to see the end, or that there is too much
     except zlib.error as error:

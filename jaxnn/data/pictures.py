@@ -1,9 +1,15 @@
 """Pictures from files, in the form of a dataset's images."""
 
+import io
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
+
+from jaxnn.bounded_files import read_bounded
+
+MOST_BYTES, MOST_PIXELS = 2**26, 2**26
 
 
 def read_picture(
@@ -21,21 +27,27 @@ def read_picture(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not an image, is damaged, has another size, or is partly transparent.
+        ValueError: it is not an image, is damaged, has another size, is partly transparent, or is larger than an image
+            needs to be: 64 MiB, 2^26 pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path} is not there, expected an image file. Check the name.")
+    content = io.BytesIO(read_bounded(path, most=MOST_BYTES))
     try:
-        with Image.open(path) as image:
-            _check(path, image, shape, resize)
-            image = image.convert("L" if shape[2] == 1 else "RGB")
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            image = Image.open(content)
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not an image in a format that can be read. Convert it to PNG.") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is a damaged image: {error}. Save it anew.") from error
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them
+        raise _damaged(path, error) from error
+    _check(path, image, shape, resize)
+    try:
+        image = image.convert("L" if shape[2] == 1 else "RGB")
+    except Exception as error:
+        raise _damaged(path, error) from error
     if image.size != (shape[1], shape[0]):
         image = image.resize((shape[1], shape[0]), Image.Resampling.LANCZOS)
     pixels = np.asarray(image, np.uint8).reshape(shape)
@@ -52,3 +64,11 @@ def _check(path, image, shape, resize):
             f"{path} is {image.size[0]} x {image.size[1]} pixels (width x height); expected {shape[1]} x {shape[0]}. "
             "Pass --resize (in Python: resize=True) to have it resampled."
         )
+    if image.size[0] * image.size[1] > MOST_PIXELS:
+        raise ValueError(
+            f"{path} has {image.size[0]} x {image.size[1]} pixels; expected at most 2^26. Make it smaller."
+        )
+
+
+def _damaged(path, error) -> ValueError:
+    return ValueError(f"{path} is a damaged image: {error}. Save it anew.")

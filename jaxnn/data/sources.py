@@ -13,6 +13,7 @@ import numpy as np
 from jaxnn.data.cifar import read_cifar10
 from jaxnn.data.idx import read_idx
 
+MOST_BYTES = 2**26  # of a file, unpacked: the largest of the table has 47 040 016
 Split = dict[str, np.ndarray]
 
 

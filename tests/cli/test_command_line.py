@@ -221,7 +221,7 @@ def test_images_that_are_none(run, tmp_path, kind, capsys):
         "alpha": "alpha",
         "truncated": "damaged",
         "missing": "not there",
-        "folder": "not there",
+        "folder": "found a folder",
     }
     assert words[kind] in complaint(capsys, "predict", run, path)
 

@@ -345,7 +345,7 @@ def test_data_imports_the_standard_library_numpy_pillow_and_tqdm_only(file):
         for name in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
     }
     ours = {name for name in imported if name.startswith("jaxnn")}
-    assert all(name == "jaxnn.naming" or name.startswith("jaxnn.data.") for name in ours)
+    assert all(name in ("jaxnn.naming", "jaxnn.bounded_files") or name.startswith("jaxnn.data.") for name in ours)
     assert {name.split(".")[0] for name in imported - ours} <= {*sys.stdlib_module_names, "numpy", "PIL", "tqdm"}
 
 
