@@ -16,7 +16,7 @@ ROOT = Path(jaxnn.__file__).parent
 
 UPPER = {"models", "populations", "parallel", "diagnostics", "compression", "runs"}
 FLOORS = [  # a room may know those on its own floor, save for the upper rooms, and those below
-    {"bounded_files", "data", "losses", "metrics", "naming", "signatures", "version"},
+    {"bounded_files", "data", "losses", "machine_memory", "metrics", "naming", "signatures", "version"},
     {"optimizers", "layers", "training"},
     UPPER,
     {"cli", "verification", "__main__", "__init__"},

@@ -8,6 +8,7 @@ from typing import Any
 
 from jaxnn import data, losses, optimizers, schedules
 from jaxnn.cli.configurations import Training
+from jaxnn.cli.work_limits import check_steps
 from jaxnn.metrics import accuracy
 from jaxnn.models import MODELS
 from jaxnn.preprocessing import PaddedRange, Standardize
@@ -20,18 +21,19 @@ def assemble(config: Training, dataset: data.Dataset) -> Task:
     """Builds model, optimizer, loss and preprocessing for the data.
 
     Raises:
-      ValueError: a batch larger than the data.
+      ValueError: a batch larger than the data, more steps than can be counted.
     """
     examples = len(dataset.train["label"])
     if config.batch_size > examples:
         raise ValueError(
             f"--batch-size must be at most the number of training examples, {examples}; received {config.batch_size}."
         )
+    steps = check_steps(epochs=config.epochs, batch_size=config.batch_size, examples=examples)
     return Task(
         model=build_model(config, classes=len(dataset.classes)),
         train=dataset.train,
         test=dataset.test,
-        optimizer=build_optimizer(config, steps=config.epochs * -(-examples // config.batch_size)),
+        optimizer=build_optimizer(config, steps=steps),
         loss=build_loss(config),
         preprocess=build_preprocessing(config, dataset),
         classes=dataset.classes,

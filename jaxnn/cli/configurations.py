@@ -9,6 +9,7 @@ import tyro
 
 from jaxnn.cli.field_records import read_record, record_of
 from jaxnn.cli.field_rules import MOST_POSITIVE, POSITIVE, Between, Each, Needs, OneOf, check_effects, validate
+from jaxnn.cli.work_limits import check_processes, check_widths
 from jaxnn.naming import unknown
 
 OPTIMIZERS = {
@@ -67,7 +68,7 @@ Seed = Annotated[int, Between(0, 2**32 - 1)]
 Positive = Annotated[float, POSITIVE]
 Fraction = Annotated[float, Between(0, 1, "[)")]
 Placement = Annotated[str, OneOf("placement", PLACEMENTS)]
-Devices = Annotated[int, Between(1, 4096)]
+Devices = Annotated[int, Between(1, 1024)]
 Widths = Annotated[tuple[int, ...], Each(Between(1, 2**24), most=64)]
 Strategy = Annotated[str, OneOf("strategy", STRATEGIES)]
 Processes = Annotated[int, Between(1, 1024)]
@@ -187,9 +188,19 @@ def check(config: Training) -> Training:
     return config
 
 
+def check_runnable(config: Training) -> Training:
+    """As `check`, and this machine can hold it."""
+    check(config)
+    if config.model == "mlp":
+        check_widths(config.hidden)
+    if config.strategy == "downpour" and config.address is None:
+        check_processes(config.workers + config.servers, "--workers and --servers")
+    return config
+
+
 def check_given(config: Training) -> Training:
-    """As `check`, and every flag that was given, so that it is not the recipe's, changes something."""
-    check_effects(check(config), recipe(config.model))
+    """As `check_runnable`, and every flag that was given, so that it is not the recipe's, changes something."""
+    check_effects(check_runnable(config), recipe(config.model))
     return config
 
 
@@ -218,4 +229,4 @@ def to_record(config: Training) -> dict:
 
 def from_record(record: Any, *, where: str) -> Training:
     """The inverse of `to_record`; ValueError names what an edit broke in `where`."""
-    return read_record(Training, record, where=where, check=check)
+    return read_record(Training, record, where=where, check=check_runnable)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -14,13 +15,8 @@ from jaxnn.cli.configurations import check, load_data, recipe
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, check_effects
 from jaxnn.cli.hyperparameters import grid_values, parse_over, told, train_command
-from jaxnn.cli.population_flags import (
-    MOST_TRAININGS,
-    SettingsWithoutTest,
-    Trainings,
-    is_finished,
-    parse_with_recipe,
-)
+from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, parse_with_recipe
+from jaxnn.cli.work_limits import MOST_TRAININGS, check_steps, check_trainings
 
 REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
 
@@ -74,6 +70,8 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
     if is_made and is_finished(config.out, "cross_validation.json"):
         return 0
     values = grid_values(parse_over(config.over, config.training), trials=config.trials)
+    settings = math.prod(len(tried) for tried in values.values())
+    check_trainings(settings * config.folds * config.seeds, f"{settings} settings, --folds and --seeds")
     if not is_made:
         check_effects(config.training, recipe(config.training.model), over=values)
     from jaxnn import populations
@@ -121,6 +119,7 @@ def _check_folds(config: CrossValidation, values, labels) -> int:
             raise ValueError(
                 f"--batch-size must be at most the examples of all folds but one, {learned}; received {size}."
             )
+        check_steps(epochs=config.training.epochs, batch_size=size, examples=learned)
     return learned
 
 

@@ -11,8 +11,10 @@ import tyro
 from jaxnn.cli.configurations import check_given, load_data
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between
-from jaxnn.cli.population_flags import MOST_TRAININGS, Settings, parse_with_recipe
+from jaxnn.cli.population_flags import Settings, parse_with_recipe
+from jaxnn.cli.work_limits import MOST_TRAININGS, check_members, check_steps
 
+ANSWER = 16  # bytes of a logit, its probability and its vote
 MOST_ROWS = 10  # of the table; more members are shown in powers of two
 
 
@@ -95,6 +97,9 @@ def _run(config: Ensemble, *, is_made: bool) -> int:
         raise ValueError(
             f"--batch-size must be at most the number of training examples, {examples}; received {received}."
         )
+    check_steps(epochs=config.training.epochs, batch_size=config.training.batch_size, examples=examples)
+    answers = len(dataset.test["label"]) * len(dataset.classes)
+    check_members(config.members, each=ANSWER * answers + config.bagging * 4 * examples)
     members = _members(config, examples)
     parts = {"train": dataset.train, "validation": dataset.test}
     trainer = make_trainer(config.training, dataset, [], **parts, examples=examples, records=records)

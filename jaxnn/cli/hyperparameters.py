@@ -5,7 +5,7 @@ import math
 import shlex
 from typing import Any, NamedTuple
 
-from jaxnn.cli.configurations import Training, check, recipe
+from jaxnn.cli.configurations import Training, check_runnable, recipe
 from jaxnn.cli.field_rules import without_effect
 from jaxnn.naming import unknown
 
@@ -157,6 +157,6 @@ def _number(name, word):
 
 def _check_value(config, name, value):
     try:
-        check(dataclasses.replace(config, **{name: value}))
+        check_runnable(dataclasses.replace(config, **{name: value}))
     except ValueError as error:
         raise ValueError(f"--over {name}: {error}") from None

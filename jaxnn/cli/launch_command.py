@@ -16,6 +16,7 @@ from jaxnn.cli.downpour_training import check_alone
 from jaxnn.cli.main import COMMANDS, main, parse
 from jaxnn.cli.placement_flags import check_divides, placement_of_many, resume_line
 from jaxnn.cli.training_commands import read_run, read_training, training_of
+from jaxnn.cli.work_limits import check_processes
 from jaxnn.naming import unknown
 
 LAUNCHABLE = ("train", "resume")
@@ -73,6 +74,8 @@ def _read(args) -> tuple[Launch, list[str]]:
     """What stands before the dashes, and the command behind them."""
     here = args.index("--") if "--" in args else len(args)
     config, command = parse(Launch, args[:here], command="launch"), list(args[here + 1 :])
+    if not config.cluster:
+        check_processes(config.processes, "-n")
     if not command:
         raise ValueError(f"no command to launch. {_EXAMPLE}")
     if _is_script(command):

@@ -3,11 +3,14 @@
 import contextlib
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from jaxnn.cli.configurations import Training
 from jaxnn.cli.recorded_places import resumption
+from jaxnn.cli.work_limits import bytes_told
 
+LARGE = 2**26  # bytes, or pixels of a batch: here counting the step's memory is worth its time
 OF_MANY = ("shard_map", "automatic", "fully_sharded", "local_rows")  # what works over the devices of several processes
 
 
@@ -42,6 +45,35 @@ def memory_of(task, placement, *, batch_size: int, compiled: bool = False):
     step = TrainStep(supervised(task.model, task.loss, preprocess=task.preprocess), task.optimizer.update)
     shapes = shapes_of(step, task.optimizer, task.train, batch_size=batch_size)
     return report_memory(step, *shapes, placement=placement, compiled=compiled)
+
+
+def check_memory(task, placement, *, batch_size: int) -> None:
+    """Raises ValueError for a training that needs more memory than this process's devices have free.
+
+    Counted are the data, on every device, and the state; a step, which takes longer to count, where it may be large.
+    """
+    import jax
+
+    from jaxnn.parallel import LocalRows
+    from jaxnn.populations.memory import free_memory, size_of
+    from jaxnn.training import init_state
+
+    own = {*jax.local_devices()}
+    devices = [device for device in getattr(placement, "devices", jax.devices()[:1]) if device in own]
+    copies = 1 if isinstance(placement, LocalRows) else len(devices)
+    data = copies * size_of((task.train, task.test))
+    first = partial(init_state, preprocess=task.preprocess)
+    state = size_of(jax.eval_shape(partial(first, task.model, task.optimizer, key=0), task.train["image"][:1]))
+    free = free_memory(devices[0]) * (1 if devices[0].platform == "cpu" else len(devices))
+    is_large = max(state, batch_size * task.train["image"][0].size) > LARGE
+    if is_large and state <= free:
+        state = memory_of(task, placement, batch_size=batch_size).total * len(devices)
+    if data + state > free:
+        raise ValueError(
+            f"this training needs about {bytes_told(data + state)}, {bytes_told(data)} of it for the data; "
+            f"{bytes_told(free)} are free here. Take fewer --devices, a smaller --batch-size, "
+            "fewer --train-examples or a smaller model."
+        )
 
 
 def describe_memory(report, devices: int) -> str:

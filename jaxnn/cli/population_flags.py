@@ -15,13 +15,13 @@ from jaxnn.cli.configurations import (
     Staleness,
     Strategy,
     Training,
-    check,
+    check_runnable,
     recipe,
 )
 from jaxnn.cli.field_rules import Between, fields_of, plain
 from jaxnn.cli.main import parse
+from jaxnn.cli.work_limits import MOST_TRAININGS
 
-MOST_TRAININGS = 100_000  # of one command: more than a machine makes in a week
 Trainings = Annotated[int, Between(1, MOST_TRAININGS)]
 
 
@@ -59,7 +59,7 @@ def parse_with_recipe(config_class, args, *, command: str):
     config = _parse(config_class, args, command, RECIPES.get(model, RECIPES["mlp"]))
     if config.training.model != model:  # it stood behind a flag's value
         config = _parse(config_class, args, command, recipe(config.training.model))
-    check(config.training)
+    check_runnable(config.training)
     return config
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.cli.configurations import Training, check
+from jaxnn.cli.configurations import Training, check_runnable
 from jaxnn.cli.field_records import read_record
 from jaxnn.cli.hyperparameters import told
 from jaxnn.cli.interruption import raised
@@ -138,7 +138,9 @@ def read_settings(kind: type, record: dict[str, Any], *, folder: Path):
       ValueError: it was edited: something is missing, of another type or out of range.
     """
     own = {name: value for name, value in record.items() if name != "command"} | {"out": str(folder)}
-    return read_record(kind, own, where=str(folder / "config.json"), check=lambda config: check(config.training))
+    return read_record(
+        kind, own, where=str(folder / "config.json"), check=lambda config: check_runnable(config.training)
+    )
 
 
 def for_json(value):

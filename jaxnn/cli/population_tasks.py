@@ -13,7 +13,9 @@ from jaxnn.cli.assembly import TrialOfMember
 from jaxnn.cli.configurations import Training
 from jaxnn.cli.population_records import Records
 from jaxnn.cli.training_journal import Journal
+from jaxnn.cli.work_limits import check_members
 from jaxnn.populations.member_steps import Blueprint
+from jaxnn.populations.memory import size_of
 from jaxnn.runs import ProgressBar
 from jaxnn.training import Evaluated, Started
 from jaxnn.training.batching import first_example
@@ -53,11 +55,17 @@ def make_trainer(
       examples: that a member learns from.
       records: are kept of every epoch.
       keeps: whether a `Journal` is kept in their folder, and what it knows already is not trained again.
+
+    The trainer raises ValueError for more members than the machine can hold.
     """
     build = TrialOfMember(config, dataset.classes, dataset.mean, dataset.std, examples)
-    journal = Journal(records, Blueprint(build), first_example(train)) if keeps else None
+    blueprint, example = Blueprint(build), first_example(train)
+    journal = Journal(records, blueprint, example) if keeps else None
+    state = size_of(jax.eval_shape(blueprint.init, {}, jax.random.key(0), example).run)
 
     def trainer(members, *, epochs, hooks=(), population=None, **how):
+        rows = 0 if members[0].split is None else 4 * len(train["label"])
+        check_members(len(members), each=2 * state + rows)  # of a state the copy on the host, too
         known = journal.take_up(members) if keeps else None
         if known is not None and known.epochs.max() >= epochs:
             records.add(members, known)

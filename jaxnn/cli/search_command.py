@@ -1,6 +1,7 @@
 """`jaxnn search`: hyperparameters by a grid, at random, coarse to fine, by halving, Hyperband or evolution."""
 
 import dataclasses
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, check_effects
 from jaxnn.cli.hyperparameters import Range, grid_values, parse_over, told, train_command
 from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, parse_with_recipe
+from jaxnn.cli.work_limits import check_steps, check_trainings
 
 SHOWN = 10  # settings on the screen; search.csv has all
 ROUNDS = 3  # of coarse-to-fine
@@ -97,8 +99,11 @@ def _check(config: Search, over):
         raise ValueError(
             "--strategy coarse-to-fine needs a range, as --over learning_rate=log:1e-4:1e-1; received lists."
         )
-    if config.strategy == "grid":
-        grid_values(over, trials=config.trials)
+    tried = grid_values(over, trials=config.trials) if config.strategy == "grid" else over
+    listed = math.prod(len(values) for values in tried.values() if not isinstance(values, Range))
+    check_trainings(listed, "the lists of --over, in all combinations,")
+    settings = listed if config.strategy == "grid" else config.trials
+    check_trainings(settings * config.seeds, f"{settings} settings and --seeds {config.seeds}")
     return over
 
 
@@ -117,6 +122,7 @@ def _prepare(config: Search, over, is_made: bool):
             raise ValueError(
                 f"--batch-size must be at most the number of training examples, {len(split.train)}; received {size}."
             )
+        check_steps(epochs=config.training.epochs, batch_size=size, examples=len(split.train))
     _say(f"{config.training.model} on {config.training.data}: {len(split.train)} images, {len(split.test)} held out")
     parts = {"train": rows_of(dataset.train, split.train), "validation": rows_of(dataset.train, split.test)}
     more = {"examples": len(split.train), "records": records, "keeps": True}
@@ -148,6 +154,8 @@ def _search(config: Search, over, train):
             return populations.successive_halving(train, settings, epochs=rungs, keep=1 / 3, metric=metric, seed=seed)
         case "hyperband":
             train = _in_small_chunks(train)
+            brackets = populations.brackets(epochs)
+            check_trainings(sum(count for count, _ in brackets), f"hyperband and --epochs {epochs}")
             return populations.hyperband(train, ranges, most_epochs=epochs, factor=3, seed=seed, metric=metric)
         case "pbt":
             return _evolve(train, config.trials, over, ranges, seed=seed, **common)

@@ -12,8 +12,9 @@ from typing import Annotated
 import tyro
 
 from jaxnn.cli.configurations import RECIPES, Training, check_given, from_record, load_data, recipe, to_record
+from jaxnn.cli.field_rules import shown
 from jaxnn.cli.main import exit_status, parse
-from jaxnn.cli.placement_flags import choose_placement, describe_memory, memory_of, own_rows, resume_line
+from jaxnn.cli.placement_flags import check_memory, choose_placement, describe_memory, memory_of, own_rows, resume_line
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def read_run(args) -> tuple[Path, dict]:
 def training_of(folder: Path, record: dict) -> Training:
     """The configuration of a run of `jaxnn train`; that of another command raises ValueError."""
     if "command" in record:
-        raise ValueError(f"{folder} is of `jaxnn {record['command']}`, which cannot be resumed. Start it anew.")
+        raise ValueError(f"{folder} is of `jaxnn {shown(record['command'])}`, which cannot be resumed. Start it anew.")
     return from_record(record, where=str(folder / "config.json"))
 
 
@@ -121,6 +122,7 @@ def _train_joined(config, folder, loading, started, *, resume):
     placement = choose_placement(config, resume=resume)
     task = assemble(config, loading.result())
     task = task._replace(train=own_rows(task.train, placement))
+    check_memory(task, placement, batch_size=config.batch_size)
     images, writes = placement.global_examples(len(task.train["label"])), multihost.is_writer()
     if folder is None:
         folder = Path(config.out or default_path(config.model))

@@ -1,12 +1,12 @@
 """How many members fit: what one needs, what the devices have."""
 
 import math
-import os
-from pathlib import Path
 
 import jax
 import numpy as np
 from jax.extend.core import jaxprs_in_params
+
+from jaxnn.machine_memory import available_memory
 
 SHARE = 0.5  # of the free memory that a population may fill
 MOST_ON_CPU, MOST_ON_CPU_DEVICE = 16, 8  # members in a chunk: their parameters should stay near the cores
@@ -30,8 +30,7 @@ def free_memory(device) -> int:
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    return min(free, _cgroup_limit() or free)
+    return available_memory()
 
 
 def choose_chunk(
@@ -79,14 +78,6 @@ def _wanted(chunk: int, fitting: int, devices: int) -> int:
     if chunk > fitting:
         raise ValueError(f"`chunk` must be at most the {fitting} members that fit into memory; received {chunk}.")
     return math.ceil(chunk / devices) * devices
-
-
-def _cgroup_limit() -> int | None:
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        path = Path(name)
-        if path.exists() and (text := path.read_text().strip()).isdigit():
-            return int(text)
-    return None
 
 
 def _aval_size(aval) -> int:

@@ -1,0 +1,67 @@
+"""What a command is about to ask of the machine, counted before anything is allocated or compiled. Imports no jax."""
+
+import itertools
+
+from jaxnn.cli.field_rules import shown
+from jaxnn.machine_memory import available_memory, total_memory
+
+MOST_TRAININGS = 100_000  # of one command: days of work for any machine
+MOST_STEPS = 2**31 - 1  # they are counted in int32
+PIXELS, CLASSES, NUMBER = 784, 10, 4  # of the smallest data; bytes of a float32
+PROCESS = 200 * 2**20  # bytes of one that has imported JAX and trains a small model
+
+
+def check_widths(hidden: tuple[int, ...]) -> None:
+    """Raises ValueError for hidden layers whose parameters, with a gradient each, are more than the machine holds."""
+    parameters = sum((a + 1) * b for a, b in itertools.pairwise((PIXELS, *hidden, CLASSES)))
+    if 2 * NUMBER * parameters > total_memory():
+        raise ValueError(
+            f"--hidden {shown(hidden)} makes {parameters} parameters, {bytes_told(2 * NUMBER * parameters)} with their "
+            f"gradients; this machine has {bytes_told(total_memory())}. Take narrower layers."
+        )
+
+
+def check_trainings(count: int, flags: str) -> None:
+    """Raises ValueError for more trainings than one command makes; `flags` say what they are many by."""
+    if count > MOST_TRAININGS:
+        raise ValueError(f"{flags} make {count} trainings; one command makes at most {MOST_TRAININGS}. Make less.")
+
+
+def check_members(count: int, *, each: int) -> None:
+    """Raises ValueError for so many trainings side by side, if what is kept of them, `each` bytes, does not fit."""
+    free = available_memory()
+    if count * each > free:
+        raise ValueError(
+            f"{count} trainings side by side keep {bytes_told(count * each)}, {bytes_told(each)} each; "
+            f"{bytes_told(free)} are free here. Make at most {max(1, free // each)}."
+        )
+
+
+def check_steps(*, epochs: int, batch_size: int, examples: int) -> int:
+    """The steps of a training; more than can be counted raise ValueError."""
+    steps = epochs * -(-examples // batch_size)
+    if steps > MOST_STEPS:
+        raise ValueError(
+            f"--epochs {epochs} in batches of {batch_size} make {steps} steps; at most {MOST_STEPS} can be counted. "
+            f"Say --epochs {max(1, MOST_STEPS * epochs // steps)} or less."
+        )
+    return steps
+
+
+def check_processes(count: int, flag: str) -> None:
+    """Raises ValueError for more processes than the machine holds, if each trains the smallest model."""
+    if count * PROCESS > total_memory():
+        most = total_memory() // PROCESS
+        raise ValueError(
+            f"{flag} start {count} processes, which take {bytes_told(count * PROCESS)} at least; this machine has "
+            f"{bytes_told(total_memory())}. Start at most {most}."
+        )
+
+
+def bytes_told(size: int) -> str:
+    """A number of bytes in words.
+
+    >>> bytes_told(3 * 2**29), bytes_told(2**19)
+    ('1.5 GiB', '0.5 MiB')
+    """
+    return f"{size / 2**20:.1f} MiB" if size < 2**30 else f"{size / 2**30:.1f} GiB"
