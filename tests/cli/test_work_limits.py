@@ -68,7 +68,7 @@ def test_what_is_too_much_is_refused_before_jax_looks_at_it(args, words, capsys,
     [
         (
             ["train", "mlp"],
-            "this training needs about 54.6 MiB, 53.4 MiB of it for the data; 1.0 MiB are free here",
+            "this training needs about 53.8 MiB, 52.6 MiB of it for the data; 1.0 MiB are free here",
         ),
         (["ensemble", "mlp", "--members", "99"], "99 trainings side by side keep 151.1 MiB, 1.5 MiB each; 1.0 MiB"),
         (
