@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-_MOST_SHOWN = 60
+_MOST_SHOWN, _MOST_LISTED = 60, 24  # characters of a name that was received, names that are known
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
@@ -15,7 +15,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
         known: every name that would have been accepted.
 
     Returns:
-        A ValueError that names the nearest known name, if one is near whatever its case, and lists them all in order.
+        A ValueError that names the nearest known name, if one is near whatever its case, and lists them in order, or
+        the first 24 of more.
 
     >>> unknown("model", "lenet6", ["resnet18", "lenet5"])
     ValueError("unknown model 'lenet6'; did you mean 'lenet5'? Known: lenet5, resnet18")
@@ -25,7 +26,8 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
     known, name = sorted(known), _shortened(name)
     nearest = nearest_name(name, known)
     hint = f"; did you mean {nearest!r}?" if nearest else "."
-    return ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(known)}")
+    listed = known if len(known) <= _MOST_LISTED else [*known[:_MOST_LISTED], f"and {len(known) - _MOST_LISTED} more"]
+    return ValueError(f"unknown {kind} {name!r}{hint} Known: {', '.join(listed)}")
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str | None:

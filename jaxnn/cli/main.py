@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         if "JAXNN_TRACEBACK" in os.environ:
             raise
-        return _complain(str(error), exit_status(error))
+        return _complain(_told(error), exit_status(error))
 
 
 def exit_status(error: BaseException) -> int:
@@ -113,6 +113,13 @@ def _first_sentence(box: str) -> str:
 
 def _is_divergence(error):
     return type(error).__name__ == "DivergenceError"  # by name: its module imports jax
+
+
+def _told(error) -> str:
+    """The error as it was written for the user; one of the system, which names a file, in words."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"cannot use {error.filename}: {error.strerror}. Check the name and its permissions."
+    return str(error)
 
 
 def _complain(sentence: str, status: int) -> int:
