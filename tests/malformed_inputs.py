@@ -147,7 +147,7 @@ def _wrong_words(flag, hint) -> list[str]:
         or flag in ("--data", "--step", "--only")
     ):
         return words
-    own = {"--out": ["/proc/1/x", "/dev/null", "/dev/null/x", "a" * 300], "--data-folder": ["/nowhere", "/dev/null"]}
+    own = {"--out": ["/proc/1/x", "/dev/null", "/dev/null/x", "a" * 256], "--data-folder": ["/nowhere", "/dev/null"]}
     return ["", "\0", *own.get(flag, [])]
 
 

@@ -51,11 +51,11 @@ def answer(case: Case) -> Answer:
 
 def faults(answered: Answer) -> list[str]:
     """What is wrong with an answer."""
-    lines = answered.said.splitlines()
+    *before, last = answered.said.splitlines() or [""]  # before it: what search is about to train
     checks = {
         f"status {answered.status}": answered.status != 2,
-        f"{len(lines)} lines": len(lines) != 1,
-        "no sentence": not re.fullmatch(r"jaxnn: .*([.?]|Known: [\w, -]+)\n", answered.said),
+        f"{len(before) + 1} lines": len(before) > 1 or any(line.startswith("jaxnn:") for line in before),
+        "no sentence": not re.fullmatch(r"jaxnn: .*([.?]|Known: [\w, -]+|Say --over \S+)", last),
         f"{len(answered.said)} characters": len(answered.said) > MOST_CHARACTERS + 200 * ("/tmp/" in answered.said),
         "jargon": any(
             word in answered.said for word in ("Traceback", "[Errno", "instantiated", "NoneType", "invalid lit")

@@ -25,7 +25,7 @@ def test_a_malformed_command_line_is_one_sentence(case, tmp_path, monkeypatch):
 
 def test_a_fault_is_seen():
     """Of the checks themselves: a command that does its work, and one that says two lines, are no refusals."""
-    assert faults(answer(Case("valid", ["list"])))[:2] == ["status 0", "0 lines"]
+    assert faults(answer(Case("valid", ["list"])))[:2] == ["status 0", "no sentence"]
     refused = answer(Case("wrong", ["train", "mlp", "--epochs", "0"]))
     assert faults(refused) == [] or refused.mebibytes > 1024
     assert "2 lines" in faults(refused._replace(said=2 * refused.said))
