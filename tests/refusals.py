@@ -55,7 +55,7 @@ def faults(answered: Answer) -> list[str]:
     checks = {
         f"status {answered.status}": answered.status != 2,
         f"{len(before) + 1} lines": len(before) > 1 or any(line.startswith("jaxnn:") for line in before),
-        "no sentence": not re.fullmatch(r"jaxnn: .*([.?]|Known: [\w, -]+|Say --over \S+)", last),
+        "no sentence": not re.fullmatch(r"jaxnn: .*([.?]|Known: [\w, -]+|Say [^\n]+)", last),
         f"{len(answered.said)} characters": len(answered.said) > MOST_CHARACTERS + 200 * ("/tmp/" in answered.said),
         "jargon": any(
             word in answered.said for word in ("Traceback", "[Errno", "instantiated", "NoneType", "invalid lit")

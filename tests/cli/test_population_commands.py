@@ -399,7 +399,7 @@ def test_what_cannot_be_resumed_says_so(tmp_path, capsys):
 
     create(tmp_path / "race", {"command": "race"})
     assert main(["resume", str(tmp_path / "race")]) == 2
-    assert "is of `jaxnn race`, which cannot be resumed. Start it anew." in capsys.readouterr().err
+    assert "is of the command 'race', which cannot be resumed. Start it anew." in capsys.readouterr().err
     record = search_command._record(Search(SettingsWithoutTest(), over=("learning_rate=0.1,0.2",)))
     create(tmp_path / "search", record | {"strategy": "best"})
     assert main(["resume", str(tmp_path / "search")]) == 2
