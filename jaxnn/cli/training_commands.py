@@ -82,7 +82,9 @@ def read_run(args) -> tuple[Path, dict]:
 def training_of(folder: Path, record: dict) -> Training:
     """The configuration of a run of `jaxnn train`; that of another command raises ValueError."""
     if "command" in record:
-        raise ValueError(f"{folder} is of the command {shown(record['command'])}, which cannot be resumed. Start it anew.")
+        raise ValueError(
+            f"{folder} is of the command {shown(record['command'])}, which cannot be resumed. Start it anew."
+        )
     return from_record(record, where=str(folder / "config.json"))
 
 
