@@ -98,7 +98,7 @@ ROWS = {  # module -> the row that reaches what it reads
     "runs/loggers.py": "metrics.jsonl",
     "runs/run_folder.py": "config.json of train",
 }
-OF_THEIR_OWN = {"bounded_files.py", "runs/illustration.py", "diagnostics/figure_style.py", "populations/memory.py"}
+OF_THEIR_OWN = {"bounded_files.py", "runs/illustration.py", "diagnostics/figure_style.py", "machine_memory.py"}
 
 
 def test_every_module_that_reads_files_has_a_row():

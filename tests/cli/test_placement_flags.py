@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -64,6 +65,7 @@ def test_every_placement_ends_at_the_parameters_of_one_device(flags, alone, tmp_
 )
 def test_bad_flags_are_refused_before_a_folder_is_made(flags, words, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    assert len(jax.devices()) == 8  # in use from now on: no flag can make others, whichever test is the first
     assert main(["train", "mlp", *TINY, *flags]) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
