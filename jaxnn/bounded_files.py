@@ -80,7 +80,7 @@ def read_object(path: str | os.PathLike, *, most: int) -> dict[str, Any]:
     data = read_bounded(path, most=most)
     try:
         value = json.loads(data)
-        received = f"a {type(value).__name__}"
+        received = "null" if value is None else f"a {type(value).__name__}"
     except (ValueError, RecursionError) as error:
         value, received = None, f"something else ({error})"
     if not isinstance(value, dict):

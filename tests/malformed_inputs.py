@@ -285,7 +285,8 @@ def damage_file(whole: Path, path: Path, damage: str) -> None:
             os.truncate(path, 30 * 2**30)
         case _:
             bomb = gzip.compress(bytes([0, 0, 8, 1]) + (2**31).to_bytes(4, "big") + bytes(2**20))
-            path.write_bytes({"empty": b"", "truncated": content[:-9], "text": b"not this", "bomb": bomb}[damage])
+            half = content[: len(content) // 2]
+            path.write_bytes({"empty": b"", "truncated": half, "text": b"not this", "bomb": bomb}[damage])
 
 
 def _picture(folder: Path) -> Path:

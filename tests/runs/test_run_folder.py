@@ -161,9 +161,10 @@ def test_a_folder_with_something_else_in_it_gets_no_lock(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_top_level_must_be_an_object(tmp_path):
-    (tmp_path / "config.json").write_text("[]")
-    with pytest.raises(ValueError, match="expected a JSON object, received a list"):
+@pytest.mark.parametrize(("text", "received"), [("[]", "a list"), ("null", "null"), ("3", "a int")])
+def test_top_level_must_be_an_object(text, received, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=rf"expected a JSON object, received {received}\."):
         read_config(tmp_path)
 
 
