@@ -1,6 +1,7 @@
 """One group in training: epoch after epoch, chunk after chunk, on the host's side."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,7 +20,6 @@ from jaxnn.populations.member_steps import MemberState
 from jaxnn.populations.members import is_traced
 from jaxnn.populations.planning import Group
 from jaxnn.populations.population import on_host, stacked, unstacked
-from jaxnn.training import TrainState
 from jaxnn.training.batching import count_examples
 from jaxnn.training.compilation import call
 from jaxnn.training.engine import Resident
@@ -35,9 +35,9 @@ class GroupRun:
       states: of the members, where their run goes on; else they begin.
     """
 
-    def __init__(self, group: Group, data: Resident, test: Resident | None, *, states: list[TrainState] | None = None):
+    def __init__(self, group: Group, data: Resident, test: Resident | None, *, states: list[Any] | None = None):
         self.group, self.data, self.test = group, data, test
-        self.stopped: dict[int, TrainState] = {}  # by position, as each was when it stopped
+        self.stopped: dict[int, Any] = {}  # by position, as each was when it stopped
         self.mesh, self.calls = group.programs.mesh, StepCalls()
         self.chunks = [self._begin(chunk, states) for chunk in cut(np.arange(len(group.members)), group.size)]
 
@@ -93,7 +93,7 @@ class GroupRun:
         if self.chunks:
             self.chunks = compacted(self.chunks, active)
 
-    def states(self) -> list[TrainState]:
+    def states(self) -> list[Any]:
         """Of all members in order, on the host."""
         runs = {}
         for chunk in self.chunks:

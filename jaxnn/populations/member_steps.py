@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from jaxnn.training import TrainState, Trial
+from jaxnn.training import Trial
 from jaxnn.training.evaluation import EvaluationStep
 
 BATCH_SIZE = "batch_size"  # the hyperparameter of the loop; all others are the builder's
@@ -17,7 +17,7 @@ class MemberState(NamedTuple):
     """A run and its traced hyperparameters, float32 scalars."""
 
     hyperparameters: dict[str, jax.Array]
-    run: TrainState
+    run: Any
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def plan(
         batch_size,
         has_rows=train_rows is not None,
         one_order=train_rows is None and len({member.seed for member in members}) == 1,
-        mapping=resources.mapping or choose_mapping(like.run.params),
+        mapping=resources.mapping or choose_mapping(getattr(like.run, "params", like.run)),
         mesh=_enough(resources.mesh, resources.chunk or len(members)),
     )
     size, offloads = _size(programs, like, data, constants, len(members), resources)

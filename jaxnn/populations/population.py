@@ -15,7 +15,7 @@ from jaxnn.training.early_stopping import is_better_large
 class Population:
     """Trained members, in the order in which they were given.
 
-    states: a `TrainState` each, of NumPy arrays (the key excepted). history: name -> (epochs, members), NaN once a
+    states: of each the state, of NumPy arrays (the key excepted). history: name -> (epochs, members), NaN once a
     member has stopped. epochs: (members,) that each was trained. diverged: (members,) whether the loss became infinite
     or NaN: the state is then the last one. models: each with its own hyperparameters, for prediction.
     """

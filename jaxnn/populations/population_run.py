@@ -87,7 +87,7 @@ class PopulationRun:
             line = np.where(active, row.get(name, np.nan), np.nan)
             before = self.history.get(name, np.full((epoch, len(line)), np.nan))
             self.history[name] = np.concatenate([before, line[None]])
-        losses = [values for name, values in row.items() if name.endswith("/loss")]
+        losses = [values for name, values in row.items() if name.endswith("loss")]
         self.diverged |= active & ~np.isfinite(losses).all(axis=0)
         self.epochs[active] = epoch + 1
 

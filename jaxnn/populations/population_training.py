@@ -17,11 +17,11 @@ from jaxnn.populations.population import Population
 from jaxnn.populations.population_run import PopulationRun
 from jaxnn.preprocessing import as_float
 from jaxnn.training import Trial
-from jaxnn.training.batching import count_examples
+from jaxnn.training.batching import as_constants, count_examples
 from jaxnn.training.checked_arguments import as_epochs, as_metrics, as_split
 from jaxnn.training.compilation import as_value
 from jaxnn.training.engine import Resident
-from jaxnn.training.evaluation import on_device
+from jaxnn.training.evaluation import check_objective, on_device
 from jaxnn.training.functional_model import FunctionalModel
 
 
@@ -140,7 +140,7 @@ def train(
     devices = tuple(jax.local_devices() if devices is None else devices)
     memory = int(SHARE * free_memory(devices[0])) if memory is None else memory
     resources = Resources(mapping, MemberMesh(devices, data_shards), memory, chunk)
-    grouped, constants = groups_of(members), constants or {}
+    grouped, constants = groups_of(members), as_constants(constants, data)
     groups = [
         plan(
             Blueprint(build, tuple(sorted(static.items()))),
@@ -152,6 +152,8 @@ def train(
         )
         for static, positions in grouped
     ]
+    if validation is not None:
+        check_objective(groups[0].programs.blueprint.trial(members[0].hyperparameters).objective)
     if monitor.startswith("validation/") and validation is None and members[0].split is None:
         monitor = f"train/{monitor.removeprefix('validation/')}"
     run = PopulationRun(members, [positions for _, positions in grouped], list(hooks), monitor, patience)

@@ -35,4 +35,5 @@ from jaxnn.training.train_step import TrainStep as TrainStep
 from jaxnn.training.training_loop import Fitted as Fitted
 from jaxnn.training.trials import Start as Start
 from jaxnn.training.trials import Trial as Trial
+from jaxnn.training.trials import make_trial as make_trial
 from jaxnn.training.trials import supervised_trial as supervised_trial

@@ -10,7 +10,7 @@ import numpy as np
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import Mean, accuracy
 from jaxnn.preprocessing import as_float
-from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
+from jaxnn.training.batching import as_constants, check_batch_size, count_examples, plain_order, take_batch
 from jaxnn.training.compilation import as_value, bind, call, prepare
 from jaxnn.training.engine import Resident
 from jaxnn.training.functional_model import FunctionalModel
@@ -73,7 +73,7 @@ def evaluate_objective(
       name -> mean, and "count" -> the number of examples.
     """
     examples = count_examples(data)
-    data = Resident(placement.put(on_device(data)), placement.put(constants or {}))
+    data = Resident(placement.put(on_device(data)), placement.put(as_constants(constants, data)))
     function, args = _evaluation(objective, state, data, batch_size, placement)
     return checked_means(jax.device_get(call(function, *args)), examples)
 
@@ -86,8 +86,8 @@ def compile_evaluation(
     return prepare(function, *args, after=after)
 
 
-def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE) -> np.ndarray:
-    """Computes the model's outputs for all inputs, in order, as a NumPy array (examples, ...)."""
+def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE) -> Any:
+    """Computes the model's outputs for all inputs, in order: a NumPy array (examples, ...), or a tree of such."""
     examples = count_examples({"inputs": inputs})
     batch_size = min(batch_size, examples)
     check_batch_size(batch_size, examples)
@@ -95,6 +95,15 @@ def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATC
     function = bind(all_outputs, FunctionalModel(model), as_value(preprocess))
     outputs = call(function, state.params, state.model_state, jnp.asarray(inputs), order)
     return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[:examples], outputs)
+
+
+def check_objective(objective) -> None:
+    """Raises ValueError where there is none."""
+    if objective is None:
+        raise ValueError(
+            "`objective` must be given where validation data are measured and the step is none that knows its own, as "
+            "a `TrainStep` does; received None."
+        )
 
 
 def on_device(data):

@@ -1,8 +1,6 @@
 """What a hook is told. A hook is a function `hook(event) -> bool | None`; True asks the run to stop after this step."""
 
-from typing import NamedTuple
-
-from jaxnn.training.train_state import TrainState
+from typing import Any, NamedTuple
 
 
 class Started(NamedTuple):
@@ -40,7 +38,7 @@ class Evaluated(NamedTuple):
     step: int
     epoch: int
     metrics: dict[str, float | int]
-    state: TrainState
+    state: Any
 
 
 class Stopped(NamedTuple):
@@ -51,7 +49,7 @@ class Stopped(NamedTuple):
 
     step: int
     epoch: int
-    state: TrainState
+    state: Any
     totals: dict[str, tuple[float, float]]
 
 

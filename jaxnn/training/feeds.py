@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.training.batching import check_batch_size
+from jaxnn.training.batching import as_constants, check_batch_size
 from jaxnn.training.compilation import call, prepare
 from jaxnn.training.data_streams import Stream
 from jaxnn.training.engine import Resident, choose_fusion, compile_batches, compile_steps, run_batches, run_steps
@@ -78,6 +78,7 @@ class StreamFeed:
     def compile(self, step, like) -> list:
         """As `ResidentFeed.compile`."""
         batch = self.placement.put_batch(self.stream.first_batch())
+        as_constants(self.constants, batch)
         return [compile_batches(step, like, batch, self.constants, placement=self.placement)]
 
     def begin(self, state, epoch: int, first: int) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
-from jaxnn.training.batching import count_examples, first_example
+from jaxnn.training.batching import as_constants, count_examples, first_example
 from jaxnn.training.checked_arguments import as_epochs, as_metrics, as_optimizer, as_split, check_state, check_targets
 from jaxnn.training.data_streams import Stream
 from jaxnn.training.engine import Resident
-from jaxnn.training.evaluation import on_device
+from jaxnn.training.evaluation import check_objective, on_device
 from jaxnn.training.events import Event
 from jaxnn.training.feeds import ResidentFeed, StreamFeed
 from jaxnn.training.key_streams import as_key
@@ -146,7 +146,7 @@ def _run(
     totals, history,
 ) -> Run:  # fmt: skip
     """A run whose data lie on the devices."""
-    epochs, constants = as_epochs(epochs), placement.put(constants or {})
+    constants = placement.put(as_constants(constants, () if isinstance(data, Stream) else data))
     if isinstance(data, Stream):
         feed = StreamFeed(data, constants, placement=placement)
     else:
@@ -155,7 +155,8 @@ def _run(
         feed = ResidentFeed(resident, examples=examples, batch_size=batch_size, fused=fused, placement=placement)
     if validation is not None:
         count_examples(validation)
-        objective = step.objective if objective is None else objective
+        objective = getattr(step, "objective", None) if objective is None else objective
+        check_objective(objective)
         validation = Validation(objective, Resident(placement.put(on_device(validation)), constants))
     totals, history = dict(totals or {}), list(history)
-    return Run(step, feed, epochs, validation, list(hooks), placement, patience, monitor, totals, history)
+    return Run(step, feed, as_epochs(epochs), validation, list(hooks), placement, patience, monitor, totals, history)

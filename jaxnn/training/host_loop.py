@@ -13,6 +13,7 @@ from jaxnn.metrics import Mean
 from jaxnn.training.engine import read_metrics
 
 SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so that bars move and signals are heard
+FIRST_CALL = 8  # steps of the first call, of which no time is known
 
 
 class Call(NamedTuple):
@@ -32,7 +33,7 @@ class StepCalls:
     """
 
     def __init__(self, agree: Callable = lambda *numbers: numbers):
-        self.agree, self.steps_per_call, self.stopped = agree, 8, False
+        self.agree, self.steps_per_call, self.stopped = agree, FIRST_CALL, False
 
     def over(self, dispatch: Callable[[int, int], Any], first: int, last: int) -> Iterator[Call]:
         """Makes steps `first` to `last`; yields each call when its metrics are there, while the next one is running.
@@ -108,8 +109,9 @@ def _accumulated(old, new):
     """The old sum and the new terms, added from left to right."""
     new = _wide(new)
     start = np.broadcast_to(old, new.shape[:-1])[..., None]
-    return np.add.accumulate(np.concatenate([start, new], axis=-1), axis=-1)[..., -1]
+    return np.add.accumulate(np.concatenate([start, new], axis=-1), axis=-1)[..., -1][()]
 
 
 def _wide(x):
-    return np.asarray(x, np.float64)
+    """In float64; a number, not an array of no axes."""
+    return np.asarray(x, np.float64)[()]
