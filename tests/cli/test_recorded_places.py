@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jaxnn import data
-from jaxnn.cli import training_commands
+from jaxnn.cli import launch_command, training_commands
 from jaxnn.cli.configurations import Training, recipe, to_record
 from jaxnn.cli.main import main
 from jaxnn.cli.placement_flags import resume_line
@@ -35,8 +35,9 @@ def run(tmp_path):
 
 @pytest.fixture
 def taken(monkeypatch):
-    """The configuration and the folder that `resume` would train."""
+    """The configuration and the folder that `resume` would train; `launch` starts nothing either."""
     calls = []
+    monkeypatch.setattr(launch_command, "_supervise", lambda *_: 0)
     monkeypatch.setattr(training_commands, "_train", lambda config, folder, **_: calls.append((config, folder)) or 0)
     return calls
 
