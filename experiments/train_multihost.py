@@ -20,11 +20,13 @@ import tyro
 
 from jaxnn import data, losses, optimizers, parallel, schedules
 from jaxnn.cli.main import main as jaxnn
+from jaxnn.metrics import accuracy
 from jaxnn.models import LeNet5
 from jaxnn.parallel import multihost
 from jaxnn.preprocessing import Standardize
 from jaxnn.runs import check_new, checkpoints, create
 from jaxnn.runs.training_run import Task, train_in_folder
+from jaxnn.training import supervised_trial
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ def train(settings: Settings) -> int:
     own = parallel.rows_of_process(mnist.train, placement)  # on a large data set: read no others
     steps = settings.epochs * -(-placement.global_examples(len(own["label"])) // settings.batch_size)
     adam = optimizers.adam(schedules.one_cycle(settings.learning_rate, steps=steps), b2=0.99)
-    preprocess, seed = Standardize(mnist.mean, mnist.std), settings.seed
-    task = Task(LeNet5(), own, mnist.test, adam, losses.cross_entropy, preprocess, mnist.classes, seed)
+    how = {"metrics": {"accuracy": accuracy}, "preprocess": Standardize(mnist.mean, mnist.std)}
+    trial = supervised_trial(LeNet5(), losses.cross_entropy, adam, **how)
+    task = Task(trial, own, None, mnist.test, seed=settings.seed, monitor=None, classes=mnist.classes)
     folder, writes = Path(settings.out), multihost.is_writer()
     resume = bool(checkpoints.steps(folder / "checkpoints"))
     if writes and not resume:
@@ -68,8 +71,8 @@ def train(settings: Settings) -> int:
     passes = {"epochs": settings.epochs, "batch_size": settings.batch_size}
     outcome = train_in_folder(folder, task, **passes, placement=placement, resume=resume)
     if writes and not outcome.exit_status:
-        last = outcome.history[-1]
-        print(f"test accuracy {100 * last['test/accuracy']:.2f} % of {last['test/count']:.0f}; run folder {folder}")
+        last = outcome.result["last"]
+        print(f"test accuracy {100 * last['accuracy']:.2f} % of {last['count']}; run folder {folder}")
     return outcome.exit_status
 
 

@@ -15,6 +15,7 @@ from jaxnn.cli.configurations import Training, load_data
 from jaxnn.models import MLP
 from jaxnn.preprocessing import as_float
 from jaxnn.training import Evaluated, init_state
+from jaxnn.training.batching import first_example
 
 
 def sealed(record: bytes) -> bytes:
@@ -121,8 +122,8 @@ def measured_damage(files: Mapping[str, bytes]) -> Damage:
 
 
 def ensemble_checkpoint(folder: Path) -> Subject:
-    from jaxnn.cli.assembly import build_model
-    from jaxnn.cli.ensemble_checkpoints import METRICS, _first_state, restore, saving
+    from jaxnn.cli.assembly import trials_of
+    from jaxnn.cli.ensemble_checkpoints import restore, saving
     from jaxnn.cli.population_records import Records
     from jaxnn.populations import Member, Population
 
@@ -131,9 +132,9 @@ def ensemble_checkpoint(folder: Path) -> Subject:
         [Member(0), Member(1)],
     )
     dataset = load_data(config)
-    model = build_model(config, classes=10)
-    state, history = _first_state(config, dataset, model), {name: np.full((1, 2), 0.5) for name in METRICS}
-    known = Population(members, [state] * 2, history, np.full(2, 1), np.zeros(2, bool), [model] * 2)
+    trial, example = trials_of(config, dataset, examples=20)({}), first_example(dataset.train)
+    state, history = trial.init(jax.random.key(0), example), {"train/loss": np.full((1, 2), 0.5)}
+    known = Population(members, [state] * 2, history, np.full(2, 1), np.zeros(2, bool), [trial.model] * 2)
     saving(Records(str(folder), "ensemble", {}, is_made=True))(Evaluated(1, 1, {}, lambda: known))
     files = files_in(folder)
     return Subject(files, tuple(checkpoint_damages(files)), lambda: restore(folder, config, dataset, members))

@@ -19,7 +19,7 @@ FLOORS = [  # a room may know those on its own floor, save for the upper rooms, 
     {"bounded_files", "data", "losses", "machine_memory", "metrics", "naming", "signatures", "version"},
     {"optimizers", "layers", "training"},
     UPPER,
-    {"cli", "verification", "__main__", "__init__"},
+    {"cli", "recipes", "verification", "__main__", "__init__"},
 ]
 ACQUAINTED = {("runs", "diagnostics")}  # the upper rooms that may know one another
 NO_FILES = ("layers", "optimizers", "training")  # rooms that know no dataset

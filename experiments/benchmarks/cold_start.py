@@ -24,7 +24,7 @@ import tyro
 from measuring import NOT_INSTALLED, Program, Report, Target, in_turn, installed, publish, run_program, spawn
 from throughput import save_mnist
 
-from jaxnn.cli.configurations import recipe
+from jaxnn.cli.configurations import RECIPES
 
 JAXNN = "`jaxnn train lenet5`"
 BARE = "the same, `--no-pictures`"  # what the peers do: import, read, compile, train, evaluate
@@ -80,7 +80,7 @@ def measure(settings: Settings) -> dict[str, list[Run]]:
 
 def recipe_of(settings: Settings) -> dict:
     """What the peers must know of the recipe."""
-    ours = recipe("lenet5")
+    ours = RECIPES["lenet5"]
     if (ours.optimizer, ours.schedule) != ("adam", "one_cycle"):
         raise ValueError(f"the peers know Adam with one-cycle; the recipe is now {ours.optimizer}, {ours.schedule}.")
     names = ("epochs", "batch_size", "learning_rate")
@@ -88,15 +88,14 @@ def recipe_of(settings: Settings) -> dict:
 
 
 def train_jaxnn(settings: Settings, seed: int, *flags: str) -> Run:
-    """`jaxnn train lenet5`, and the accuracy that its last evaluation recorded."""
+    """`jaxnn train lenet5`, and the accuracy on the test data that it recorded as its result."""
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder, "run")
         command = [sys.executable, "-m", "jaxnn.cli.main", "train", "lenet5", "--out", str(run), "--seed", str(seed)]
         command += ["--epochs", str(settings.epochs)] if settings.epochs else []
         finished = spawn([*command, *flags, *(SMOKE if settings.smoke else ())])
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    accuracy = [line["test/accuracy"] for line in lines if "test/accuracy" in line][-1]
-    return Run(accuracy, finished.seconds, finished.peak_bytes)
+        measured = json.loads((run / "result.json").read_text())
+    return Run(measured["best"]["accuracy"], finished.seconds, finished.peak_bytes)
 
 
 def peer(program: Program, workload: dict, settings: Settings):

@@ -8,9 +8,19 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from jaxnn.cli.field_records import read_record, record_of
-from jaxnn.cli.field_rules import MOST_POSITIVE, POSITIVE, Between, Each, Needs, OneOf, check_effects, validate
+from jaxnn.cli.field_rules import (
+    MOST_POSITIVE,
+    POSITIVE,
+    Between,
+    Each,
+    Matching,
+    NameOrCode,
+    Needs,
+    OneOf,
+    check_effects,
+    validate,
+)
 from jaxnn.cli.work_limits import check_processes, check_widths
-from jaxnn.naming import unknown
 
 OPTIMIZERS = {
     "adadelta": "steps in the units of the parameters (Zeiler 2012): --eps, --weight-decay",
@@ -73,6 +83,7 @@ Widths = Annotated[tuple[int, ...], Each(Between(1, 2**24), most=64)]
 Strategy = Annotated[str, OneOf("strategy", STRATEGIES)]
 Processes = Annotated[int, Between(1, 1024)]
 Staleness = Annotated[int, Between(0, 2**31 - 1)]
+Held = Annotated[str, Matching(r"none|0?\.\d{1,6}|[1-9]\d{0,8}", "none, a share such as 0.05, or a number of examples")]
 OfDownpour = Needs("strategy", ("downpour",))
 OfMlp = Needs("model", ("mlp",))
 
@@ -81,8 +92,8 @@ OfMlp = Needs("model", ("mlp",))
 class Training:
     """Train a model and keep everything about it in a run folder."""
 
-    model: Annotated[str, OneOf("model", MODELS), tyro.conf.Positional] = "lenet5"
-    """What to train; `jaxnn list` names the models."""
+    model: Annotated[str, NameOrCode("model", MODELS), tyro.conf.Positional] = "lenet5"
+    """What to train; `jaxnn list` names the models. FILE.py:NAME or package.module:NAME: a recipe or model of yours."""
     data: str = "mnist"
     """Data set; `jaxnn list` names them."""
     data_folder: str | None = None
@@ -123,6 +134,11 @@ class Training:
     """Widths of mlp's hidden layers."""
     dropout_rate: Annotated[Fraction | None, OfMlp] = None
     """Probability of dropping each of mlp's hidden activations in training."""
+    validation: Held = "0.05"
+    """How much of the training data is held out: it chooses the best checkpoint, and when to stop early. A share, a
+    number of examples, or none; the test data are measured once, at the end."""
+    patience: Count | None = None
+    """Stop after so many epochs in a row that were not better on the data held out; by default never."""
     seed: Seed = 0
     """Determines the initial parameters, the order of the examples and dropout."""
     train_examples: Count | None = None
@@ -155,8 +171,8 @@ class Training:
     """Whether to draw the pictures and the report at the end."""
 
     ADDED_LATER: ClassVar[dict[str, Any]] = {  # what older files lack, and meant
-        **dict.fromkeys(("dropout_rate", "placement", "devices", "staleness", "address")),
-        **{"strategy": "synchronous", "workers": 2, "servers": 1},
+        **dict.fromkeys(("dropout_rate", "placement", "devices", "staleness", "address", "patience")),
+        **{"strategy": "synchronous", "workers": 2, "servers": 1, "validation": "none"},
     }
 
 
@@ -169,18 +185,13 @@ RECIPES = {
 }
 
 
-def recipe(model: str) -> Training:
-    """The defaults of a model; an unknown one raises ValueError with the nearest names."""
-    if model not in RECIPES:
-        raise unknown("model", model, RECIPES)
-    return RECIPES[model]
-
-
 def check(config: Training) -> Training:
     """The configuration itself, if every value is one that a training can have; else ValueError says which is not."""
     validate(config)
     if config.placement == "single" and config.devices not in (None, 1):
         raise ValueError(f"--placement single is one device; received --devices {config.devices}. Leave one out.")
+    if config.patience is not None and config.validation == "none":
+        raise ValueError(f"--patience watches the data held out; received {config.patience} with --validation none.")
     if config.strategy == "downpour" and (config.placement, config.devices) != (None, None):
         raise ValueError("--strategy downpour has --workers and --servers; received --placement or --devices as well.")
     if config.nesterov and config.momentum == 0:
@@ -198,9 +209,9 @@ def check_runnable(config: Training) -> Training:
     return config
 
 
-def check_given(config: Training) -> Training:
+def check_given(config: Training, default: Training) -> Training:
     """As `check_runnable`, and every flag that was given, so that it is not the recipe's, changes something."""
-    check_effects(check_runnable(config), recipe(config.model))
+    check_effects(check_runnable(config), default)
     return config
 
 
@@ -208,17 +219,12 @@ def load_data(config: Training):
     """The `jaxnn.data.Dataset`, cut to the examples asked for.
 
     Raises:
-      ValueError: unknown or damaged data, data without images, subsets larger than the data.
+      ValueError: unknown or damaged data, subsets larger than the data.
       FileNotFoundError: the data's files are missing.
     """
     from jaxnn import data
 
     dataset = data.load(config.data, folder=config.data_folder)
-    if "image" not in dataset.train:
-        fields = ", ".join(dataset.train)
-        raise ValueError(
-            f"--data must name images; received {config.data}, of {fields}. Train on it from Python: `fit`."
-        )
     return data.subset(dataset, train=config.train_examples, test=config.test_examples)
 
 
@@ -227,6 +233,6 @@ def to_record(config: Training) -> dict:
     return record_of(config)
 
 
-def from_record(record: Any, *, where: str) -> Training:
-    """The inverse of `to_record`; ValueError names what an edit broke in `where`."""
-    return read_record(Training, record, where=where, check=check_runnable)
+def from_record(record: Any, *, where: str, kind: type[Training] = Training) -> Training:
+    """The inverse of `to_record`; ValueError names what an edit broke in `where`. `kind` has the recipe's flags."""
+    return read_record(kind, record, where=where, check=check_runnable)

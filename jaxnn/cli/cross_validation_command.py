@@ -7,16 +7,17 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import check, load_data, recipe
+from jaxnn.cli.configurations import check, load_data
 from jaxnn.cli.field_records import record_of
-from jaxnn.cli.field_rules import Between, check_effects
+from jaxnn.cli.field_rules import Between, Matching, check_effects
 from jaxnn.cli.hyperparameters import grid_values, parse_over, told, train_command
-from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, parse_with_recipe
+from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, metric_of, parse_with_recipe
 from jaxnn.cli.work_limits import MOST_TRAININGS, check_steps, check_trainings
+from jaxnn.recipes.named_recipes import known_recipe
 
 REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
 
@@ -43,7 +44,7 @@ class CrossValidation:
     """Trainings of each setting on each fold."""
     trials: Trainings = 8
     """Settings in all, where ranges are given."""
-    metric: Literal["accuracy", "loss"] = "accuracy"
+    metric: Annotated[str | None, Matching(r"[\w -]{1,40}", "the name of a measure, as accuracy or loss")] = None
     """What is measured on the fold left out."""
     out: str | None = None
     """Folder for the results, a new one; by default runs/cross-validate-001, -002, ..."""
@@ -73,7 +74,7 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
     settings = math.prod(len(tried) for tried in values.values())
     check_trainings(settings * config.folds * config.seeds, f"{settings} settings, --folds and --seeds")
     if not is_made:
-        check_effects(config.training, recipe(config.training.model), over=values)
+        check_effects(config.training, known_recipe(config.training.model).defaults, over=values)
     from jaxnn import populations
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.population_tasks import make_trainer, spread_over_cores
@@ -81,6 +82,8 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
     spread_over_cores()
     records = Records(config.out, "cross-validate", _record(config), is_made=is_made)
     dataset, seed = load_data(config.training), config.training.seed
+    if "label" not in dataset.train:
+        raise ValueError(f"cross-validation makes folds with every class; {config.training.data} has no labels.")
     labels = dataset.train["label"]
     learned = _check_folds(config, values, labels)
     parts = {"train": dataset.train, "validation": None, "examples": learned}
@@ -95,10 +98,10 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
             folds=config.folds,
             seeds=range(seed, seed + config.seeds),
             epochs=config.training.epochs,
-            metric=f"validation/{config.metric}",
+            metric=metric_of(config),
             fold_seed=seed,
         )
-        inputs = dataset.train["image"][0].size
+        inputs = next(iter(dataset.train.values()))[0].size
         _report(config, validated, records, inputs=inputs, seconds=time.perf_counter() - started)
         records.finish()
     return 0
@@ -135,7 +138,7 @@ def _report(config: CrossValidation, validated, records, *, inputs: int, seconds
     positions = {"best": best, "one_standard_error": chosen}
     records.write_json("cross_validation.json", {**summary, **positions, "commands": commands})
     figure = plot_cross_validation(
-        validated.settings, validated.scores, validated.standard_error, metric=f"validation {config.metric}",
+        validated.settings, validated.scores, validated.standard_error, metric=metric_of(config).replace("/", " "),
         best=best, chosen=chosen,
     )  # fmt: skip
     records.save_figure("cross_validation.png", figure)

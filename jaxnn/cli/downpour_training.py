@@ -23,13 +23,19 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
     from jaxnn.parallel.downpour_client import Downpour
     from jaxnn.parallel.ray_cluster import train_asynchronously
     from jaxnn.parallel.ray_startup import check_ray
+    from jaxnn.recipes.optimizer_choice import build_optimizer
     from jaxnn.runs import create, one_writer
     from jaxnn.runs.signals import graceful_stop
+    from jaxnn.training.batching import count_examples
+    from jaxnn.training.objectives import Supervised
 
     check_ray()
     task = assemble(config, load_data(config))
+    objective, examples = task.trial.objective, count_examples(task.train)
+    if not isinstance(objective, Supervised):
+        raise ValueError(f"--strategy downpour trains classifiers; received {config.model}. Leave it out.")
     settings = Downpour(config.workers, config.servers, config.batch_size, bound=config.staleness, seed=config.seed)
-    steps = config.epochs * -(-len(task.train["label"]) // (config.workers * config.batch_size))
+    steps = config.epochs * -(-examples // (config.workers * config.batch_size))
     if folder is None:
         folder = create(config.out, to_record(config), name=config.model)
     processes = f"{_counted(config.workers, 'worker')}, {_counted(config.servers, 'server')}"
@@ -38,14 +44,15 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
     watch = _Watch(steps * config.workers, lambda: stop.requested is not None)
     with one_writer(folder), graceful_stop() as stop:
         trained = train_asynchronously(
-            task.model,
+            objective.model.model,
             task.train,
-            optimizer=task.optimizer,
+            optimizer=build_optimizer(config, steps=config.epochs * -(-examples // config.batch_size)),
             steps=steps,
             folder=folder / "servers",
             settings=settings,
-            loss=task.loss,
-            preprocess=task.preprocess,
+            loss=objective.loss,
+            preprocess=objective.preprocess,
+            fields=objective.fields,
             address=config.address,
             watch=watch,
         )
@@ -63,27 +70,25 @@ def check_alone(config: Training, *, launched: bool) -> None:
 
 
 def _recorded(folder, config, task, trained, exit_status):
-    """Evaluates the last state, and writes down what a run has: metrics and a checkpoint."""
+    """Evaluates the last state, and writes down what a run has: metrics, a checkpoint and the result."""
     from jaxnn.runs.loggers import read_metrics
-    from jaxnn.runs.training_run import Outcome, Recorder
-    from jaxnn.training import Evaluated, evaluate
+    from jaxnn.runs.run_result import write_result
+    from jaxnn.runs.training_run import Outcome, Recorder, measured
+    from jaxnn.training import Evaluated, evaluate_objective
 
-    options = {"metrics": {"loss": task.loss, **_accuracy()}, "preprocess": task.preprocess}
-    splits = {"train": task.train, "test": task.test}
-    measured = {name: evaluate(task.model, trained.state, split, **options) for name, split in splits.items()}
-    metrics = {f"{split}/{name}": value for split, of in measured.items() for name, value in of.items()}
-    recorder = Recorder(folder, from_step=0, keep=config.keep, tensorboard=config.tensorboard)
+    splits = {"train": task.train, "validation": task.validation}
+    means = {
+        name: evaluate_objective(task.trial.objective, trained.state, split) for name, split in splits.items() if split
+    }
+    metrics = {f"{split}/{name}": value for split, of in means.items() for name, value in of.items()}
+    recorder = Recorder(folder, from_step=0, keep=config.keep, tensorboard=config.tensorboard, best=task.monitor)
     try:
         recorder(Evaluated(int(trained.state.step), config.epochs, metrics, trained.state))
     finally:
         recorder.close()
-    return Outcome(trained.state, read_metrics(folder / "metrics.jsonl"), exit_status)
-
-
-def _accuracy():
-    from jaxnn.metrics import accuracy
-
-    return {"accuracy": accuracy}
+    result = measured(task, {"last": trained.state})
+    write_result(folder, result)
+    return Outcome(trained.state, read_metrics(folder / "metrics.jsonl"), exit_status, result)
 
 
 class _Watch:

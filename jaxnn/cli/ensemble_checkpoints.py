@@ -7,14 +7,12 @@ import jax
 import numpy as np
 
 from jaxnn import data
-from jaxnn.cli.assembly import TrialOfMember, build_model
+from jaxnn.cli.assembly import trials_of, used_fields
 from jaxnn.cli.configurations import Training
 from jaxnn.populations import Population
 from jaxnn.runs import checkpoints
 from jaxnn.training import Evaluated
-from jaxnn.training.batching import first_example
-
-METRICS = ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy")
+from jaxnn.training.batching import count_examples, first_example
 
 
 def saving(records) -> Callable:
@@ -23,7 +21,7 @@ def saving(records) -> Callable:
     def save(event) -> None:
         if isinstance(event, Evaluated):
             population = event.state()
-            history = {_field(name): np.asarray(population.history[name], np.float32) for name in METRICS}
+            history = {_field(name): np.asarray(values, np.float32) for name, values in population.history.items()}
             kept = _tree(population.states, history, population.epochs.astype(np.int32), population.diverged)
             checkpoints.save(records.folder / "checkpoints", kept, step=event.epoch, metrics={}, keep=1, best=None)
 
@@ -45,17 +43,20 @@ def _restore(folder: Path, config, dataset, members) -> Population | None:
     steps = checkpoints.steps(folder)
     if not steps:
         return None
-    model, count = build_model(config, classes=len(dataset.classes)), len(members)
-    state = jax.eval_shape(lambda: _first_state(config, dataset))
+    trial, count = trials_of(config, dataset, examples=count_examples(dataset.train))({}), len(members)
+    state = jax.eval_shape(trial.init, jax.random.key(config.seed), first_example(used_fields(trial, dataset.train)))
     of = jax.ShapeDtypeStruct
-    history = {_field(name): of((steps[-1], count), np.float32) for name in METRICS}
+    names = [
+        name.removeprefix("history/") for name in checkpoints.describe(folder, steps[-1])["tree"] if "history/" in name
+    ]
+    history = {name: of((steps[-1], count), np.float32) for name in names}
     template = _tree([state] * count, history, of((count,), np.int32), of((count,), bool))
     tree, _ = checkpoints.restore(folder, template, which=steps[-1])
-    history = {name: np.asarray(tree["history"][_field(name)]) for name in METRICS}
+    history = {name.replace(".", "/"): np.asarray(tree["history"][name]) for name in names}
     epochs, diverged = np.array(tree["epochs"], int), np.array(tree["diverged"], bool)
     if not ((epochs >= 0) & (epochs <= steps[-1])).all():
         raise ValueError(f"{folder}, step {steps[-1]}, tells of members that trained {epochs.max()} epochs. Edited?")
-    return Population(members, tree["states"], history, epochs, diverged, [model] * count)
+    return Population(members, tree["states"], history, epochs, diverged, [trial.model] * count)
 
 
 def _tree(states, history, epochs, diverged):
@@ -64,8 +65,3 @@ def _tree(states, history, epochs, diverged):
 
 def _field(metric: str) -> str:
     return metric.replace("/", ".")
-
-
-def _first_state(config, dataset):
-    build = TrialOfMember(config, dataset.classes, dataset.mean, dataset.std, len(dataset.train["label"]))
-    return build({}).init(jax.random.key(config.seed), first_example(dataset.train))

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import check_given, load_data
+from jaxnn.cli.configurations import check_runnable, load_data
 from jaxnn.cli.field_records import record_of
-from jaxnn.cli.field_rules import Between
+from jaxnn.cli.field_rules import Between, check_effects
 from jaxnn.cli.population_flags import Settings, parse_with_recipe
 from jaxnn.cli.work_limits import MOST_TRAININGS, check_members, check_steps
+from jaxnn.recipes.named_recipes import known_recipe
 
 ANSWER = 16  # bytes of a logit, its probability and its vote
 MOST_ROWS = 10  # of the table; more members are shown in powers of two
@@ -39,7 +40,7 @@ class Ensemble:
 def ensemble_command(args) -> int:
     """Trains in a new folder."""
     config = parse_with_recipe(Ensemble, args, command="ensemble")
-    check_given(config.training)
+    check_effects(check_runnable(config.training), known_recipe(config.training.model).defaults)
     if config.training.seed + config.members > 2**32:
         raise ValueError(f"--seed must leave room for the seeds of all members; received {config.training.seed}.")
     return _run(config, is_made=False)
@@ -55,14 +56,14 @@ def resume_ensemble(folder: Path, record: dict) -> int:
 
 
 def restore_ensemble(folder: Path, record: dict):
-    """The members of the last checkpoint that have not diverged, what is done to their inputs, and the data set.
+    """The members of the last checkpoint that have not diverged, the objective of each, and the data set.
 
     Raises:
       ValueError: the record was edited; no checkpoint, or a damaged one; every member diverged.
     """
     import numpy as np
 
-    from jaxnn.cli.assembly import build_preprocessing
+    from jaxnn.cli.assembly import trials_of
     from jaxnn.cli.ensemble_checkpoints import restore
     from jaxnn.populations import Member
 
@@ -72,7 +73,7 @@ def restore_ensemble(folder: Path, record: dict):
     if population is None or population.diverged.all():
         raise ValueError(f"{folder} holds no trained member. Train an ensemble first: jaxnn ensemble.")
     whole = population.select(np.flatnonzero(~population.diverged).tolist())
-    return whole, build_preprocessing(config.training, dataset), dataset
+    return whole, trials_of(config.training, dataset, examples=1)({}).objective, dataset
 
 
 def _read(folder: Path, record: dict) -> Ensemble:
@@ -83,25 +84,23 @@ def _read(folder: Path, record: dict) -> Ensemble:
 
 def _run(config: Ensemble, *, is_made: bool) -> int:
     started = time.perf_counter()
+    from jaxnn.cli.assembly import check_batch
     from jaxnn.cli.ensemble_checkpoints import restore, saving
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.population_tasks import make_trainer, spread_over_cores
+    from jaxnn.training.batching import count_examples
 
     spread_over_cores()
     record = {"command": "ensemble", **record_of(config)}
-    records = Records(config.out, "ensemble", record, where="test", is_made=is_made)
+    records = Records(config.out, "ensemble", record, is_made=is_made)
     dataset, members = load_data(config.training), None
-    examples = len(dataset.train["label"])
-    if config.training.batch_size > examples:
-        received = config.training.batch_size
-        raise ValueError(
-            f"--batch-size must be at most the number of training examples, {examples}; received {received}."
-        )
+    examples = count_examples(dataset.train)
+    check_batch(config.training.batch_size, examples)
     check_steps(epochs=config.training.epochs, batch_size=config.training.batch_size, examples=examples)
-    answers = len(dataset.test["label"]) * len(dataset.classes)
+    answers = count_examples(dataset.test) * max(1, len(dataset.classes))
     check_members(config.members, each=ANSWER * answers + config.bagging * 4 * examples)
     members = _members(config, examples)
-    parts = {"train": dataset.train, "validation": dataset.test}
+    parts = {"train": dataset.train, "validation": None}  # the test data are measured once, at the end
     trainer = make_trainer(config.training, dataset, [], **parts, examples=examples, records=records)
     before = restore(records.folder, config.training, dataset, members) if is_made else None
     with records.kept(config.training):
@@ -123,28 +122,56 @@ def _members(config: Ensemble, examples: int):
 
 
 def _report(config, trained, dataset, records, *, seconds: float) -> None:
+    """Measures the members on the test data, and what they say together, if they classify."""
     import numpy as np
 
-    from jaxnn.cli.assembly import build_preprocessing
+    from jaxnn.cli.assembly import trials_of
+    from jaxnn.training.objectives import Supervised
+
+    whole = trained.select(np.flatnonzero(~trained.diverged).tolist())
+    _check_diverged(trained, records)
+    objective = trials_of(config.training, dataset, examples=1)({}).objective
+    if isinstance(objective, Supervised) and dataset.classes:
+        _report_errors(config, whole, objective, dataset, records, seconds)
+    else:
+        _report_measures(whole, objective, dataset, records, seconds)
+    print(f"{seconds:.1f} s in all; JSON and checkpoint in {records.folder}")
+
+
+def _report_errors(config, whole, objective, dataset, records, seconds):
+    """How often one member is wrong, and all together."""
     from jaxnn.cli.population_records import columns
     from jaxnn.diagnostics.study_plots import plot_ensemble_errors
     from jaxnn.populations import ensemble_errors, predict_members
 
-    whole = trained.select(np.flatnonzero(~trained.diverged).tolist())
-    _check_diverged(trained, records)
-    preprocess = build_preprocessing(config.training, dataset)
-    logits = predict_members(whole, dataset.test["image"], preprocess=preprocess)
-    errors = ensemble_errors(logits, dataset.test["label"], seed=config.training.seed)
+    inputs, labels = (dataset.test[name] for name in objective.fields)
+    logits = predict_members(whole, inputs, preprocess=objective.preprocess)
+    errors = ensemble_errors(logits, labels, seed=config.training.seed)
     records.save_figure("ensemble_errors.png", plot_ensemble_errors(*errors))
-    records.write_json("ensemble.json", _summary(errors, len(dataset.test["label"]), seconds))
+    records.write_json("ensemble.json", _summary(errors, len(labels), seconds))
     print(columns(_table(errors)))
     mean, sd = 100 * errors.single.mean(), 100 * errors.single.std(ddof=min(1, len(errors.single) - 1))
     together = (
         f"{100 * errors.averaged[-1].mean():.2f} % by averaged probabilities, {100 * errors.voted[-1].mean():.2f} %"
     )
-    print(f"\ntest error on {len(dataset.test['label'])} images: one member {mean:.2f} ± {sd:.2f} %")
+    print(f"\ntest error on {len(labels)} examples: one member {mean:.2f} ± {sd:.2f} %")
     print(f"{len(whole)} members together: {together} by votes")
-    print(f"{seconds:.1f} s in all; JSON, picture and checkpoint in {records.folder}")
+
+
+def _report_measures(whole, objective, dataset, records, seconds):
+    """What the objective measures of each member, whose answers are not classes that could be averaged."""
+    import numpy as np
+
+    from jaxnn.training import evaluate_objective
+
+    rows = [evaluate_objective(objective, state, dataset.test) for state in whole.states]
+    counts = {row.pop("count") for row in rows}
+    records.write_json("ensemble.json", {"test_examples": max(counts), "members": rows, "seconds": round(seconds, 1)})
+    for name in rows[0]:
+        values = np.array([row[name] for row in rows])
+        print(
+            f"test {name} on {max(counts)} examples: {values.mean():.4f} ± {values.std():.4f} over {len(rows)} members"
+        )
 
 
 def _check_diverged(trained, records) -> None:

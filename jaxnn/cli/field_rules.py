@@ -95,6 +95,16 @@ class OneOf:
             raise unknown(self.kind, value, self.known)
 
 
+@dataclass(frozen=True, eq=False)
+class NameOrCode(OneOf):
+    """One of some names, or FILE.py:NAME or package.module:NAME, which names code outside of the package."""
+
+    def check(self, flag: str, value: str) -> None:
+        """Raises ValueError with the nearest names."""
+        if not re.fullmatch(r"[^:\0]+:[A-Za-z_]\w*", value):
+            super().check(flag, value)
+
+
 @dataclass(frozen=True)
 class Matching:
     """Text that a pattern matches; `words` say which."""

@@ -5,9 +5,10 @@ import math
 import shlex
 from typing import Any, NamedTuple
 
-from jaxnn.cli.configurations import Training, check_runnable, recipe
+from jaxnn.cli.configurations import Training, check_runnable
 from jaxnn.cli.field_rules import without_effect
 from jaxnn.naming import unknown
+from jaxnn.recipes.named_recipes import known_recipe
 
 FLOATS = (
     "learning_rate", "momentum", "b1", "b2", "eps", "weight_decay", "decay_rate", "label_smoothing", "dropout_rate"
@@ -95,7 +96,7 @@ def told(setting: dict[str, Any], *, digits: int = 4) -> dict[str, str]:
 def train_command(config: Training, setting: dict[str, Any]) -> str:
     """The command that trains with the setting: every flag that changes something and is not the recipe's default."""
     config = dataclasses.replace(config, **setting)
-    default, words = recipe(config.model), ["jaxnn", "train", config.model]
+    default, words = known_recipe(config.model).defaults, ["jaxnn", "train", config.model]
     not_told = {*NOT_IN_A_TRAINING, *without_effect(config)}
     for field in dataclasses.fields(Training):
         value = getattr(config, field.name)

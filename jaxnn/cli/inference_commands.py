@@ -7,10 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import Count, from_record, load_data
+from jaxnn.cli.configurations import Count, load_data
 from jaxnn.cli.field_rules import Matching
 from jaxnn.cli.main import parse
 from jaxnn.cli.recorded_places import place_data
+from jaxnn.cli.training_commands import config_of, name_recipe
 
 Checkpoint = Annotated[str, Matching(r"last|best|[0-9]{1,10}", "last, best or the number of a step")]
 
@@ -21,8 +22,10 @@ class Evaluation:
 
     run: Annotated[str, tyro.conf.Positional]
     """The run folder."""
-    step: Checkpoint = "last"
-    """Which checkpoint: last, best, or a step."""
+    step: Checkpoint | None = None
+    """Which checkpoint: last, best, or a step; by default the best on the data held out, or the last if none were."""
+    recipe: str | None = None
+    """The code that the run was trained by, FILE.py:NAME, if it is none of jaxnn's; it is run only if named here."""
     data_folder: str | None = None
     """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
     json: bool = False
@@ -37,8 +40,10 @@ class Prediction:
     """The folder of a run or of an ensemble."""
     images: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Image files, of the size that the model was trained on."""
-    step: Checkpoint = "last"
-    """Which checkpoint: last, best, or a step."""
+    step: Checkpoint | None = None
+    """Which checkpoint: last, best, or a step; by default the best on the data held out, or the last if none were."""
+    recipe: str | None = None
+    """The code that the run was trained by, FILE.py:NAME, if it is none of jaxnn's; it is run only if named here."""
     data_folder: str | None = None
     """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
     resize: bool = False
@@ -52,21 +57,20 @@ class Prediction:
 
 
 def evaluate_command(args) -> int:
-    """Prints loss and accuracy over the whole test split."""
+    """Prints what the run's recipe measures, over the whole test split."""
     config = parse(Evaluation, args, command="evaluate")
-    task, state, metadata = _restore(config.run, config.step, data_folder=config.data_folder)
-    from jaxnn.metrics import accuracy, top_k
-    from jaxnn.training import evaluate
+    task, state, _ = _restore(config.run, config.step, data_folder=config.data_folder, recipe=config.recipe)
+    from jaxnn.runs.training_run import measured
+    from jaxnn.training.batching import count_examples
 
-    metrics = {"loss": task.loss, "accuracy": accuracy, "top-5 accuracy": top_k(5)}
-    measured = evaluate(task.model, state, task.test, metrics=metrics, preprocess=task.preprocess)
+    row = measured(task, {"state": state})["state"]
     if config.json:
-        print(json.dumps({"run": config.run, "step": metadata["step"], **measured}))
+        print(json.dumps({"run": config.run, **row}))
         return 0
-    print(f"{config.run}, step {metadata['step']}, {measured['count']} of {len(task.test['label'])} test images")
-    print(f"  accuracy        {100 * measured['accuracy']:.2f} %")
-    print(f"  top-5 accuracy  {100 * measured['top-5 accuracy']:.2f} %")
-    print(f"  loss            {measured['loss']:.4f}")
+    print(f"{config.run}, step {row.pop('step')}, {row.pop('count')} of {count_examples(task.test)} test examples")
+    for name in sorted(row, key=lambda name: (name == "loss", name)):
+        shown = f"{100 * row[name]:.2f} %" if name.endswith("accuracy") else f"{row[name]:.4f}"
+        print(f"  {name:<14}  {shown}")
     return 0
 
 
@@ -79,7 +83,7 @@ def predict_command(args) -> int:
 
     from jaxnn.data.pictures import read_picture
 
-    classify, shape, classes = _classifier(Path(config.run), config.step, config.data_folder)
+    classify, shape, classes = _classifier(Path(config.run), config)
     images = [read_picture(path, shape, resize=config.resize, invert=config.invert) for path in config.images]
     probabilities = classify(np.stack(images))
     for path, ranked in zip(config.images, _rank(probabilities, classes, config.top), strict=True):
@@ -90,34 +94,40 @@ def predict_command(args) -> int:
     return 0
 
 
-def _classifier(folder: Path, step: str, data_folder: str | None):
+def _classifier(folder: Path, config: Prediction):
     """`images -> (n, classes) probabilities`, the shape of an image, and the names of the classes."""
     from jaxnn.runs import read_config
 
-    record = place_data(read_config(folder)["config"], folder, data_folder)
+    record = place_data(read_config(folder)["config"], folder, config.data_folder)
     if record.get("command") == "ensemble":
-        return _classifier_of_ensemble(folder, record, step)
-    task, state, _ = _restore(folder, step, data_folder=data_folder)
+        name_recipe(record, folder, config.recipe)
+        return _classifier_of_ensemble(folder, record, config.step)
+    task, state, _ = _restore(folder, config.step, data_folder=config.data_folder, recipe=config.recipe)
     import jax
 
     from jaxnn.training import predict
+    from jaxnn.training.objectives import Supervised
+
+    objective = task.trial.objective
+    if not isinstance(objective, Supervised) or objective.fields[0] != "image":
+        raise ValueError(f"{folder} must be of a classifier of images; received one of {', '.join(task.test)}.")
 
     def classify(images):
-        return jax.nn.softmax(predict(task.model, state, images, preprocess=task.preprocess))
+        return jax.nn.softmax(predict(objective.model, state, images, preprocess=objective.preprocess))
 
     return classify, task.test["image"].shape[1:], task.classes
 
 
 def _classifier_of_ensemble(folder, record, step):
-    if step != "last":
+    if step not in (None, "last"):
         raise ValueError(f"--step must be last for an ensemble, which keeps no other; received {step!r}.")
     from jaxnn.cli.ensemble_command import restore_ensemble
     from jaxnn.populations import average_probabilities, predict_members
 
-    members, preprocess, dataset = restore_ensemble(folder, record)
+    members, objective, dataset = restore_ensemble(folder, record)
 
     def classify(images):
-        return average_probabilities(predict_members(members, images, preprocess=preprocess))
+        return average_probabilities(predict_members(members, images, preprocess=objective.preprocess))
 
     return classify, dataset.test["image"].shape[1:], dataset.classes
 
@@ -130,15 +140,17 @@ def _rank(probabilities, classes, top):
         yield [(classes[k], round(float(row[k]), 6)) for k in best]
 
 
-def _restore(run, step, *, data_folder):
+def _restore(run, step, *, data_folder, recipe):
     from jaxnn.runs import read_config
 
     folder = Path(run)
     record = place_data(read_config(folder)["config"], folder, data_folder)
-    config = from_record(record, where=str(folder / "config.json"))
+    name_recipe(record, folder, recipe)
+    config = config_of(record, where=str(folder / "config.json"))
     from jaxnn.cli.assembly import assemble
     from jaxnn.runs.training_run import restore_state
 
     task = assemble(config, load_data(config))
+    step = step or ("last" if task.monitor is None else "best")
     state, metadata = restore_state(folder, task, step if step in ("last", "best") else int(step))
     return task, state, metadata

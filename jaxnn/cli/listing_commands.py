@@ -9,7 +9,6 @@ from jaxnn.cli.configurations import (
     MODELS,
     OPTIMIZERS,
     PLACEMENTS,
-    RECIPES,
     SCHEDULES,
     Count,
     Devices,
@@ -19,11 +18,13 @@ from jaxnn.cli.configurations import (
     Widths,
     check,
     load_data,
-    recipe,
 )
-from jaxnn.cli.field_rules import OneOf, check_effects
+from jaxnn.cli.field_rules import NameOrCode, check_effects
 from jaxnn.cli.main import parse
 from jaxnn.cli.placement_flags import choose_placement, memory_of
+from jaxnn.recipes import Recipe, recipe
+from jaxnn.recipes.image_classifiers import RECIPES
+from jaxnn.recipes.named_recipes import known_recipe
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Summary:
     Nothing is trained, and no array is made.
     """
 
-    model: Annotated[str, OneOf("model", MODELS), tyro.conf.Positional] = "lenet5"
+    model: Annotated[str, NameOrCode("model", MODELS), tyro.conf.Positional] = "lenet5"
     """Which model; `jaxnn list` names them."""
     hidden: Annotated[Widths, OfMlp] = (128,)
     """Widths of mlp's hidden layers."""
@@ -50,6 +51,9 @@ class Summary:
 class Listing:
     """List models, data sets, optimizers, schedules and placements."""
 
+    recipes: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Recipes of yours to list besides, FILE.py:NAME."""
+
 
 def summary_command(args) -> int:
     """Prints the table of a model's layers on the input of its recipe, and the memory that a step takes."""
@@ -62,20 +66,33 @@ def summary_command(args) -> int:
         )
     training = _training(config)
     placement = None if (config.placement, config.devices) == (None, None) else choose_placement(training, resume=False)
-    from jaxnn.cli.assembly import build_model
-    from jaxnn.diagnostics import format_summary, summarize
-
-    shape = (32, 32, 1) if config.model == "lenet1998" else (28, 28, 1)
-    print(format_summary(summarize(build_model(training, classes=10), shape)))
+    print(_layers(training))
     if placement is not None:
         print(f"\na training step with {training.optimizer}, {training.batch_size} examples, each of the devices:\n")
         print(_memory(training, placement))
     return 0
 
 
+def _layers(training: Training) -> str:
+    """The table of the model, on an example of its data."""
+    from jaxnn.cli.assembly import used_fields
+    from jaxnn.diagnostics import format_summary, summarize
+    from jaxnn.preprocessing import as_float
+    from jaxnn.recipes.training_recipes import facts_of
+    from jaxnn.training.batching import first_example
+
+    dataset = load_data(training)
+    trial = known_recipe(training.model).build(training, facts_of(dataset), 1)
+    if trial.model is None:
+        raise ValueError(f"{training.model} has no one model; its recipe builds a Trial without `model`.")
+    inputs = next(iter(first_example(used_fields(trial, dataset.train)).values()))
+    preprocess = getattr(trial.objective, "preprocess", as_float)
+    return format_summary(summarize(trial.model, preprocess(inputs).shape[1:]))
+
+
 def _training(config: Summary) -> Training:
     """The training whose step is asked about."""
-    default = recipe(config.model)
+    default = recipe(config.model).defaults
     batch_size = default.batch_size if config.batch_size is None else config.batch_size
     asked = {"hidden": config.hidden, "placement": config.placement, "devices": config.devices}
     return check(replace(default, batch_size=batch_size, **asked))
@@ -89,13 +106,10 @@ def _memory(training: Training, placement):
 
 def list_command(args) -> int:
     """Prints every name that the other commands take, with a line about each."""
-    parse(Listing, args, command="list")
+    own = parse(Listing, args, command="list").recipes
     from jaxnn.data.sources import SOURCES
 
-    recipes = {
-        name: f"{r.epochs} epochs of {r.batch_size}, {r.optimizer} {r.learning_rate:g}, {r.schedule}"
-        for name, r in RECIPES.items()
-    }
+    recipes = {one.name: _described(one) for one in (*RECIPES.values(), *map(recipe, own))}
     datasets = {name: source.page for name, source in SOURCES.items()}
     for title, rows in (
         ("models (and how `jaxnn train` trains them)", recipes),
@@ -106,3 +120,9 @@ def list_command(args) -> int:
     ):
         print(f"{title}\n" + "\n".join(f"  {name:<20}{text}" for name, text in rows.items()) + "\n")
     return 0
+
+
+def _described(one: Recipe) -> str:
+    how = one.defaults
+    trained = f"{how.epochs} epochs of {how.batch_size}, {how.optimizer} {how.learning_rate:g}, {how.schedule}"
+    return f"{trained}: {one.about}" if one.about else trained

@@ -3,7 +3,6 @@
 import contextlib
 import shlex
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 from jaxnn.cli.configurations import Training
@@ -39,12 +38,16 @@ def own_rows(data, placement):
 
 def memory_of(task, placement, *, batch_size: int, compiled: bool = False):
     """The `MemoryReport` of a training step, from shapes alone; see `jaxnn.parallel.report_memory`."""
-    from jaxnn.parallel import report_memory, shapes_of
-    from jaxnn.training import TrainStep, supervised
+    import jax
 
-    step = TrainStep(supervised(task.model, task.loss, preprocess=task.preprocess), task.optimizer.update)
-    shapes = shapes_of(step, task.optimizer, task.train, batch_size=batch_size)
-    return report_memory(step, *shapes, placement=placement, compiled=compiled)
+    from jaxnn.parallel import report_memory
+    from jaxnn.training.batching import first_example
+
+    example = first_example(task.train)
+    state = jax.eval_shape(task.trial.init, jax.random.key(0), example)
+    batch = {name: jax.ShapeDtypeStruct((batch_size, *x.shape[1:]), x.dtype) for name, x in example.items()}
+    batch["mask"] = jax.ShapeDtypeStruct((batch_size,), bool)
+    return report_memory(task.trial.step, state, batch, placement=placement, compiled=compiled)
 
 
 def check_memory(task, placement, *, batch_size: int) -> None:
@@ -56,16 +59,16 @@ def check_memory(task, placement, *, batch_size: int) -> None:
 
     from jaxnn.parallel import LocalRows
     from jaxnn.populations.memory import free_memory, size_of
-    from jaxnn.training import init_state
+    from jaxnn.training.batching import first_example
 
     own = {*jax.local_devices()}
     devices = [device for device in getattr(placement, "devices", jax.devices()[:1]) if device in own]
     copies = 1 if isinstance(placement, LocalRows) else len(devices)
-    data = copies * size_of((task.train, task.test))
-    first = partial(init_state, preprocess=task.preprocess)
-    state = size_of(jax.eval_shape(partial(first, task.model, task.optimizer, key=0), task.train["image"][:1]))
+    data = copies * size_of((task.train, task.validation, task.test))
+    example = first_example(task.train)
+    state = size_of(jax.eval_shape(task.trial.init, jax.random.key(0), example))
     free = free_memory(devices[0]) * (1 if devices[0].platform == "cpu" else len(devices))
-    is_large = max(state, batch_size * task.train["image"][0].size) > LARGE
+    is_large = max(state, batch_size * sum(x.size for x in example.values())) > LARGE
     if is_large and state <= free:
         state = memory_of(task, placement, batch_size=batch_size).total * len(devices)
     if data + state > free:

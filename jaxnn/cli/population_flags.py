@@ -7,7 +7,6 @@ from typing import Annotated
 import tyro
 
 from jaxnn.cli.configurations import (
-    RECIPES,
     Count,
     Devices,
     Placement,
@@ -16,11 +15,13 @@ from jaxnn.cli.configurations import (
     Strategy,
     Training,
     check_runnable,
-    recipe,
 )
 from jaxnn.cli.field_rules import Between, fields_of, plain
 from jaxnn.cli.main import parse
 from jaxnn.cli.work_limits import MOST_TRAININGS
+from jaxnn.recipes import recipe
+from jaxnn.recipes.image_classifiers import RECIPES
+from jaxnn.recipes.named_recipes import known_recipe
 
 Trainings = Annotated[int, Between(1, MOST_TRAININGS)]
 
@@ -37,6 +38,8 @@ class Settings(Training):
     servers: tyro.conf.Suppress[Processes] = 1
     staleness: tyro.conf.Suppress[Staleness | None] = None
     address: tyro.conf.Suppress[str | None] = None
+    validation: tyro.conf.Suppress[str] = "none"
+    patience: tyro.conf.Suppress[Count | None] = None
     keep: tyro.conf.Suppress[Count] = 3
     tensorboard: tyro.conf.Suppress[bool] = True
     pictures: tyro.conf.Suppress[bool] = True
@@ -56,11 +59,19 @@ def parse_with_recipe(config_class, args, *, command: str):
       ValueError: a flag that is none, a value out of range.
     """
     model = next((arg for arg in args if not arg.startswith("-")), "mlp")
-    config = _parse(config_class, args, command, RECIPES.get(model, RECIPES["mlp"]))
+    config = _parse(config_class, args, command, recipe(model if ":" in model or model in RECIPES else "mlp").defaults)
     if config.training.model != model:  # it stood behind a flag's value
-        config = _parse(config_class, args, command, recipe(config.training.model))
+        config = _parse(config_class, args, command, recipe(config.training.model).defaults)
     check_runnable(config.training)
     return config
+
+
+def metric_of(config) -> str:
+    """What a search or a cross-validation judges by: `--metric`, or what the recipe chooses by.
+
+    The data held out measure it, of a loss, an error or a perplexity less is better.
+    """
+    return known_recipe(config.training.model).monitor if config.metric is None else f"validation/{config.metric}"
 
 
 def is_finished(folder: str, result: str) -> bool:
@@ -73,5 +84,10 @@ def is_finished(folder: str, result: str) -> bool:
 
 def _parse(config_class, args, command, default):
     settings = plain(fields_of(config_class)["training"])
-    default = config_class(training=settings(**vars(default)))
+    default = config_class(training=settings(**{**_common(default), "validation": "none", "patience": None}))
     return parse(config_class, args, command=command, default=default)
+
+
+def _common(default: Training) -> dict:
+    """The flags that all recipes have; those of a recipe's own keep their defaults in populations."""
+    return {name: getattr(default, name) for name in fields_of(Training)}

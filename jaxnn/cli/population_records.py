@@ -30,7 +30,6 @@ class Records:
       out: the folder, a new one; None for the next free one in runs/.
       command: names it then.
       config: what `config.json` is to hold.
-      where: what the examples are called on which members are tested.
       is_made: the folder is there, and is gone on with.
 
     `folder` is known for certain when training has started: of two commands that begin at once, and are to find the
@@ -40,11 +39,9 @@ class Records:
       FileExistsError: the folder is there and not empty, or is a file.
     """
 
-    def __init__(
-        self, out: str | None, command: str, config: dict[str, Any], *, where: str = "validation", is_made: bool = False
-    ):
+    def __init__(self, out: str | None, command: str, config: dict[str, Any], *, is_made: bool = False):
         self.folder = Path(out) if out else default_path(command)
-        self.out, self.command, self.config, self.where = out, command, config, where
+        self.out, self.command, self.config = out, command, config
         self.trainings, self.is_made, self.lock = [], is_made, contextlib.ExitStack()
         if not is_made:
             check_new(self.folder)
@@ -120,7 +117,7 @@ class Records:
                 **told(member.hyperparameters, digits=9),
                 "epochs": int(population.epochs[i]),
                 "diverged": bool(population.diverged[i]),
-                **{name.replace("validation/", f"{self.where}/"): f"{values[name][i]:.6g}" for name in metrics},
+                **{name: f"{values[name][i]:.6g}" for name in metrics},
             }
             for i, member in enumerate(members)
         ]

@@ -9,7 +9,7 @@ from dataclasses import replace
 import jax
 
 from jaxnn import data, populations
-from jaxnn.cli.assembly import TrialOfMember
+from jaxnn.cli.assembly import trials_of, used_fields
 from jaxnn.cli.configurations import Training
 from jaxnn.cli.population_records import Records
 from jaxnn.cli.training_journal import Journal
@@ -58,19 +58,20 @@ def make_trainer(
 
     The trainer raises ValueError for more members than the machine can hold.
     """
-    build = TrialOfMember(config, dataset.classes, dataset.mean, dataset.std, examples)
+    build = trials_of(config, dataset, examples=examples)
+    train, validation = (used_fields(build({}), split) for split in (train, validation))
     blueprint, example = Blueprint(build), first_example(train)
     journal = Journal(records, blueprint, example) if keeps else None
     state = size_of(jax.eval_shape(blueprint.init, {}, jax.random.key(0), example).run)
 
     def trainer(members, *, epochs, hooks=(), population=None, **how):
-        rows = 0 if members[0].split is None else 4 * len(train["label"])
+        rows = 0 if members[0].split is None else 4 * examples
         check_members(len(members), each=2 * state + rows)  # of a state the copy on the host, too
         known = journal.take_up(members) if keeps else None
         if known is not None and known.epochs.max() >= epochs:
             records.add(members, known)
             return replace(known, members=list(members))
-        bar = PopulationBar(len(members), where="test" if validation is dataset.test else "validation")
+        bar = PopulationBar(len(members))
         try:
             # a line is printed when its epoch is on disk
             watching = [records.of(members), *([journal.save] if keeps else []), *hooks, bar]
@@ -86,9 +87,9 @@ def make_trainer(
 class PopulationBar(ProgressBar):
     """A progress bar whose lines say whose medians they are, and on what they were measured."""
 
-    def __init__(self, members: int, *, where: str):
+    def __init__(self, members: int):
         super().__init__()
-        self.members, self.where = members, where
+        self.members = members
 
     def __call__(self, event) -> None:
         if not isinstance(event, Evaluated):
@@ -96,21 +97,20 @@ class PopulationBar(ProgressBar):
                 self._say(f"training {self.members} members, {event.steps} steps in all")
             super().__call__(event)
             return
-        self._write(describe_medians(event.epoch, event.metrics, members=self.members, where=self.where))
+        self._write(describe_medians(event.epoch, event.metrics, members=self.members))
 
 
-def describe_medians(epoch: int, metrics: dict[str, float], *, members: int, where: str) -> str:
+def describe_medians(epoch: int, metrics: dict[str, float], *, members: int) -> str:
     """One line of an epoch.
 
-    >>> describe_medians(2, {"train/loss": 0.5, "validation/accuracy": 0.9}, members=8, where="validation")
+    >>> describe_medians(2, {"train/loss": 0.5, "validation/accuracy": 0.9}, members=8)
     'epoch 2  medians of 8: train loss 0.5000  validation accuracy 90.00 %'
     """
     parts = []
-    for name in ("train/loss", "train/accuracy", "validation/loss", "validation/accuracy"):
-        if name in metrics and math.isfinite(metrics[name]):
-            split, what = name.replace("validation", where).split("/")
-            shown = f"{100 * metrics[name]:.2f} %" if what == "accuracy" else f"{metrics[name]:.4f}"
-            parts.append(f"{split} {what} {shown}")
+    for name in sorted(metrics, key=lambda name: (not name.startswith("train/"), not name.endswith("/loss"))):
+        if not name.endswith("/count") and math.isfinite(metrics[name]):
+            shown = f"{100 * metrics[name]:.2f} %" if name.endswith("accuracy") else f"{metrics[name]:.4f}"
+            parts.append(f"{name.replace('/', ' ')} {shown}")
     return f"epoch {epoch}  medians of {members}: " + "  ".join(parts or ["none is finite"])
 
 

@@ -11,12 +11,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxnn.cli.configurations import check, load_data, recipe
+from jaxnn.cli.configurations import check, load_data
 from jaxnn.cli.field_records import record_of
-from jaxnn.cli.field_rules import Between, check_effects
+from jaxnn.cli.field_rules import Between, Matching, check_effects
 from jaxnn.cli.hyperparameters import Range, grid_values, parse_over, told, train_command
-from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, parse_with_recipe
+from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, metric_of, parse_with_recipe
 from jaxnn.cli.work_limits import check_steps, check_trainings
+from jaxnn.recipes.named_recipes import known_recipe
 
 SHOWN = 10  # settings on the screen; search.csv has all
 ROUNDS = 3  # of coarse-to-fine
@@ -52,7 +53,7 @@ class Search:
     """Trainings of each setting, whose mean counts; for grid and random."""
     validation: Annotated[float, Between(0, 1, "()")] = 0.1
     """Part of the training data that is held out, and measured on."""
-    metric: Literal["accuracy", "loss"] = "accuracy"
+    metric: Annotated[str | None, Matching(r"[\w -]{1,40}", "the name of a measure, as accuracy or loss")] = None
     """By which settings are ranked, on the part held out."""
     out: str | None = None
     """Folder for the results, a new one; by default runs/search-001, -002, ..."""
@@ -79,7 +80,7 @@ def _run(config: Search, *, is_made: bool) -> int:
     if is_made and is_finished(config.out, "search.json"):
         return 0
     if not is_made:
-        check_effects(config.training, recipe(config.training.model), over=over)
+        check_effects(config.training, known_recipe(config.training.model).defaults, over=over)
     trainer, records = _prepare(config, over, is_made)
     with records.kept(config.training):
         result = _search(config, over, trainer)
@@ -112,18 +113,19 @@ def _prepare(config: Search, over, is_made: bool):
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.population_tasks import make_trainer, rows_of, spread_over_cores
     from jaxnn.populations import hold_out
+    from jaxnn.training.batching import count_examples
 
     spread_over_cores()
     records = Records(config.out, "search", _record(config), is_made=is_made)
     dataset = load_data(config.training)
-    split = hold_out(len(dataset.train["label"]), config.validation, seed=config.training.seed)
+    split = hold_out(count_examples(dataset.train), config.validation, seed=config.training.seed)
     for size in over.get("batch_size", (config.training.batch_size,)):
         if size > len(split.train):
             raise ValueError(
                 f"--batch-size must be at most the number of training examples, {len(split.train)}; received {size}."
             )
         check_steps(epochs=config.training.epochs, batch_size=size, examples=len(split.train))
-    _say(f"{config.training.model} on {config.training.data}: {len(split.train)} images, {len(split.test)} held out")
+    _say(f"{config.training.model} on {config.training.data}: {len(split.train)} examples, {len(split.test)} held out")
     parts = {"train": rows_of(dataset.train, split.train), "validation": rows_of(dataset.train, split.test)}
     more = {"examples": len(split.train), "records": records, "keeps": True}
     return make_trainer(config.training, dataset, [*over], **parts, **more), records
@@ -133,7 +135,7 @@ def _search(config: Search, over, train):
     """The `SearchResult` of the strategy."""
     from jaxnn import populations
 
-    epochs, seed, metric = config.training.epochs, config.training.seed, f"validation/{config.metric}"
+    epochs, seed, metric = config.training.epochs, config.training.seed, metric_of(config)
     ranges = {name: _distribution(values) for name, values in over.items()}
     common = {"epochs": epochs, "metric": metric}
     match config.strategy:

@@ -11,10 +11,13 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import RECIPES, Training, check_given, from_record, load_data, recipe, to_record
+from jaxnn.cli.configurations import Training, check_given, from_record, load_data, to_record
 from jaxnn.cli.field_rules import shown
 from jaxnn.cli.main import exit_status, parse
 from jaxnn.cli.placement_flags import check_memory, choose_placement, describe_memory, memory_of, own_rows, resume_line
+from jaxnn.recipes import recipe, recorded_recipe
+from jaxnn.recipes.image_classifiers import RECIPES
+from jaxnn.recipes.named_recipes import known_recipe
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Resumption:
     """The run folder."""
     data_folder: str | None = None
     """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
+    recipe: str | None = None
+    """The code that the run was trained by, FILE.py:NAME, if it is none of jaxnn's; it is run only if named here."""
     address: str | None = None
     """Of a downpour run: of the Ray cluster to join, HOST:PORT; what the run folder says of it is not followed."""
 
@@ -36,12 +41,13 @@ def train_command(args) -> int:
 
 def read_training(args) -> Training:
     """What the arguments of `jaxnn train` say, checked."""
-    model = next((arg for arg in args if not arg.startswith("-")), "lenet5")
-    default = RECIPES.get(model, RECIPES["lenet5"])
-    config = parse(Training, args, command="train", default=default)
+    named = next((arg for arg in args if not arg.startswith("-")), "lenet5")
+    default = recipe(named if ":" in named or named in RECIPES else "lenet5").defaults
+    config = parse(type(default), args, command="train", default=default)
     if config.model != default.model:  # the model stood behind a flag's value
-        config = parse(Training, args, command="train", default=recipe(config.model))
-    return check_given(config)
+        default = recipe(config.model).defaults
+        config = parse(type(default), args, command="train", default=default)
+    return check_given(config, default)
 
 
 RESUMED = {  # commands of many trainings: the module and the function that goes on
@@ -76,7 +82,25 @@ def read_run(args) -> tuple[Path, dict]:
     folder = Path(config.run)
     record = read_config(folder)["config"]
     check_links(folder)
+    name_recipe(record, folder, config.recipe)
     return folder, place_cluster(place_data(record, folder, config.data_folder), folder, config.address)
+
+
+def name_recipe(record: dict, folder: Path, again: str | None) -> None:
+    """Finds the recipe that a folder's record names; code of a user only if it is named `again`.
+
+    Raises:
+      ValueError: an unknown recipe, or code that was not named again.
+    """
+    model = record.get(
+        "model", record.get("training", {}).get("model") if isinstance(record.get("training"), dict) else None
+    )
+    if not isinstance(model, str):
+        return  # what is wrong with the record is said where it is read
+    try:
+        recorded_recipe(model, again=again)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'}: {error}") from None
 
 
 def training_of(folder: Path, record: dict) -> Training:
@@ -85,7 +109,14 @@ def training_of(folder: Path, record: dict) -> Training:
         raise ValueError(
             f"{folder} is of the command {shown(record['command'])}, which cannot be resumed. Start it anew."
         )
-    return from_record(record, where=str(folder / "config.json"))
+    return config_of(record, where=str(folder / "config.json"))
+
+
+def config_of(record: dict, *, where: str) -> Training:
+    """The configuration of a record whose recipe has been named; ValueError names what an edit broke in `where`."""
+    model = record.get("model")
+    kind = type(known_recipe(model).defaults) if isinstance(model, str) else Training
+    return from_record(record, where=where, kind=kind)
 
 
 def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
@@ -120,17 +151,18 @@ def _train_joined(config, folder, loading, started, *, resume):
     from jaxnn.parallel import Sharded, multihost
     from jaxnn.runs import create, default_path
     from jaxnn.runs.training_run import train_in_folder
+    from jaxnn.training.batching import count_examples
 
     placement = choose_placement(config, resume=resume)
     task = assemble(config, loading.result())
     task = task._replace(train=own_rows(task.train, placement))
     check_memory(task, placement, batch_size=config.batch_size)
-    images, writes = placement.global_examples(len(task.train["label"])), multihost.is_writer()
+    examples, writes = placement.global_examples(count_examples(task.train)), multihost.is_writer()
     if folder is None:
         folder = Path(config.out or default_path(config.model))
         folder = create(config.out, to_record(config), name=config.model) if writes else folder
     if writes:
-        _say(f"{config.model} on {config.data}, {images} training images; run folder {folder}")
+        _say(f"{config.model} on {config.data}, {examples} training examples{_held(task)}; run folder {folder}")
     if writes and isinstance(placement, Sharded):
         _say(describe_memory(memory_of(task, placement, batch_size=config.batch_size), len(placement.devices)))
     outcome = train_in_folder(
@@ -138,6 +170,7 @@ def _train_joined(config, folder, loading, started, *, resume):
         task,
         epochs=config.epochs,
         batch_size=config.batch_size,
+        patience=config.patience,
         keep=config.keep,
         tensorboard=config.tensorboard,
         resume=resume,
@@ -153,22 +186,45 @@ def _finish(config, folder, task, outcome, started):
     if outcome.exit_status:
         _say(f"stopped at step {int(outcome.state.step)}; go on with: {resume_line(folder, os.environ, config)}")
         return outcome.exit_status
-    _conclude(folder, config, task, outcome, seconds=time.perf_counter() - started)
+    _conclude(folder, config, task, outcome, started)
     return 0
 
 
-def _conclude(folder, config, task, outcome, *, seconds):
-    last = outcome.history[-1]
-    print(
-        f"test accuracy {100 * last['test/accuracy']:.2f} % on {int(last['test/count'])} images, "
-        f"test loss {last['test/loss']:.4f}, {seconds:.1f} s in all"
-    )
+def _conclude(folder, config, task, outcome, started):
+    """Draws, and says what was measured; the time is that of everything."""
+    report = None
     if config.pictures:
         from jaxnn.runs.illustration import illustrate
 
-        report = illustrate(folder, task, outcome.state, outcome.history, seconds=seconds)
+        pictures = known_recipe(config.model).pictures
+        report = illustrate(folder, task, outcome, pictures=pictures, seconds=time.perf_counter() - started)
+    seconds = f"{time.perf_counter() - started:.1f} s in all"
+    rows = outcome.result
+    print(f"{describe_result(rows['best' if 'best' in rows else 'last'])}, {seconds}" if rows else seconds)
+    if "best" in rows and rows["best"]["step"] != rows["last"]["step"]:
+        print(
+            f"of step {rows['best']['step']}, the best on the data held out; the last: {describe_result(rows['last'])}"
+        )
+    if report is not None:
         print(f"report: {report}")
     print(f"checkpoints: {folder / 'checkpoints'}")
+
+
+def describe_result(row) -> str:
+    """In a line what was measured of a state on the test data.
+
+    >>> describe_result({"step": 9, "loss": 0.5, "accuracy": 0.75, "top-5 accuracy": 1.0, "count": 100})
+    'test accuracy 75.00 % on 100 examples, test loss 0.5000'
+    """
+    names = [name for name in ("accuracy", "loss") if name in row]
+    shown = [f"test {n} {100 * row[n]:.2f} %" if n == "accuracy" else f"test {n} {row[n]:.4f}" for n in names]
+    return ", ".join([f"{shown[0]} on {row['count']} examples", *shown[1:]])
+
+
+def _held(task):
+    from jaxnn.training.batching import count_examples
+
+    return "" if task.validation is None else f" and {count_examples(task.validation)} held out"
 
 
 def _say(line):

@@ -20,11 +20,12 @@ MOST_MISTAKES, MOST_NARROW_MISTAKES = 32, 18
 
 @in_light_style
 def plot_curves(history: Sequence[dict[str, float]], *, narrow: bool = False):
-    """Loss and accuracy over the epochs, in training and on the test set; what the history lacks is left out.
+    """Loss and accuracy over the epochs, in training, on the data held out, and in older histories on the test set.
 
     Args:
-      history: rows of `metrics.jsonl` or `Fitted.history`, oldest first: "train/loss", "test/loss", "train/accuracy",
-        "test/accuracy", and "epoch" (missing: rows are numbered). NaN leaves a gap.
+      history: rows of `metrics.jsonl` or `Fitted.history`, oldest first: "train/loss", "validation/loss",
+        "train/accuracy", "validation/accuracy", and "epoch" (missing: rows are numbered). What it lacks is left out;
+        NaN leaves a gap.
       narrow: loss above accuracy, not beside it, for a telephone.
 
     Raises:
@@ -35,7 +36,7 @@ def plot_curves(history: Sequence[dict[str, float]], *, narrow: bool = False):
     ]
     if not metrics:
         raise ValueError(
-            '`history` must have rows with "train/loss" or "test/accuracy" and the like; received '
+            '`history` must have rows with "train/loss" or "validation/accuracy" and the like; received '
             f"{len(history)} rows. Was the run evaluated once?"
         )
     figure = new_figure(4.4, 3.4 * len(metrics)) if narrow else new_figure(5.6 * len(metrics), 4.2)
@@ -46,7 +47,11 @@ def plot_curves(history: Sequence[dict[str, float]], *, narrow: bool = False):
     return figure
 
 
-_SPLITS = {"train": {"color": GREY, "linestyle": "--", "marker": "s"}, "test": {"color": BLUE, "marker": "o"}}
+_SPLITS = {
+    "train": {"color": GREY, "linestyle": "--", "marker": "s"},
+    "validation": {"color": BLUE, "marker": "o"},
+    "test": {"color": BLUE, "marker": "o"},
+}
 
 
 def _draw_metric(ax, history, metric) -> None:
@@ -57,7 +62,7 @@ def _draw_metric(ax, history, metric) -> None:
         values = np.array([row.get(f"{split}/{metric}", math.nan) for row in history], float)
         marker = {"marker": look["marker"] if len(history) <= MOST_MARKED else "", "markersize": 5}
         if np.isfinite(values).any():
-            ax.plot(epochs, values, **look | marker, label={"train": "training", "test": "test"}[split])
+            ax.plot(epochs, values, **look | marker, label={"train": "training"}.get(split, split))
     ax.set(title=metric.capitalize(), xlabel="epoch", ylabel=_LABELS[metric])
     ax.grid(True)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -73,13 +78,14 @@ _LABELS = {"loss": "mean loss per example", "accuracy": "share classified correc
 
 
 def _mark_best(ax, epochs, history) -> None:
-    """Rings the best test accuracy and says it in the title."""
-    values = np.array([row.get("test/accuracy", math.nan) for row in history], float)
+    """Rings the best accuracy that was not trained on and says it in the title."""
+    split = "validation" if any("validation/accuracy" in row for row in history) else "test"
+    values = np.array([row.get(f"{split}/accuracy", math.nan) for row in history], float)
     if not np.isfinite(values).any():
         return
     best = int(np.nanargmax(values))
     ax.plot(epochs[best], values[best], "o", markersize=11, markerfacecolor="none", color=VERMILION, markeredgewidth=2)
-    ax.set_title(f"Best on test: {_percent(float(values[best]))} (epoch {epochs[best]:g})")
+    ax.set_title(f"Best on {split}: {_percent(float(values[best]))} (epoch {epochs[best]:g})")
 
 
 def _spans_decades(history, metric) -> bool:

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 from jaxnn.bounded_files import open_regular
 from jaxnn.runs import atomic_files, checkpoint_metadata, named_arrays
 from jaxnn.runs.loggers import finite_numbers
+from jaxnn.training.early_stopping import is_better_large
 
 _TRIES = 10  # of a reader beside a writer: one reading takes less than one epoch
 _NAME = re.compile(r"\d{8}|[1-9]\d{8,}", re.ASCII)
@@ -36,13 +37,14 @@ def save(
     metrics: Mapping[str, Any],
     totals: Mapping[str, tuple[float, float]] = {},
     keep: int = 3,
-    best: str | None = "test/accuracy",
+    best: str | None = "validation/accuracy",
 ) -> Path:
     """Writes one checkpoint, then removes those no longer wanted.
 
     Everything is on disk when it returns, so `state` may be donated right away. What stays: the newest `keep`, the one
-    just written, and the one with the largest metric `best` (of equals the newest, for it has trained longer; NaN and
-    missing never win; for a loss, log its negative). Saving a step again replaces it.
+    just written, and the one with the best metric `best` (the largest, of a loss, an error or a perplexity the
+    smallest; of equals the newest, for it has trained longer; NaN and missing never win). Saving a step again replaces
+    it.
 
     Args:
         folder: where the checkpoints go; made if missing.
@@ -108,7 +110,9 @@ def describe(folder: str | os.PathLike, step: int) -> dict[str, Any]:
     return checkpoint_metadata.read(_files(folder, step)[1], step)
 
 
-def restore(folder: str | os.PathLike, template: Any, *, which: str | int = "last") -> tuple[Any, dict[str, Any]]:
+def restore(
+    folder: str | os.PathLike, template: Any, *, which: str | int = "last", older: Any = None
+) -> tuple[Any, dict[str, Any]]:
     """Reads a checkpoint into the shape of `template`, every leaf equal bit for bit to the one saved.
 
     A writer may be at work in the folder: of a checkpoint that it removes meanwhile, the next choice is read.
@@ -117,6 +121,7 @@ def restore(folder: str | os.PathLike, template: Any, *, which: str | int = "las
         folder: where the checkpoints are.
         template: a pytree of arrays or `jax.ShapeDtypeStruct`s, for instance from `jax.eval_shape`.
         which: "last", "best" (by the metric named at the last save) or a step.
+        older: the template of checkpoints that an earlier version wrote, which have other leaves.
 
     Returns:
         The state (jax arrays on the default device) and the metadata (see `describe`).
@@ -128,7 +133,7 @@ def restore(folder: str | os.PathLike, template: Any, *, which: str | int = "las
         OSError: the folder or a file cannot be read.
     """
     folder, most = Path(folder), named_arrays.most_bytes(template)
-    return read_again(folder, lambda: _restore(folder, template, which, most))
+    return read_again(folder, lambda: _restore(folder, template, older, which, most))
 
 
 def read_again(folder: str | os.PathLike, read: Callable[[], Any]) -> Any:
@@ -176,10 +181,12 @@ def _listing(folder: str | os.PathLike) -> set[tuple[str, int]]:
         return set()
 
 
-def _restore(folder: Path, template: Any, which: str | int, most: int) -> tuple[Any, dict[str, Any]]:
+def _restore(folder: Path, template: Any, older: Any, which: str | int, most: int) -> tuple[Any, dict[str, Any]]:
     step = _choose(folder, which, most)
     with _advice(folder, step, most):
         metadata = describe(folder, step)
+    if older is not None and named_arrays.names_of(older) == set(metadata["tree"]):
+        template = older
     named_arrays.check_same_tree(metadata["tree"], template, where=f"{folder}, step {step}")
     with _advice(folder, step, most), _open_arrays(folder, metadata, most) as file:
         data = file.read(metadata["bytes"])
@@ -229,9 +236,10 @@ def _prune(folder: Path, step: int, keep: int, best: str | None) -> None:
 
 
 def _best(records: Iterable[dict[str, Any]], name: str | None) -> int | None:
-    """The step with the largest metric `name`, of equals the newest; None if no record has it."""
+    """The step with the best metric `name`, of equals the newest; None if no record has it."""
+    sign = 1 if name is None or is_better_large(name) else -1
     scored = [(record["metrics"].get(name), record["step"]) for record in records]
-    return max((pair for pair in scored if pair[0] is not None), default=(None, None))[1]
+    return max(((sign * value, step) for value, step in scored if value is not None), default=(None, None))[1]
 
 
 def _failure(folder: Path, step: int, size: int, error: OSError) -> str:

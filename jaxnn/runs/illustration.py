@@ -4,6 +4,7 @@ import itertools
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,38 +16,82 @@ from jaxnn.metrics import confusion_matrix, wilson_interval
 from jaxnn.runs.report_page import Picture, grouped, write_report
 from jaxnn.runs.run_folder import read_config
 from jaxnn.training import predict
+from jaxnn.training.batching import count_examples
+from jaxnn.training.objectives import Supervised
 
 _OF_THE_OPTIMIZER = ("momentum", "b1", "b2", "eps", "weight_decay", "dropout_rate", "label_smoothing")
 
 
-def illustrate(folder: Path, task, state, history, *, seconds: float) -> Path:
-    """Writes `curves.png`, `confusion.png`, `filters.png`, `mistakes.png` and `report.html`; returns the page's path.
+def illustrate(folder: Path, task, outcome, *, pictures, seconds: float) -> Path:
+    """Writes `curves.png`, the recipe's pictures and `report.html`; returns the page's path.
 
     Args:
       folder: the run folder.
       task: what was trained (`training_run.Task`).
-      state: the trained state.
-      history: the run's evaluations, as `read_metrics` gives them.
+      outcome: what it came to (`training_run.Outcome`).
+      pictures: `pictures(folder, task, state) -> list of Picture`, the recipe's own, or None.
       seconds: what the command took so far.
     """
-    logits = jnp.asarray(predict(task.model, state, task.test["image"], preprocess=task.preprocess))
-    judged = _judge(logits, task.test["label"], len(task.classes))
-    confidence, predicted, matrix, interval = jax.device_get(judged)
-    record = read_config(folder)
+    record, result, history = read_config(folder), outcome.result, outcome.history
+    row = result.get("best", result.get("last"))
+    drawn = [_curves(folder, history)] if history else []
+    drawn += [] if pictures is None else pictures(folder, task, outcome.state)
+    judged = _judged(task, outcome.state)
     return write_report(
         folder,
         title=f"{record['config']['model']} on {record['config']['data']}",
         kicker=f"{folder.name}, started {record['created'].replace('T', ' ').replace('+00:00', ' UTC')}",
-        numbers=_numbers(task, state, history),
+        numbers=_numbers(task, outcome.state, history),
         history=history,
-        interval=tuple(map(float, interval)),
+        result=row,
+        interval=None if judged is None else tuple(map(float, judged.interval)),
         command=shlex.join(["jaxnn", *record["command"][1:]]),
-        pictures=_pictures(folder, task, state, history, matrix, (predicted, confidence)),
-        matrix=matrix,
+        pictures=drawn,
+        matrix=None if judged is None else judged.matrix,
         classes=task.classes,
         facts=_facts(record, task, history, seconds),
         configuration=record["config"],
     )
+
+
+class Judged(NamedTuple):
+    """The test data as a classifier sees them: confidences, predictions, their confusion matrix and its interval."""
+
+    confidence: np.ndarray
+    predicted: np.ndarray
+    matrix: np.ndarray
+    interval: tuple
+
+
+def classifier_pictures(folder: Path, task, state) -> list[Picture]:
+    """The confusion matrix; of images the worst mistakes and the first layer's weights, too."""
+    judged = _judged(task, state)
+    confusion = partial(plot_confusion, judged.matrix, task.classes)
+    pictures = [_picture(folder / "confusion.png", "Test examples by true and predicted class", confusion)]
+    pictures = [pictures[0]._replace(is_half=True)]
+    inputs, labels = (task.test[name] for name in task.trial.objective.fields)
+    if inputs.ndim != 4:
+        return pictures
+    inverts = inputs.shape[-1] != 3
+    mistakes = partial(plot_mistakes, inputs, labels, judged.predicted, judged.confidence, task.classes)
+    note = "In brackets the probability that the network gave to its answer."
+    picture = _picture(folder / "mistakes.png", "The most confidently wrong test images", mistakes)
+    pictures.append(picture._replace(note=note, inverts=inverts))
+    first = _plot_first_layer(state.params, inputs.shape[1:])
+    if first is not None:
+        png = save_figure(first, folder / "filters.png").read_bytes()
+        pictures.append(Picture("Weights of the first layer", png, is_half=True, inverts=inverts))
+    return pictures
+
+
+def _judged(task, state) -> Judged | None:
+    """None for what is no classifier."""
+    objective = task.trial.objective
+    if not task.classes or not isinstance(objective, Supervised):
+        return None
+    inputs, labels = (task.test[name] for name in objective.fields)
+    logits = jnp.asarray(predict(objective.model, state, inputs, preprocess=objective.preprocess))
+    return Judged(*jax.device_get(_judge(logits, labels, len(task.classes))))
 
 
 @partial(jax.jit, static_argnums=2)
@@ -58,27 +103,10 @@ def _judge(logits, labels, classes):
     return jax.nn.softmax(logits).max(axis=1), predicted, matrix, sure
 
 
-def _pictures(folder, task, state, history, matrix, judged) -> list[Picture]:
-    """All that there are, saved as files too."""
-    mistakes = partial(plot_mistakes, task.test["image"], task.test["label"], *judged, task.classes)
-    inverts = task.test["image"].shape[-1] != 3
-    first = _plot_first_layer(state.params, task)
-    pictures = [
-        _picture(folder / "curves.png", "Loss and accuracy by epoch", partial(plot_curves, history))._replace(
-            note="Training: the mean over the batches of an epoch, while the network learns. Test: after the epoch."
-        ),
-        _picture(
-            folder / "confusion.png", "Test images by true and predicted class",
-            partial(plot_confusion, matrix, task.classes),
-        )._replace(is_half=True),
-        _picture(folder / "mistakes.png", "The most confidently wrong test images", mistakes)._replace(
-            note="In brackets the probability that the network gave to its answer.", inverts=inverts
-        ),
-    ]  # fmt: skip
-    if first is not None:
-        png = save_figure(first, folder / "filters.png").read_bytes()
-        pictures.append(Picture("Weights of the first layer", png, is_half=True, inverts=inverts))
-    return pictures
+def _curves(folder, history) -> Picture:
+    curves = _picture(folder / "curves.png", "The measures by epoch", partial(plot_curves, history))
+    note = "Training: the mean over the batches of an epoch, while the network learns. Validation: after the epoch."
+    return curves._replace(note=note)
 
 
 def _picture(path: Path, caption: str, plot) -> Picture:
@@ -86,10 +114,9 @@ def _picture(path: Path, caption: str, plot) -> Picture:
     return Picture(caption, save_figure(plot(), path).read_bytes(), png_of(plot(narrow=True)))
 
 
-def _plot_first_layer(params, task):
-    """The first kernel in the order of the layers, if it looks at pixels."""
+def _plot_first_layer(params, shape):
+    """The first kernel in the order of the layers, if it looks at pixels of images of this shape."""
     kernels = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if "kernel" in str(path[-1])]
-    shape = task.test["image"].shape[1:]
     for kernel in map(np.asarray, kernels):
         if kernel.ndim == 4 and kernel.shape[2] == shape[2]:
             return plot_filters(kernel)
@@ -100,8 +127,8 @@ def _plot_first_layer(params, task):
 
 def _numbers(task, state, history):
     return {
-        "parameters": grouped(sum(leaf.size for leaf in jax.tree.leaves(state.params))),
-        "training images": grouped(len(task.train["label"])),
+        "parameters": grouped(sum(leaf.size for leaf in jax.tree.leaves(getattr(state, "params", state)))),
+        "training examples": grouped(count_examples(task.train)),
         "steps": grouped(int(state.step)),
         "trained for": f"{sum(_parts(history)):.1f} s",
     }
@@ -112,15 +139,19 @@ def _facts(record, task, history, seconds):
     set_values = "".join(f", {name} {config[name]}" for name in _OF_THE_OPTIMIZER if config.get(name))
     return {
         "model": config["model"],
-        "data": f"{config['data']}, {grouped(len(task.test['label']))} test images",
+        "data": f"{config['data']}, {grouped(count_examples(task.test))} test examples{_held(task)}",
         "optimizer": f"{config['optimizer']}{set_values}",
         "learning rate": f"{config['learning_rate']}, {config['schedule']}",
-        "batches": f"of {config['batch_size']} images",
+        "batches": f"of {config['batch_size']} examples",
         "seed": config["seed"],
         "time": _time_told(seconds, stops),
         "device": f"{machine['device_count']} × {machine['device_kind']}, {machine['cpu_count']} cores",
         "versions": ", ".join(f"{k} {v}" for k, v in {"jaxnn": record["jaxnn"], **record["versions"]}.items()),
     }
+
+
+def _held(task) -> str:
+    return "" if task.validation is None else f", {grouped(count_examples(task.validation))} held out of training"
 
 
 def _time_told(seconds: float, stops: int) -> str:

@@ -87,6 +87,11 @@ def check_same_tree(tree: dict[str, dict], template: Any, *, where: str) -> None
         raise ValueError("\n".join([f"{where} is of another model or optimizer. {remedy}", *lines]))
 
 
+def names_of(template: Any) -> set[str]:
+    """The names of the leaves of a pytree."""
+    return set(_named_leaves(template))
+
+
 def is_spec(entry: Any) -> bool:
     """Whether a value read from JSON has the form of a tree's entry; that of a key, and only that, has "impl"."""
     return (

@@ -6,7 +6,7 @@ from jaxnn.training.events import Compiled, Evaluated, Event, Progress, Started,
 
 
 class ProgressBar:
-    """Compilation as its own phase, then a bar with images/s, loss and time left, and a line for every evaluation.
+    """Compilation as its own phase, then a bar with examples/s, loss and time left, and a line for every evaluation.
 
     Args:
       stream: where to write, stderr unless given; without a terminal behind it there is no bar, only the lines.
@@ -54,8 +54,10 @@ class ProgressBar:
 
     def _move(self, event):
         rate = f"{event.examples / event.seconds:,.0f}".replace(",", " ")
+        name = next((name for name in event.metrics if name.endswith("loss")), next(iter(event.metrics)))
+        told = f"{name} {event.metrics[name]:.4f}"
         self.bar.set_description(f"epoch {event.epoch + 1}", refresh=False)
-        self.bar.set_postfix_str(f"{rate} images/s, loss {event.metrics['loss']:.4f}", refresh=False)
+        self.bar.set_postfix_str(f"{rate} examples/s, {told}", refresh=False)
         self.bar.update(event.step - self.bar.n)
 
     def _write(self, line):
@@ -69,17 +71,18 @@ class ProgressBar:
 
 
 def describe_evaluation(event: Evaluated) -> str:
-    """One line: `epoch 3  train loss 0.0154  test loss 0.0312  test accuracy 99.05 % of 10 000`.
+    """One line: `epoch 3  train loss 0.0154  validation loss 0.0312  validation accuracy 99.05 % of 3 000`.
 
-    >>> describe_evaluation(Evaluated(4, 2, {"train/loss": 0.5, "test/accuracy": 0.9, "test/count": 10}, None))
-    'epoch 2  train loss 0.5000  test accuracy 90.00 % of 10'
+    >>> metrics = {"train/loss": 0.5, "validation/accuracy": 0.9, "validation/count": 10}
+    >>> describe_evaluation(Evaluated(4, 2, metrics, None))
+    'epoch 2  train loss 0.5000  validation accuracy 90.00 % of 10'
     """
     parts = [f"epoch {event.epoch}"]
-    for name in ("train/loss", "train/accuracy", "test/loss", "test/accuracy"):
-        if name in event.metrics:
+    for name in sorted(event.metrics, key=lambda name: (not name.startswith("train/"), not name.endswith("/loss"))):
+        if not name.endswith("/count"):
             value = event.metrics[name]
             shown = f"{100 * value:.2f} %" if name.endswith("accuracy") else f"{value:.4f}"
             parts.append(f"{name.replace('/', ' ')} {shown}")
     line = "  ".join(parts)
-    count = event.metrics.get("test/count")
+    count = event.metrics.get("validation/count")
     return f"{line} of {count:,}".replace(",", " ") if count else line

@@ -53,6 +53,7 @@ def write_report(
     kicker: str = "",
     numbers: Mapping[str, Any] = {},
     history: Sequence[Mapping[str, float | None]] = (),
+    result: Mapping[str, float | None] | None = None,
     interval: tuple[float, float] | None = None,
     command: str = "",
     pictures: Sequence[Picture] = (),
@@ -68,7 +69,8 @@ def write_report(
       title: the heading.
       kicker: the small line above it.
       numbers: name -> value, a few that stand in large print beside the result.
-      history: rows of `metrics.jsonl`, oldest first; the last one's "test/accuracy" is the headline.
+      history: rows of `metrics.jsonl`, oldest first.
+      result: what was measured on the test data, once, at the end: the headline.
       interval: the 95 % confidence interval of that accuracy.
       command: the line that makes this run again.
       pictures: in the order in which they shall stand; the table of the classes follows the second.
@@ -92,7 +94,7 @@ def write_report(
     if facts:
         told.append(_section("How it was trained", _facts_table(facts), below=_configuration(configuration)))
     parts += ['<div class="stack">', *told, "</div>"] if pictures and pictures[-1].is_half else told
-    header = _header(title, kicker, _headline(history, interval), numbers, command)
+    header = _header(title, kicker, _headline(history, result, interval), numbers, command)
     footer = f"<footer>Written by jaxnn {escape(__version__)}</footer>"
     body = "\n".join([header, '<main class="sections">', *parts, "</main>", footer])
     path = Path(folder) / "report.html"
@@ -113,12 +115,16 @@ def _header(title, kicker, headline, numbers, command) -> str:
     return "<header>\n{}\n</header>".format("\n".join(filter(None, lines)))
 
 
-def _headline(history, interval) -> str:
+def _headline(history, result, interval) -> str:
     """The result in large print, and in a sentence what it is."""
-    row = history[-1] if history else {}
-    for metric in ("test/accuracy", "test/loss", "train/accuracy", "train/loss"):
+    if result:
+        row, places = {f"test/{name}": value for name, value in result.items()}, ("test/accuracy", "test/loss")
+    else:
+        row = history[-1] if history else {}
+        places = ("test/accuracy", "test/loss", "validation/accuracy", "validation/loss", "train/loss")
+    for metric in places:
         if _is_number(row.get(metric)):
-            epochs = row.get("epoch", len(history))
+            epochs = (history[-1] if history else {}).get("epoch", len(history))
             told = f"{metric.replace('/', ' ')} after {epochs:g} epoch{'s' * (epochs != 1)}{_mistakes(row)}"
             sure = _sureness(interval) if metric == "test/accuracy" and interval else ""
             return f'<p class="result">{_shown(metric, row[metric])}</p>\n<p>{told}</p>{sure}'
@@ -157,7 +163,7 @@ def _classes_table(matrix, classes) -> str:
         count, correct = int(matrix[i].sum()), int(matrix[i, i])
         share = _shown("accuracy", correct / count) if count else "–"
         rows.append([name, grouped(count), grouped(count - correct), share, _confused_with(matrix[i], i, classes)])
-    return _table(["class", "images", "wrong", "accuracy", "most often taken for"], rows)
+    return _table(["class", "examples", "wrong", "accuracy", "most often taken for"], rows)
 
 
 def _confused_with(row, i, classes) -> str:

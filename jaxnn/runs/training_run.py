@@ -1,6 +1,7 @@
-"""A training inside a run folder: `fit`, with everything that outlives it written down as it goes."""
+"""A training inside a run folder: `train`, with everything that outlives it written down as it goes."""
 
 import contextlib
+import dataclasses
 import functools
 import math
 import time
@@ -9,45 +10,61 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from jaxnn.runs import atomic_files, checkpoints
 from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
 from jaxnn.runs.progress_bar import ProgressBar
 from jaxnn.runs.run_consistency import check_last, check_records
 from jaxnn.runs.run_lock import one_writer
+from jaxnn.runs.run_result import write_result
 from jaxnn.runs.signals import graceful_stop
-from jaxnn.training import Evaluated, Stopped, TrainState, fit, init_state
+from jaxnn.training import Evaluated, Start, Stopped, Trial, evaluate_objective, train
+from jaxnn.training.batching import count_examples, first_example
+from jaxnn.training.key_streams import as_key
+from jaxnn.training.objectives import Supervised
 from jaxnn.training.placement_contract import ONE_DEVICE, OneDevice
 
 
 class Outcome(NamedTuple):
-    """The last state, the evaluations of the whole run (resumed parts included), and the signal that ended it."""
+    """What a run came to.
 
-    state: TrainState
+    state: the last one, or the best one on the data held out, which is the result. history: the evaluations of the
+    whole run, resumed parts included. exit_status: of the signal that ended it. result: "last" and "best" -> what was
+    measured of these states on the test data, once, at the end.
+    """
+
+    state: Any
     history: list[dict[str, float | int]]
     exit_status: int
+    result: dict[str, dict[str, float | int]]
 
 
 class Task(NamedTuple):
-    """What is trained on what: the pieces that `fit` takes and that evaluation and pictures need again."""
+    """What is trained on what.
 
-    model: Any
-    train: dict
-    test: dict
-    optimizer: Any
-    loss: Any
-    preprocess: Any
-    classes: tuple[str, ...]
+    trial: how. train, validation, test: dicts of arrays; those held out choose, those for the test are measured once.
+    seed: of the run's key. monitor: the measure that chooses, None where nothing is held out. classes: their names, if
+    there are any. metrics: pairs (name, metric) that are measured in the end besides.
+    """
+
+    trial: Trial
+    train: dict[str, Any]
+    validation: dict[str, Any] | None
+    test: dict[str, Any] | None
     seed: int
+    monitor: str | None
+    classes: tuple[str, ...] = ()
+    metrics: tuple = ()
 
 
-def _locked(train):
+def _locked(training):
     """Holds the lock of the run in the process that writes, from before it looks at what is there."""
 
-    @functools.wraps(train)
+    @functools.wraps(training)
     def run(folder, task, **options):
         with one_writer(folder) if jax.process_index() == 0 else contextlib.nullcontext():
-            return train(folder, task, **options)
+            return training(folder, task, **options)
 
     return run
 
@@ -59,13 +76,14 @@ def train_in_folder(
     *,
     epochs: int,
     batch_size: int,
+    patience: int | None = None,
     keep: int = 3,
     tensorboard: bool = True,
     resume: bool = False,
     placement: OneDevice = ONE_DEVICE,
     hooks=(),
 ) -> Outcome:
-    """Trains `task` in `folder`: a checkpoint and a line of metrics at every evaluation.
+    """Trains `task` in `folder`: a checkpoint and a line of metrics after every epoch, the test at the end.
 
     Of several processes (`placement` is over the devices of all) the first writes, and all read when they resume; there
     may be another number of them then.
@@ -81,45 +99,81 @@ def train_in_folder(
     """
     folder, writes = Path(folder), jax.process_index() == 0
     is_begun = resume and checkpoints.steps(folder / "checkpoints")
-    state, metadata = restore_state(folder, task) if is_begun else (None, {})
+    state, metadata = restore_state(folder, task, batch_size=batch_size) if is_begun else (None, {})
     step = 0 if state is None else int(state.step)
     _check_alike(placement, step)
-    witnesses = [ProgressBar(), Recorder(folder, from_step=step, keep=keep, tensorboard=tensorboard)] if writes else []
-    tell = partial(_tell, witnesses, placement)
+    keeping = {"keep": keep, "tensorboard": tensorboard, "best": task.monitor}
+    watching = [ProgressBar(), Recorder(folder, from_step=step, **keeping)] if writes else []
+    start = Start(task.trial.init, (as_key(task.seed), first_example(task.train))) if state is None else state
     with graceful_stop() as stop:
         try:
-            fitted = fit(
-                task.model,
+            fitted = train(
+                task.trial.step,
+                start,
                 task.train,
-                validation=task.test,
-                optimizer=task.optimizer,
-                loss=task.loss,
-                preprocess=task.preprocess,
+                validation=task.validation,
+                objective=task.trial.objective,
                 epochs=epochs,
                 batch_size=batch_size,
-                key=task.seed,
-                state=state,
+                patience=patience,
+                monitor=task.monitor or "train/loss",
                 placement=placement,
                 totals=metadata.get("totals"),
-                hooks=[tell, lambda event: stop.requested is not None, *hooks],
+                history=read_metrics(folder / "metrics.jsonl") if is_begun else (),
+                hooks=[partial(_tell, watching, placement), lambda event: stop.requested is not None, *hooks],
             )
         finally:
-            for witness in witnesses:
-                witness.close()
+            for watcher in watching:
+                watcher.close()
     # another process may have had the signal; it counts after the last step too
     status = int(*placement.max_over_processes(stop.exit_status))
     history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
-    if writes and not fitted.stopped:
-        check_last(folder, history, int(fitted.state.step))
-    return Outcome(placement.gather(fitted.state), history, status)
+    if status:
+        return Outcome(placement.gather(fitted.state), history, status, {})
+    return _concluded(folder, task, fitted, history, placement)
 
 
-def restore_state(folder: str | Path, task: Task, which="last") -> tuple[TrainState, dict]:
-    """The state of a checkpoint ("last", "best" or a step) and its metadata."""
-    x = task.train["image"][:1]
-    init = lambda: init_state(task.model, task.optimizer, x, key=task.seed, preprocess=task.preprocess)  # noqa: E731
-    template = jax.eval_shape(init)
-    return checkpoints.restore(Path(folder) / "checkpoints", template, which=which)
+def _concluded(folder, task, fitted, history, placement):
+    """Measures the test data once, of the last state and of the best, and writes it down; one process does."""
+    last = placement.gather(fitted.state)
+    if jax.process_index() != 0:
+        return Outcome(last, history, 0, {})
+    if history and history[-1]["step"] > int(last.step):  # with patience the best state was returned
+        last = restore_state(folder, task)[0]
+    else:
+        check_last(folder, history, int(last.step))
+    best = last if task.monitor is None else restore_state(folder, task, "best")[0]
+    result = measured(task, {"last": last, "best": best} if task.monitor else {"last": last})
+    write_result(folder, result)
+    return Outcome(best, history, 0, result)
+
+
+def measured(task: Task, states) -> dict[str, dict[str, float | int]]:
+    """What the objective, and the task's other metrics, measure of each state on the test data, and its step."""
+    if task.test is None or task.trial.objective is None:
+        return {}
+    objective, result = task.trial.objective, {}
+    if task.metrics and isinstance(objective, Supervised):
+        objective = dataclasses.replace(objective, metrics=(*objective.metrics, *task.metrics))
+    for name, state in states.items():
+        same = next((row for row in result.values() if row["step"] == int(state.step)), None)
+        result[name] = same or {"step": int(state.step), **evaluate_objective(objective, state, task.test)}
+    return result
+
+
+def restore_state(folder: str | Path, task: Task, which="last", *, batch_size: int = 1) -> tuple[Any, dict]:
+    """The state of a checkpoint ("last", "best" or a step) and its metadata.
+
+    Of older ones, which do not tell how many examples were seen, that follows from the steps and the `batch_size`.
+    """
+    template = jax.eval_shape(task.trial.init, jax.random.key(task.seed), first_example(task.train))
+    older = template._replace(examples=()) if hasattr(template, "examples") else None
+    state, metadata = checkpoints.restore(Path(folder) / "checkpoints", template, which=which, older=older)
+    if not hasattr(state, "examples") or not isinstance(state.examples, tuple):
+        return state, metadata
+    examples = count_examples(task.train)
+    epochs, steps = divmod(int(state.step), -(-examples // batch_size))
+    return state._replace(examples=jnp.uint32(epochs * examples + steps * batch_size)), metadata
 
 
 class Recorder:
@@ -133,11 +187,12 @@ class Recorder:
       OSError: they cannot be read or written.
     """
 
-    def __init__(self, folder: Path, *, from_step: int, keep: int, tensorboard: bool):
+    def __init__(self, folder: Path, *, from_step: int, keep: int, tensorboard: bool, best: str | None = None):
         check_records(folder)
         atomic_files.make_folder(folder / "checkpoints")  # from now on, one that is missing was lost
         checkpoints.rewind(folder / "checkpoints", from_step)
-        self.folder, self.keep, self.clock, self.evaluated = folder, keep, time.perf_counter(), None
+        self.folder, self.keep, self.best, self.evaluated = folder, keep, best, None
+        self.clock = time.perf_counter()
         self.metrics = MetricsFile(folder / "metrics.jsonl", from_step)
         self.tensorboard = TensorBoard(folder / "tensorboard", from_step) if tensorboard else None
 
@@ -151,8 +206,8 @@ class Recorder:
             self.evaluated = event.step
         if isinstance(event, Evaluated) or (isinstance(event, Stopped) and event.step != self.evaluated):
             measured, totals = (event.metrics, {}) if isinstance(event, Evaluated) else ({}, event.totals)
-            folder, keep = self.folder / "checkpoints", self.keep
-            checkpoints.save(folder, event.state, step=event.step, metrics=measured, totals=totals, keep=keep)
+            kept = {"keep": self.keep, "best": self.best, "totals": totals}
+            checkpoints.save(self.folder / "checkpoints", event.state, step=event.step, metrics=measured, **kept)
 
     def close(self) -> None:
         """Waits until TensorBoard's events are on disk."""
@@ -160,15 +215,12 @@ class Recorder:
             self.tensorboard.close()
 
 
-def _tell(witnesses, placement, event) -> None:
-    """States are made whole by all processes, for the witnesses of the one that has some."""
+def _tell(watching, placement, event) -> None:
+    """States are made whole by all processes, for the watchers of the one that has some."""
     if isinstance(event, Evaluated | Stopped):
         event = event._replace(state=placement.gather(event.state))
-    if isinstance(event, Evaluated):
-        named = {name.replace("validation/", "test/"): value for name, value in event.metrics.items()}
-        event = event._replace(metrics=named)
-    for witness in witnesses:
-        witness(event)
+    for watcher in watching:
+        watcher(event)
 
 
 def _check_alike(placement, step):

@@ -162,7 +162,7 @@ def test_fields_that_are_missing_or_foreign_are_named():
 def test_a_flag_that_changes_nothing_is_refused(config, words):
     recipe = RECIPES[config.get("model", "mlp")]
     with pytest.raises(ValueError) as refused:  # noqa: PT011 (the message is compared below, without patterns)
-        check_given(dataclasses.replace(recipe, **config))
+        check_given(dataclasses.replace(recipe, **config), recipe)
     assert words in str(refused.value)
 
 
@@ -184,7 +184,7 @@ def test_the_list_names_exactly_the_flags_that_an_optimizer_takes(flag):
 def test_every_recipe_is_a_model_that_can_be_named_and_gives_nothing_idle():
     assert tuple(RECIPES) == MODELS
     for recipe in RECIPES.values():
-        assert check_given(recipe) is recipe
+        assert check_given(recipe, recipe) is recipe
     assert configurations.RECIPES["mlp"].hidden == (128,)
 
 

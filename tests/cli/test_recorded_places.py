@@ -9,7 +9,7 @@ import pytest
 
 from jaxnn import data
 from jaxnn.cli import launch_command, training_commands
-from jaxnn.cli.configurations import Training, recipe, to_record
+from jaxnn.cli.configurations import RECIPES, Training, to_record
 from jaxnn.cli.main import main
 from jaxnn.cli.placement_flags import resume_line
 from jaxnn.cli.recorded_places import resumption
@@ -21,7 +21,7 @@ def run(tmp_path):
     """A folder from elsewhere, whose configuration is the recipe's but for some values."""
 
     def write(command=None, **changes):
-        config = to_record(recipe("mlp")) | changes
+        config = to_record(RECIPES["mlp"]) | changes
         if command is not None:
             config = {"command": command, "training": config}
         record = {"jaxnn": "0", "versions": {}, "platform": {}, "created": "", "command": [], "config": config}

@@ -139,7 +139,7 @@ def test_a_run_of_which_something_was_lost_is_not_taken_for_another(loss, run, c
     assert content(run) == before
 
 
-JOURNAL = '{"history": {"test/loss": [[0.5, %s]]}, "epochs": [1, 1], "diverged": [false, false]}'
+JOURNAL = '{"history": {"validation/loss": [[0.5, %s]]}, "epochs": [1, 1], "diverged": [false, false]}'
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ JOURNAL = '{"history": {"test/loss": [[0.5, %s]]}, "epochs": [1, 1], "diverged":
         f"[{JOURNAL % '0.5'}]".replace("[1, 1]", "[2, 1]"),
         f"[{JOURNAL % '0.5'}]".replace("[1, 1]", "[-1, 1]"),
         f"[{JOURNAL % '0.5'}]".replace("[false, false]", "[0, 0]"),
-        '[{"history": {"test/loss": [[0.5]]}, "epochs": [1], "diverged": [false]}]',
+        '[{"history": {"validation/loss": [[0.5]]}, "epochs": [1], "diverged": [false]}]',
     ],
 )
 def test_a_journal_that_no_search_writes_is_refused(text, tmp_path):
@@ -180,7 +180,7 @@ def test_an_ensemble_is_read_though_its_checkpoint_is_replaced_meanwhile(tmp_pat
     first = ["ensemble", "mlp", *TINY, "--test-examples", "100", "--epochs", "1", "--members", "2"]
     assert main([*first, "--out", str(tmp_path / "first")]) == 0
     (tmp_path / "first/checkpoints").rename(kept)
-    real = ensemble_checkpoints.build_model
+    real = ensemble_checkpoints.trials_of
 
     def overtaken(*args, **options):
         if later.exists():
@@ -188,6 +188,6 @@ def test_an_ensemble_is_read_though_its_checkpoint_is_replaced_meanwhile(tmp_pat
             later.rename(kept)
         return real(*args, **options)
 
-    monkeypatch.setattr(ensemble_checkpoints, "build_model", overtaken)
+    monkeypatch.setattr(ensemble_checkpoints, "trials_of", overtaken)
     members, *_ = ensemble_command.restore_ensemble(folder, read_config(folder)["config"])
     assert members.epochs.tolist() == [2, 2]

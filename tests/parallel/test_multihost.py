@@ -35,13 +35,14 @@ with multihost.joined():
     from jaxnn import data, losses, models, optimizers, preprocessing
     from jaxnn.parallel import placement, rows_of_process
     from jaxnn.runs.training_run import Task, train_in_folder
-    from jaxnn.training import Evaluated, Progress
+    from jaxnn.training import Evaluated, Progress, supervised_trial
 
     mnist = data.subset(data.load("mnist"), train=600, test=201)
     normal = preprocessing.Standardize(mnist.mean, mnist.std)
     adam = optimizers.adam(2e-3)
     model, loss = models.MLP(features=(16,)), losses.cross_entropy
-    task = Task(model, mnist.train, mnist.test, adam, loss, normal, mnist.classes, 3)
+    trial = supervised_trial(model, loss, adam, preprocess=normal)
+    task = Task(trial, mnist.train, None, mnist.test, seed=3, monitor=None, classes=mnist.classes)
     there = placement(name)
     if name == "local_rows":
         task = task._replace(train=rows_of_process(mnist.train, there))

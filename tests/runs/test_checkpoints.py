@@ -56,7 +56,7 @@ def assert_same_bits(received, expected):
 
 
 def put(folder, step, accuracy=0.5, **keywords):
-    return save(folder, make_state(step), step=step, metrics={"test/accuracy": accuracy}, **keywords)
+    return save(folder, make_state(step), step=step, metrics={"validation/accuracy": accuracy}, **keywords)
 
 
 def template():
@@ -69,12 +69,12 @@ def template():
 @pytest.mark.parametrize("abstract", [True, False])
 def test_a_train_state_comes_back_bit_for_bit(tmp_path, abstract):
     state = make_state(469)
-    path = save(tmp_path / "new" / "folder", state, step=469, metrics={"test/accuracy": jnp.float32(0.5)})
+    path = save(tmp_path / "new" / "folder", state, step=469, metrics={"validation/accuracy": jnp.float32(0.5)})
     assert path == tmp_path / "new" / "folder" / "00000469.safetensors"
     received, metadata = restore(path.parent, jax.eval_shape(lambda: state) if abstract else make_state(1, seed=9))
     assert_same_bits(received, state)
     assert metadata["step"] == 469
-    assert metadata["metrics"] == {"test/accuracy": 0.5}
+    assert metadata["metrics"] == {"validation/accuracy": 0.5}
     assert metadata["bytes"] == path.stat().st_size
     assert metadata["tree"]["params/dense1/bias"] == {"shape": [4], "dtype": "bfloat16"}
     assert metadata["tree"]["key"] == {"shape": [], "dtype": "key<fry>", "impl": "threefry2x32"}
@@ -206,17 +206,17 @@ def test_best_needs_a_metric(tmp_path):
     assert steps(tmp_path) == [2]
     with pytest.raises(ValueError, match=r"finite metric None .* Use which='last' or a step of \[2\]"):
         restore(tmp_path, template(), which="best")
-    put(tmp_path, 3, keep=5, best="test/loss")
-    with pytest.raises(ValueError, match="finite metric 'test/loss'"):
+    put(tmp_path, 3, keep=5, best="validation/loss")
+    with pytest.raises(ValueError, match="finite metric 'validation/loss'"):
         restore(tmp_path, template(), which="best")
 
 
 def test_a_step_saved_again_is_replaced(tmp_path):
     put(tmp_path, 1, 0.1)
-    save(tmp_path, make_state(1, seed=5), step=1, metrics={"test/accuracy": 0.2})
+    save(tmp_path, make_state(1, seed=5), step=1, metrics={"validation/accuracy": 0.2})
     received, metadata = restore(tmp_path, template())
     assert_same_bits(received, make_state(1, seed=5))
-    assert metadata["metrics"] == {"test/accuracy": 0.2}
+    assert metadata["metrics"] == {"validation/accuracy": 0.2}
 
 
 def test_going_back_never_prunes_what_was_just_written(tmp_path):
@@ -325,7 +325,7 @@ def edit(path, **changes):
 
 def test_edited_metadata_is_found(pair):
     file = pair.with_suffix(".json")
-    file.write_text(file.read_text().replace('"test/accuracy": 0.9', '"test/accuracy": 0.99'))
+    file.write_text(file.read_text().replace('"validation/accuracy": 0.9', '"validation/accuracy": 0.99'))
     with pytest.raises(ValueError, match=r"00000938\.json was edited or damaged" + ADVICE):
         restore(pair.parent, template(), which="best")
     with pytest.raises(ValueError, match="was edited or damaged"):
@@ -340,7 +340,7 @@ def test_edited_metadata_is_found(pair):
         {"bytes": "1"},
         {"sha256": None},
         {"best": "gone"},
-        {"metrics": {"test/accuracy": "high"}},
+        {"metrics": {"validation/accuracy": "high"}},
         {"tree": {"a": {"shape": "()", "dtype": "float32"}}},
         {"tree": {"a": {"shape": [-1], "dtype": "float32"}}},
         {"tree": []},
@@ -356,7 +356,7 @@ def test_metadata_edited_together_with_its_digest(pair, changes):
     "changes",
     [
         {"bytes": -1},
-        {"metrics": {"test/accuracy": float("nan")}},
+        {"metrics": {"validation/accuracy": float("nan")}},
         {"tree": {"key": {"shape": [], "dtype": "key<fry>"}}},
         {"tree": {"a": {"shape": [], "dtype": "float32", "impl": "rbg"}}},
         {"totals": [1.0]},
@@ -584,8 +584,8 @@ def test_killed_before_any_single_file_operation(tmp_path, monkeypatch):
         for (owner, name), operation in real.items():
             monkeypatch.setattr(owner, name, mortal(operation))
         try:
-            save(folder, make_state(2, seed=1), step=2, metrics={"test/accuracy": 0.2}, keep=1)  # replaces
-            save(folder, make_state(3), step=3, metrics={"test/accuracy": 0.95}, keep=1)  # prunes 1 and 2
+            save(folder, make_state(2, seed=1), step=2, metrics={"validation/accuracy": 0.2}, keep=1)  # replaces
+            save(folder, make_state(3), step=3, metrics={"validation/accuracy": 0.95}, keep=1)  # prunes 1 and 2
             survived = True
         except Killed:
             pass
@@ -618,7 +618,7 @@ for line in sys.stdin:
             step += 1
             for version in range(2):
                 state = {"x": np.full(50_000, step, np.int32), "version": version}
-                checkpoints.save(folder, state, step=step, metrics={"test/accuracy": chance.random()}, keep=2)
+                checkpoints.save(folder, state, step=step, metrics={"validation/accuracy": chance.random()}, keep=2)
     # A kill may lose the step that is being replaced. When the next is there too, one that is whole has come
     while max(checkpoints.steps(folder), default=0) <= before + 1:
         time.sleep(0.001)

@@ -9,9 +9,19 @@ EVENTS = [
     Started(step=0, steps=20, steps_per_epoch=10, batch_size=64),
     Compiled(seconds=1.25, fused=True),
     Progress(step=10, epoch=0, metrics={"loss": 0.5}, examples=640, seconds=0.01),
-    Evaluated(step=10, epoch=1, metrics={"train/loss": 0.5, "test/accuracy": 0.9, "test/count": 10_000}, state=None),
+    Evaluated(
+        step=10,
+        epoch=1,
+        metrics={"train/loss": 0.5, "validation/accuracy": 0.9, "validation/count": 10_000},
+        state=None,
+    ),
     Progress(step=20, epoch=1, metrics={"loss": 0.25}, examples=640, seconds=0.01),
-    Evaluated(step=20, epoch=2, metrics={"train/loss": 0.25, "test/accuracy": 0.99, "test/count": 10_000}, state=None),
+    Evaluated(
+        step=20,
+        epoch=2,
+        metrics={"train/loss": 0.25, "validation/accuracy": 0.99, "validation/count": 10_000},
+        state=None,
+    ),
 ]
 
 
@@ -33,15 +43,15 @@ def test_plain_lines_where_there_is_no_terminal():
     assert lines[0].startswith("compiling")
     assert lines[1].startswith("compiled in 1.2 s")
     assert lines[2:] == [
-        "epoch 1  train loss 0.5000  test accuracy 90.00 % of 10 000",
-        "epoch 2  train loss 0.2500  test accuracy 99.00 % of 10 000",
+        "epoch 1  train loss 0.5000  validation accuracy 90.00 % of 10 000",
+        "epoch 2  train loss 0.2500  validation accuracy 99.00 % of 10 000",
     ]
 
 
 def test_a_bar_in_a_terminal():
     shown = show(Terminal(), EVENTS)
     assert "20/20" in shown
-    assert "20/20, 64 000 images/s, loss 0.2500" in shown
+    assert "20/20, 64 000 examples/s, loss 0.2500" in shown
     assert "left]" in shown
     assert "epoch 2  train loss" in shown
 

@@ -7,26 +7,21 @@ import numpy as np
 import pytest
 
 from jaxnn import data, losses, models, optimizers, preprocessing, schedules
+from jaxnn.metrics import accuracy
 from jaxnn.runs import checkpoints
 from jaxnn.runs.loggers import read_metrics
 from jaxnn.runs.training_run import Task, restore_state, train_in_folder
-from jaxnn.training import Evaluated, Progress
+from jaxnn.training import Evaluated, Progress, supervised_trial
 
 
 @pytest.fixture(scope="module")
 def task():
     mnist = data.subset(data.load("mnist"), train=1000, test=100)
     optimizer = optimizers.adjustable(optimizers.adam)(learning_rate=schedules.one_cycle(2e-3, steps=48))
-    return Task(
-        model=models.LeNet5(),
-        train=mnist.train,
-        test=mnist.test,
-        optimizer=optimizer,
-        loss=losses.cross_entropy,
-        preprocess=preprocessing.Standardize(mnist.mean, mnist.std),
-        classes=mnist.classes,
-        seed=3,
-    )
+    how = {"metrics": {"accuracy": accuracy}, "preprocess": preprocessing.Standardize(mnist.mean, mnist.std)}
+    trial = supervised_trial(models.LeNet5(), losses.cross_entropy, optimizer, **how)
+    held = {name: array[:50] for name, array in mnist.test.items()}
+    return Task(trial, mnist.train, held, mnist.test, seed=3, monitor="validation/accuracy", classes=mnist.classes)
 
 
 def arrays(folder, step):
@@ -82,12 +77,13 @@ def test_going_on_writes_tensorboard_events_and_forgets_the_abandoned_future(tas
 
 
 def test_what_is_measured_is_on_disk_before_its_checkpoint(task, tmp_path, monkeypatch):
-    saved = []
+    saved, really = [], checkpoints.save
 
     def save(folder, state, *, step, **rest):
         (events,) = (tmp_path / "run/tensorboard").glob("events.*")
-        assert events.read_bytes().count(b"test/accuracy") == len(read_metrics(tmp_path / "run/metrics.jsonl"))
+        assert events.read_bytes().count(b"validation/accuracy") == len(read_metrics(tmp_path / "run/metrics.jsonl"))
         saved.append(step)
+        return really(folder, state, step=step, **rest)
 
     monkeypatch.setattr(checkpoints, "save", save)
     train_in_folder(tmp_path / "run", task, epochs=3, batch_size=500)

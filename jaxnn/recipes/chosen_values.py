@@ -1,0 +1,22 @@
+"""A configuration with some values in place of its own: what a member of a population is built of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jaxnn.cli.configurations import Training
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Reads as the configuration does, but for the values that a member sets; they may be traced.
+
+    >>> Chosen(Training("mlp", epochs=3), {"learning_rate": 0.5}).learning_rate
+    0.5
+    """
+
+    config: Training
+    values: Mapping[str, Any]
+
+    def __getattr__(self, name):
+        return self.values[name] if name in self.values else getattr(self.config, name)

@@ -1,0 +1,35 @@
+"""The recipes of the package: classifiers, of images or of points. Imports no jax before one is built."""
+
+from jaxnn.cli.configurations import RECIPES as DEFAULTS
+from jaxnn.recipes.training_recipes import Facts, Recipe
+
+
+def build_classifier(config, facts: Facts, steps: int):
+    """The trial of a classifier; see `classifier_pieces`."""
+    from jaxnn.recipes import classifier_pieces
+
+    return classifier_pieces.build(config, facts, steps)
+
+
+def classifier_metrics():
+    """What `jaxnn evaluate` measures besides."""
+    from jaxnn.metrics import top_k
+
+    return (("top-5 accuracy", top_k(5)),)
+
+
+def classifier_pictures(folder, task, state):
+    """The confusion matrix, the worst mistakes and the first layer's weights."""
+    from jaxnn.runs.illustration import classifier_pictures
+
+    return classifier_pictures(folder, task, state)
+
+
+ABOUT = {
+    "lenet5": "a convolutional net for images (LeCun et al. 1998, in today's form)",
+    "lenet1998": "LeNet-5 as the paper has it (LeCun et al. 1998), for MNIST alone",
+    "mlp": "hidden layers of --hidden units, for images and points",
+    "softmax_regression": "a linear classifier, for images and points",
+}
+HOW = {"metrics": classifier_metrics, "pictures": classifier_pictures, "monitor": "validation/accuracy"}
+RECIPES = {name: Recipe(defaults, build_classifier, ABOUT[name], **HOW) for name, defaults in DEFAULTS.items()}
