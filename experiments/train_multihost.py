@@ -3,9 +3,8 @@
     python experiments/train_multihost.py --processes 2               # both on this machine, a CPU device each
     srun jaxnn launch --cluster -- experiments/train_multihost.py     # Slurm; so Open MPI, Kubernetes, TPU pods
 
-LeNet-5 on MNIST. Every process runs this file; `multihost.joined` finds the others, and from then on `jax.devices()`
-are those of all, so that the placement is the only line that differs from a training on one device. The first process
-alone writes: metrics, checkpoints, a report of how far it is. One that dies ends all within seconds.
+LeNet-5 on MNIST. Every process runs this file; `multihost.joined` finds the others, and then `jax.devices()` are those
+of all, so that the placement alone differs from a training on one device. The first process alone writes.
 
 The same command with the same `--out` goes on from the last checkpoint, in as many processes as it is now given.
 """
@@ -68,8 +67,8 @@ def train(settings: Settings) -> int:
     resume = bool(checkpoints.steps(folder / "checkpoints"))
     if writes and not resume:
         create(folder, dataclasses.asdict(settings))
-    passes = {"epochs": settings.epochs, "batch_size": settings.batch_size}
-    outcome = train_in_folder(folder, task, **passes, placement=placement, resume=resume)
+    passes = {"epochs": settings.epochs, "batch_size": settings.batch_size, "resume": resume}
+    outcome = train_in_folder(folder, task, **passes, placement=placement)
     if writes and not outcome.exit_status:
         last = outcome.result["last"]
         print(f"test accuracy {100 * last['accuracy']:.2f} % of {last['count']}; run folder {folder}")

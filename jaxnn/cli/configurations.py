@@ -20,6 +20,7 @@ from jaxnn.cli.field_rules import (
     check_effects,
     validate,
 )
+from jaxnn.cli.help_groups import InGroup
 from jaxnn.cli.work_limits import check_processes, check_widths
 
 OPTIMIZERS = {
@@ -84,6 +85,8 @@ Strategy = Annotated[str, OneOf("strategy", STRATEGIES)]
 Processes = Annotated[int, Between(1, 1024)]
 Staleness = Annotated[int, Between(0, 2**31 - 1)]
 Held = Annotated[str, Matching(r"none|0?\.\d{1,6}|[1-9]\d{0,8}", "none, a share such as 0.05, or a number of examples")]
+OF_OPTIMIZER, OF_SCHEDULE, OF_DATA = InGroup("optimizer"), InGroup("schedule"), InGroup("data")
+OF_DEVICES, OF_SERVERS, OF_FOLDER = InGroup("devices"), InGroup("downpour"), InGroup("run folder")
 OfDownpour = Needs("strategy", ("downpour",))
 OfMlp = Needs("model", ("mlp",))
 
@@ -94,38 +97,38 @@ class Training:
 
     model: Annotated[str, NameOrCode("model", MODELS), tyro.conf.Positional] = "lenet5"
     """What to train; `jaxnn list` names the models. FILE.py:NAME or package.module:NAME: a recipe or model of yours."""
-    data: str = "mnist"
+    data: Annotated[str, OF_DATA] = "mnist"
     """Data set; `jaxnn list` names them."""
-    data_folder: str | None = None
+    data_folder: Annotated[str | None, OF_DATA] = None
     """Where the data set's files lie; by default its package or ~/.cache/jaxnn."""
-    out: str | None = None
+    out: Annotated[str | None, OF_FOLDER] = None
     """Run folder, a new one; by default runs/MODEL-001, -002, ..."""
     epochs: Count = 2
     """Passes over the training data."""
     batch_size: Count = 64
     """Examples in a step."""
-    optimizer: Annotated[str, OneOf("optimizer", OPTIMIZERS)] = "adam"
+    optimizer: Annotated[str, OneOf("optimizer", OPTIMIZERS), OF_OPTIMIZER] = "adam"
     """Which optimizer; `jaxnn list` names them and the flags that each takes."""
-    learning_rate: Positive = 6e-3
+    learning_rate: Annotated[Positive, OF_OPTIMIZER] = 6e-3
     """Step size; the largest that the schedule reaches."""
-    schedule: Annotated[str, OneOf("schedule", SCHEDULES)] = "one_cycle"
+    schedule: Annotated[str, OneOf("schedule", SCHEDULES), OF_SCHEDULE] = "one_cycle"
     """Of the learning rate; `jaxnn list` names them."""
-    warmup: Fraction | None = None
+    warmup: Annotated[Fraction | None, OF_SCHEDULE] = None
     """Fraction of all steps in which the learning rate rises; by default 0, and 0.2 for one_cycle."""
-    decay_rate: Annotated[Positive, Needs("schedule", ("step_decay", "exponential"))] = 0.1
+    decay_rate: Annotated[Positive, Needs("schedule", ("step_decay", "exponential")), OF_SCHEDULE] = 0.1
     """What step_decay and exponential multiply the learning rate by."""
-    momentum: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--momentum"))] = None
+    momentum: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--momentum")), OF_OPTIMIZER] = None
     """Weight of the past in the velocity; 0 for none."""
-    nesterov: Annotated[bool, Needs("optimizer", optimizers_with("--nesterov"))] = False
+    nesterov: Annotated[bool, Needs("optimizer", optimizers_with("--nesterov")), OF_OPTIMIZER] = False
     """Whether to look ahead along the velocity."""
-    b1: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b1"))] = None
+    b1: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b1")), OF_OPTIMIZER] = None
     """Decay of the first moment."""
-    b2: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b2"))] = None
+    b2: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b2")), OF_OPTIMIZER] = None
     """Decay of the second moment; short trainings want less than the usual 0.999."""
-    eps: Annotated[Positive | None, Needs("optimizer", optimizers_with("--eps"))] = None
+    eps: Annotated[Positive | None, Needs("optimizer", optimizers_with("--eps")), OF_OPTIMIZER] = None
     """What keeps a division by a root finite."""
     weight_decay: Annotated[
-        float | None, Between(0, MOST_POSITIVE), Needs("optimizer", optimizers_with("--weight-decay"))
+        float | None, Between(0, MOST_POSITIVE), Needs("optimizer", optimizers_with("--weight-decay")), OF_OPTIMIZER
     ] = None
     """How hard the weights are pulled towards 0."""
     label_smoothing: Annotated[Fraction, Needs("model", tuple(name for name in MODELS if name != "lenet1998"))] = 0.0
@@ -134,40 +137,40 @@ class Training:
     """Widths of mlp's hidden layers."""
     dropout_rate: Annotated[Fraction | None, OfMlp] = None
     """Probability of dropping each of mlp's hidden activations in training."""
-    validation: Held = "0.05"
+    validation: Annotated[Held, OF_DATA] = "0.05"
     """How much of the training data is held out: it chooses the best checkpoint, and when to stop early. A share, a
     number of examples, or none; the test data are measured once, at the end."""
     patience: Count | None = None
     """Stop after so many epochs in a row that were not better on the data held out; by default never."""
     seed: Seed = 0
     """Determines the initial parameters, the order of the examples and dropout."""
-    train_examples: Count | None = None
+    train_examples: Annotated[Count | None, OF_DATA] = None
     """Use only the first so many training examples."""
-    test_examples: Count | None = None
+    test_examples: Annotated[Count | None, OF_DATA] = None
     """Use only the first so many test examples."""
-    placement: Placement | None = None
+    placement: Annotated[Placement | None, OF_DEVICES] = None
     """How the work is divided among devices; `jaxnn list` names the ways; by default single, and shard_map on several
     devices or processes."""
-    devices: Devices | None = None
+    devices: Annotated[Devices | None, OF_DEVICES] = None
     """On how many devices; by default one, and with a --placement all; the CPU is divided into so many."""
-    strategy: Strategy = "synchronous"
+    strategy: Annotated[Strategy, OF_SERVERS] = "synchronous"
     """How updates are made: synchronous, or downpour, by servers, and workers that do not wait for one another, each
     a process; needs Ray, jaxnn[ray]. Whoever reaches a port or socket of Ray's executes code as you: those that are
     started here ask for a token and are on this machine alone."""
-    workers: Annotated[Processes, OfDownpour] = 2
+    workers: Annotated[Processes, OfDownpour, OF_SERVERS] = 2
     """Of downpour: processes that compute gradients, each on a part of the data of its own."""
-    servers: Annotated[Processes, OfDownpour] = 1
+    servers: Annotated[Processes, OfDownpour, OF_SERVERS] = 1
     """Of downpour: processes that apply them, each to a part of the parameters."""
-    staleness: Annotated[Staleness | None, OfDownpour] = None
+    staleness: Annotated[Staleness | None, OfDownpour, OF_SERVERS] = None
     """Of downpour: how many updates a worker may be ahead of the slowest before it waits; by default it never waits."""
-    address: Annotated[str | None, OfDownpour] = None
+    address: Annotated[str | None, OfDownpour, OF_SERVERS] = None
     """Of downpour: of the Ray cluster to join, HOST:PORT; by default one is started here, for this machine alone.
     Join only one that nobody else reaches: it executes what you send, and you what it answers."""
-    keep: Count = 3
+    keep: Annotated[Count, OF_FOLDER] = 3
     """Checkpoints to keep, beside the best."""
-    tensorboard: bool = True
+    tensorboard: Annotated[bool, OF_FOLDER] = True
     """Whether to write TensorBoard events."""
-    pictures: bool = True
+    pictures: Annotated[bool, OF_FOLDER] = True
     """Whether to draw the pictures and the report at the end."""
 
     ADDED_LATER: ClassVar[dict[str, Any]] = {  # what older files lack, and meant

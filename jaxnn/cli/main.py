@@ -64,7 +64,10 @@ def parse(config_class, args, *, command: str, default=None):
 
     from jaxnn.cli.field_rules import validate
     from jaxnn.cli.flag_words import check_words
+    from jaxnn.cli.help_groups import has_groups, show_help
 
+    if default is not None and has_groups(config_class) and {"-h", "--help"} & {*args}:
+        show_help(config_class, default, command=command)
     check_words(config_class, args, command=command)
     messages = io.StringIO()
     try:

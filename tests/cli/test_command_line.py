@@ -268,7 +268,9 @@ def test_train_help_shows_every_flag_with_the_recipes_defaults(capsys):
         main(["train", "lenet1998", "--help"])
     assert stopped.value.code == 0
     shown = re.sub(r"[│\s]+", " ", capsys.readouterr().out)
-    assert all(f"--{field.name.replace('_', '-')}" in shown for field in dataclasses.fields(Training)[1:])
+    of_others = {"hidden", "dropout_rate", "label_smoothing"}
+    names = {field.name for field in dataclasses.fields(Training)[1:]} - of_others
+    assert all(f"--{name.replace('_', '-')}" in shown for name in names)
     assert f"default: {RECIPES['lenet1998'].learning_rate}" in shown
 
 

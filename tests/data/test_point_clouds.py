@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from jaxnn.cli.configurations import Training, load_data
 from jaxnn.data import load, sample_blobs, sample_circles, sample_moons, sample_spirals, sample_xor
 from jaxnn.data.point_clouds import POINT_CLOUDS
 
@@ -40,11 +39,6 @@ def test_loads_by_name_with_other_points_for_the_test(name):
 def test_a_cloud_has_no_folder(tmp_path):
     with pytest.raises(ValueError, match="'moons' is drawn"):
         load("moons", folder=tmp_path)
-
-
-def test_the_command_line_takes_images_only():
-    with pytest.raises(ValueError, match="--data must name images; received moons, of point, label"):
-        load_data(Training("mlp", data="moons"))
 
 
 def radius_and_revolutions(point):
