@@ -1,8 +1,10 @@
 """A killed run resumes to the parameters of an uninterrupted one, bit for bit, from a checkpoint at any step."""
 
+import json
 import os
 import signal
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -102,3 +104,32 @@ def test_a_signal_after_the_last_step_counts_too(task, tmp_path):
     outcome = train_in_folder(tmp_path / "run", task, epochs=1, batch_size=500, tensorboard=False, hooks=[ask])
     assert outcome.exit_status == 130
     assert checkpoints.steps(tmp_path / "run/checkpoints") == [2]
+
+
+def test_the_test_data_are_measured_once_at_the_end_of_the_best_and_of_the_last(task, tmp_path):
+    outcome = train_in_folder(tmp_path / "run", task, epochs=3, batch_size=500, tensorboard=False)
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result.keys() == {"last", "best"}
+    best = max(outcome.history, key=lambda row: (row["validation/accuracy"], row["step"]))
+    assert (result["best"]["step"], result["last"]["step"]) == (best["step"], 6)
+    assert int(outcome.state.step) == best["step"]
+    assert not any(name.startswith("test/") for row in outcome.history for name in row)
+    assert result["last"]["count"] == len(task.test["label"])
+
+
+def test_without_data_held_out_there_is_no_best(task, tmp_path):
+    plain = task._replace(validation=None, monitor=None)
+    outcome = train_in_folder(tmp_path / "run", plain, epochs=1, batch_size=500, tensorboard=False)
+    assert outcome.result.keys() == {"last"}
+    with pytest.raises(ValueError, match="has a finite metric None"):
+        restore_state(tmp_path / "run", plain, "best")
+
+
+def test_a_checkpoint_of_an_earlier_version_tells_its_examples_by_its_steps(task, tmp_path):
+    outcome = train_in_folder(tmp_path / "run", task, epochs=1, batch_size=300, tensorboard=False)
+    older = outcome.state._replace(examples=())
+    for step, examples in ((4, 1000), (6, 1600)):
+        checkpoints.save(tmp_path / "old/checkpoints", older._replace(step=jnp.int32(step)), step=step, metrics={})
+        state, _ = restore_state(tmp_path / "old", task, step, batch_size=300)
+        assert int(state.examples) == examples
+        np.testing.assert_array_equal(state.params["conv1"]["kernel"], outcome.state.params["conv1"]["kernel"])
