@@ -73,7 +73,7 @@ def as_split(data, fields: tuple[str, str], name: str, *, like=None) -> dict[str
         )
     if not set(fields) <= set(data):
         count_examples(data, fields)
-    split = {field: _as_array(data[field], f"{name}[{field!r}]") for field in fields}
+    split = {field: as_array(data[field], f"{name}[{field!r}]") for field in fields}
     count_examples(split, fields)
     for field in fields if like is not None else ():
         if split[field].shape[1:] != like[field].shape[1:]:
@@ -134,8 +134,8 @@ def _named_metric(metric):
     return _METRICS[metric]
 
 
-def _as_array(values, where):
-    """In the machine's byte order, of numbers; what JAX would cut off to 32 bits must fit there."""
+def as_array(values, where: str):
+    """An array as it is, or in NumPy: in the machine's byte order, of numbers; what JAX would cut off to 32 bits must fit there."""
     if isinstance(values, jax.Array):
         return values
     array = np.asarray(values)

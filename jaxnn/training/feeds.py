@@ -6,7 +6,7 @@ import numpy as np
 
 from jaxnn.training.batching import as_constants, check_batch_size
 from jaxnn.training.compilation import call, prepare
-from jaxnn.training.data_streams import Stream
+from jaxnn.training.data_streams import Stream, check_likeness
 from jaxnn.training.engine import Resident, choose_fusion, compile_batches, compile_steps, run_batches, run_steps
 
 
@@ -26,8 +26,8 @@ class ResidentFeed:
         self.placement, self.steps_per_epoch = placement, -(-examples // batch_size)
         self.shuffle = placement.epoch_order(examples, batch_size)
 
-    def compile(self, step, like) -> list:
-        """Starts to compile what `run` will call, for a state like this; futures."""
+    def compile(self, step, like, epoch: int, first: int) -> list:
+        """Starts to compile what `run` will call from a step of an epoch on, for a state like this; futures."""
         order = self.placement.put(np.zeros((self.steps_per_epoch, self.batch_size), np.int32))
         shuffle = prepare(self.shuffle, like.key, np.int32(0))
         if self.fused is None:
@@ -74,17 +74,19 @@ class StreamFeed:
         _check_shards(stream.batch_size, placement.batch_shards)
         self.stream, self.constants, self.placement = stream, constants, placement
         self.batch_size, self.steps_per_epoch = stream.batch_size, stream.steps_per_epoch
+        self.first_batch = self.opened = None
 
-    def compile(self, step, like) -> list:
-        """As `ResidentFeed.compile`."""
-        batch = self.placement.put_batch(self.stream.first_batch())
-        as_constants(self.constants, batch)
-        return [compile_batches(step, like, batch, self.constants, placement=self.placement)]
+    def compile(self, step, like, epoch: int, first: int) -> list:
+        """As `ResidentFeed.compile`; opens the stream there, to see the first batch."""
+        self.begin(like, epoch, first)
+        as_constants(self.constants, self.next_batch)
+        return [compile_batches(step, like, self.next_batch, self.constants, placement=self.placement)]
 
     def begin(self, state, epoch: int, first: int) -> None:
-        """Opens the stream at a step of an epoch."""
-        self.batches = map(self.placement.put_batch, self.stream.epoch(epoch, first))
-        self.next_batch = next(self.batches, None)
+        """Opens the stream at a step of an epoch, unless it stands there."""
+        if self.opened != (epoch, first):
+            self.opened, self.batches = (epoch, first), self._placed(epoch, first)
+            self.next_batch = next(self.batches)
 
     def run(self, step, state, first: int, last: int):
         """Starts some steps of the epoch: `(state, metrics)`."""
@@ -97,6 +99,12 @@ class StreamFeed:
     def place_of(self, state) -> tuple[int, int]:
         """The epoch and the step within it at which a state stands."""
         return divmod(int(state.step), self.steps_per_epoch)
+
+    def _placed(self, epoch, first):
+        for step, batch in enumerate(self.stream.epoch(epoch, first), start=first):
+            self.first_batch = batch if self.first_batch is None else self.first_batch
+            check_likeness(batch, self.first_batch, f"step {step} of epoch {epoch}")
+            yield self.placement.put_batch(batch)
 
     def _taken(self, count: int):
         for _ in range(count):

@@ -76,13 +76,13 @@ class Run:
             return Fitted(state, [], False, {})
         self._tell(Started(made, self.offset + self.epochs * steps, steps, self.feed.batch_size))
         self.calls, self.best, before = StepCalls(self.placement.max_over_processes), None, len(self.history)
-        state = self._compile(state, init, init_args)
+        state = self._compile(state, init, init_args, (epoch, first))
         with interruption() as self.interrupted:
             state, stopped, totals = self._epochs(state, epoch, first)
         state = state if self.best is None or stopped else self.best
         return Fitted(state, self.history[before:], stopped, totals)
 
-    def _compile(self, state, init, init_args):
+    def _compile(self, state, init, init_args, place):
         """Compiles the step while the state is made, and the evaluation behind them; returns the state."""
         start, making = time.perf_counter(), None
         if state is None:
@@ -90,7 +90,7 @@ class Run:
         if self.placement != ONE_DEVICE:  # where the state lies is part of what is compiled
             state, making = self.placement.put(making.result()(*init_args) if making else state), None
         like = state if making is None else result_like(init, *init_args)
-        pending = self.feed.compile(self.step, like)
+        pending = self.feed.compile(self.step, like, *place)
         if self.validation is not None:  # not needed before the first epoch is over
             compile_evaluation(*self._measured(like), placement=self.placement, after=pending[-1])
         state = state if making is None else making.result()(*init_args)
