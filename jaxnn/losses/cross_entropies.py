@@ -110,7 +110,7 @@ def binary_cross_entropy(
 
 
 def kl_divergence(
-    log_predictions: Float[Array, "batch classes"], targets: Float[Array, "batch classes"]
+    log_predictions: Float[Array, "batch classes"], targets: Float[Array | np.ndarray, "batch classes"]
 ) -> Float[Array, " batch"]:
     """Kullback-Leibler divergence `KL(t || p) = sum_k t_k (log t_k - log p_k)` in nats, with 0 log 0 = 0.
 

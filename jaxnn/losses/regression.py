@@ -3,12 +3,15 @@
 import math
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Num
 
 from jaxnn.losses.per_example import check_range, check_same_shape, sum_features
 
 
-def squared_error(outputs: Float[Array, "batch ..."], targets: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
+def squared_error(
+    outputs: Float[Array, "batch ..."], targets: Float[Array | np.ndarray, "batch ..."]
+) -> Float[Array, " batch"]:
     """Squared error `sum_k (y_k - t_k)^2`: the mean is its minimum, Gaussian noise its model.
 
     Gradient: `2 (y_k - t_k)`. Without a 1/2 (Optax's `l2_loss` has one), and a sum over the features where PyTorch's
@@ -24,7 +27,9 @@ def squared_error(outputs: Float[Array, "batch ..."], targets: Float[Array, "bat
     return sum_features((outputs - targets) ** 2)
 
 
-def absolute_error(outputs: Float[Array, "batch ..."], targets: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
+def absolute_error(
+    outputs: Float[Array, "batch ..."], targets: Float[Array | np.ndarray, "batch ..."]
+) -> Float[Array, " batch"]:
     """Absolute error `sum_k |y_k - t_k|`: the median is its minimum, so outliers count little.
 
     Gradient: `sign(y_k - t_k)`, 0 where both are equal.
@@ -42,7 +47,7 @@ def absolute_error(outputs: Float[Array, "batch ..."], targets: Float[Array, "ba
 
 def huber(
     outputs: Float[Array, "batch ..."],
-    targets: Float[Array, "batch ..."],
+    targets: Float[Array | np.ndarray, "batch ..."],
     *,
     delta: float | Num[Array, ""] = 1.0,
 ) -> Float[Array, " batch"]:

@@ -17,8 +17,8 @@ from jaxnn.populations.population import Population
 from jaxnn.populations.population_run import PopulationRun
 from jaxnn.preprocessing import as_float
 from jaxnn.training import Trial
-from jaxnn.training.batching import as_constants, count_examples
-from jaxnn.training.checked_arguments import as_epochs, as_metrics, as_split
+from jaxnn.training.batching import count_examples
+from jaxnn.training.checked_arguments import as_constants, as_epochs, as_metrics, as_split
 from jaxnn.training.compilation import as_value
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import check_objective, on_device

@@ -64,23 +64,6 @@ def first_example(data) -> dict[str, np.ndarray]:
     return {name: np.array(array[:1]) for name, array in data.items()}
 
 
-def as_constants(constants, fields) -> dict:
-    """What every batch has besides its fields, as arrays.
-
-    Raises:
-      ValueError: a name that is a field's, or "mask"; what is no number, nor an array of numbers.
-    """
-    taken = sorted({*fields, "mask"} & set(constants or {}))
-    if taken:
-        raise ValueError(f"`constants` must not have the names of a batch's fields; received {taken}. Rename them.")
-    try:
-        return jax.tree.map(jnp.asarray, dict(constants or {}))
-    except TypeError as error:
-        raise ValueError(
-            f"`constants` must hold arrays and numbers; {error} What is none belongs to the step, not to its batch."
-        ) from error
-
-
 def count_examples(data, fields: tuple[str, ...] = ()) -> int:
     """The common length of the arrays of a split.
 

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.metrics import accuracy
@@ -12,6 +13,24 @@ from jaxnn.training.batching import count_examples
 from jaxnn.training.compilation import result_like
 
 _METRICS = {"accuracy": accuracy}
+
+
+def as_constants(constants, fields) -> dict:
+    """What every batch has besides its fields, as arrays.
+
+    Raises:
+      ValueError: a name that is a field's, or "mask"; what is no number, nor an array of numbers.
+    """
+    check_alive(constants=constants)
+    taken = sorted({*fields, "mask"} & set(constants or {}))
+    if taken:
+        raise ValueError(f"`constants` must not have the names of a batch's fields; received {taken}. Rename them.")
+    try:
+        return jax.tree.map(jnp.asarray, dict(constants or {}))
+    except TypeError as error:
+        raise ValueError(
+            f"`constants` must hold arrays and numbers; {error} What is none belongs to the step, not to its batch."
+        ) from error
 
 
 def as_epochs(epochs) -> int:
@@ -92,14 +111,19 @@ def check_state(state, init=None, example=None) -> None:
                 f"`state` must have `step` and `key`, as a TrainState has; received a {type(state).__name__} without "
                 f"`{attribute}`."
             )
-    leaves = jax.tree_util.tree_leaves_with_path(state)
-    if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for _, leaf in leaves):
-        raise ValueError(
-            "`state` was given away: a later step has its memory. Keep `copy_state(event.state)` in a hook, or go on "
-            "with the state that `fit` returned."
-        )
+    check_alive(state=state)
     if init is not None:
         _check_same_tree(state, result_like(init, state.key, example))
+
+
+def check_alive(**arguments) -> None:
+    """Raises ValueError for an argument whose arrays were given away to a step."""
+    for name, tree in arguments.items():
+        if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in jax.tree.leaves(tree)):
+            raise ValueError(
+                f"`{name}` was given away: a later step has its memory. Keep `copy_state(event.state)` in a hook, or "
+                "go on with the state that `fit` returned."
+            )
 
 
 def check_targets(trial, example, *splits) -> None:
@@ -135,7 +159,8 @@ def _named_metric(metric):
 
 
 def as_array(values, where: str):
-    """An array as it is, or in NumPy: in the machine's byte order, of numbers; what JAX would cut off to 32 bits must fit there."""
+    """Numbers, in the machine's byte order if they are NumPy's; what JAX would cut off to 32 bits must fit there."""
+    check_alive(**{where: values})
     if isinstance(values, jax.Array):
         return values
     array = np.asarray(values)

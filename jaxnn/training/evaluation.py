@@ -10,7 +10,8 @@ import numpy as np
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import Mean, accuracy
 from jaxnn.preprocessing import as_float
-from jaxnn.training.batching import as_constants, check_batch_size, count_examples, plain_order, take_batch
+from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
+from jaxnn.training.checked_arguments import as_constants, check_alive
 from jaxnn.training.compilation import as_value, bind, call, prepare
 from jaxnn.training.engine import Resident
 from jaxnn.training.functional_model import FunctionalModel
@@ -73,6 +74,7 @@ def evaluate_objective(
       name -> mean, and "count" -> the number of examples.
     """
     examples = count_examples(data)
+    check_alive(state=state, data=data)
     data = Resident(placement.put(on_device(data)), placement.put(as_constants(constants, data)))
     function, args = _evaluation(objective, state, data, batch_size, placement)
     return checked_means(jax.device_get(call(function, *args)), examples)
@@ -89,6 +91,7 @@ def compile_evaluation(
 def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE) -> Any:
     """Computes the model's outputs for all inputs, in order: a NumPy array (examples, ...), or a tree of such."""
     examples = count_examples({"inputs": inputs})
+    check_alive(state=state, inputs=inputs)
     batch_size = min(batch_size, examples)
     check_batch_size(batch_size, examples)
     order = plain_order(examples=examples, batch_size=batch_size)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.training.batching import as_constants, check_batch_size
+from jaxnn.training.batching import check_batch_size
+from jaxnn.training.checked_arguments import as_constants
 from jaxnn.training.compilation import call, prepare
 from jaxnn.training.data_streams import Stream, check_likeness
 from jaxnn.training.engine import Resident, choose_fusion, compile_batches, compile_steps, run_batches, run_steps

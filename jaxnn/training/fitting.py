@@ -6,8 +6,17 @@ from typing import Any
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
-from jaxnn.training.batching import as_constants, count_examples, first_example
-from jaxnn.training.checked_arguments import as_epochs, as_metrics, as_optimizer, as_split, check_state, check_targets
+from jaxnn.training.batching import count_examples, first_example
+from jaxnn.training.checked_arguments import (
+    as_constants,
+    as_epochs,
+    as_metrics,
+    as_optimizer,
+    as_split,
+    check_alive,
+    check_state,
+    check_targets,
+)
 from jaxnn.training.data_streams import Stream
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import check_objective, on_device
@@ -135,6 +144,7 @@ def train(
     """
     if not isinstance(state, Start):
         check_state(state)
+    check_alive(data=data, validation=validation)
     settings = {"epochs": epochs, "batch_size": batch_size, "hooks": hooks, "patience": patience, "monitor": monitor}
     placed = {"fused": fused, "placement": placement, "totals": totals, "history": history}
     run = _run(step, data, validation=validation, objective=objective, constants=constants, **settings, **placed)

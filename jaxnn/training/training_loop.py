@@ -150,7 +150,7 @@ class Run:
         if self.patience is not None and stalled(self.history, self.monitor) == 0:
             self.best = copy_state(state)
         asked = self._tell(Evaluated(step, epoch + 1, metrics, state))
-        return any(self.placement.max_over_processes(float(asked))) or self.interrupted.requested
+        return any(self.placement.max_over_processes(float(asked or self.interrupted.requested)))
 
     def _measured(self, state):
         return self.validation.objective, state, self.validation.data

@@ -14,7 +14,8 @@ from tolerances import assert_close
 from jaxnn import parallel, populations, training
 from jaxnn.populations import grid, members_of
 from jaxnn.training import Progress, Start, Stream, TrainStep, copy_state, evaluate_objective, host_loop
-from jaxnn.training.batching import Shuffle, as_constants, first_example
+from jaxnn.training.batching import Shuffle, first_example
+from jaxnn.training.checked_arguments import as_constants
 from jaxnn.training.compilation import bind
 from jaxnn.training.engine import Resident, many_steps, run_steps
 from jaxnn.training.evaluation import on_device
