@@ -10,16 +10,16 @@ computes the gradient of its rows, and their sum is the gradient of the batch, w
     fully_sharded   automatic where each device keeps only its part of parameters and moments (`jaxnn.parallel.sharded`)
     local_rows      shard_map where each device keeps only its rows of the training data, and shuffles them apart
 
-Under `pmap`, `shard_map` and `local_rows` batch norm sees a device's rows, unless the model is given the axis
-(`nn.BatchNorm(axis_name=parallel.AXIS)`), and dropout draws other masks on each device, so that its numbers depend on
-how many there are; under `automatic` and `fully_sharded` both are those of the whole batch. One device is no more than
-`single`: it sums with nobody.
+Under `pmap`, `shard_map` and `local_rows` a device's rows are a batch of their own. Batch norm sees them alone, unless
+the model is given the axis (`nn.BatchNorm(axis_name=parallel.AXIS)`); a loss in which examples meet (triplets) is the
+mean over the devices' batches; and what is drawn (dropout's masks, a VAE's samples) is drawn for each device by a key
+of its own. So the numbers depend on how many devices there are. Under `automatic` and `fully_sharded` all three are
+those of the whole batch on one device. One device is no more than `single`: it sums with nobody.
 
 The devices may be those of several processes (`jaxnn.parallel.multihost`), each of which runs the same program on the
 same data: then all serve but `single` and `pmap`.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ from jaxnn.parallel.sharding_rules import fully_sharded
 from jaxnn.training.batching import Shuffle
 from jaxnn.training.compilation import bind
 from jaxnn.training.placement_contract import AXIS as AXIS
-from jaxnn.training.placement_contract import BATCH, DATA, ORDER, STATE, WHOLE, OneDevice
+from jaxnn.training.placement_contract import BATCH, DATA, ORDER, STATE, WHOLE, OneDevice, over_axis
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,8 @@ class _Mapped(_DataParallel):
         return AXIS if self.batch_shards > 1 else None
 
     def local_step(self, step):
-        """The step of a device, which sums over the axis.
-
-        Raises:
-          ValueError: a step that knows no axis, and would update each device by its own part of the batch.
-        """
-        if self.axis_name is None:
-            return step
-        if not dataclasses.is_dataclass(step) or "axis_name" not in {field.name for field in dataclasses.fields(step)}:
-            raise ValueError(
-                "`step` must be a dataclass with a field `axis_name` where each device sees a part of the batch; "
-                f"received {step!r}. Sum its gradient over that axis, or take the placement `automatic`."
-            )
-        return dataclasses.replace(step, axis_name=self.axis_name)
+        """As `over_axis`."""
+        return over_axis(step, self.axis_name)
 
 
 class ShardMap(_Mapped):

@@ -1,6 +1,5 @@
 """The step of a member: the trial that its hyperparameters decide, made inside the compiled program."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ import jax
 
 from jaxnn.training import Trial
 from jaxnn.training.evaluation import EvaluationStep
+from jaxnn.training.placement_contract import over_axis
 
 BATCH_SIZE = "batch_size"  # the hyperparameter of the loop; all others are the builder's
 
@@ -53,8 +53,7 @@ class MemberStep:
 
     def __call__(self, member: MemberState, batch):
         """One update."""
-        step = self.blueprint.trial(member.hyperparameters).step
-        step = step if self.axis_name is None else dataclasses.replace(step, axis_name=self.axis_name)
+        step = over_axis(self.blueprint.trial(member.hyperparameters).step, self.axis_name)
         run, metrics = step(member.run, batch)
         return MemberState(member.hyperparameters, run), metrics
 

@@ -143,7 +143,7 @@ def train(
     grouped, constants = groups_of(members), as_constants(constants, data)
     groups = [
         plan(
-            Blueprint(build, tuple(sorted(static.items()))),
+            Blueprint(as_value(build), tuple(sorted(static.items()))),
             [members[i] for i in positions],
             data,
             constants,

@@ -176,5 +176,5 @@ def _evaluation(objective, state, data, batch_size, placement):
     divisible = -(-batch_size // placement.batch_shards) * placement.batch_shards
     order = placement.put(plain_order(examples=examples, batch_size=divisible))
     state = Measured(state.params, state.model_state, getattr(state, "key", None))
-    function = bind(all_batches, EvaluationStep(objective, placement.axis_name))
+    function = bind(all_batches, EvaluationStep(as_value(objective), placement.axis_name))
     return placement.distribute(function, (WHOLE, WHOLE, WHOLE, ORDER), sums=True), (state, *data, order)

@@ -17,6 +17,7 @@ from jaxnn.training.checked_arguments import (
     check_state,
     check_targets,
 )
+from jaxnn.training.compilation import as_value
 from jaxnn.training.data_streams import Stream
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import check_objective, on_device
@@ -147,7 +148,9 @@ def train(
     check_alive(data=data, validation=validation)
     settings = {"epochs": epochs, "batch_size": batch_size, "hooks": hooks, "patience": patience, "monitor": monitor}
     placed = {"fused": fused, "placement": placement, "totals": totals, "history": history}
-    run = _run(step, data, validation=validation, objective=objective, constants=constants, **settings, **placed)
+    run = _run(
+        as_value(step), data, validation=validation, objective=objective, constants=constants, **settings, **placed
+    )
     return run(None, *state) if isinstance(state, Start) else run(copy_state(state))
 
 

@@ -3,10 +3,22 @@
 It returns `(Measures, model_state)`. Of the measures the loss is minimized, and all are reported. A measure is one
 number for each example, (batch,), or `Weighted(values, weights)`, where a sequence has a number for each of its tokens.
 The batch is a dict of arrays and has the padding's `mask`; what is padding counts for nothing, whatever its value.
+A measure in which examples meet one another (triplets, contrasts) must itself leave out what the mask hides; its batch
+is the rows of a device where devices are mapped, and the whole batch elsewhere (`jaxnn.parallel.placements`).
 
-    def autoencoder(params, model_state, batch, keys, *, train):
-        x = batch["image"] / 255
-        return Measures(((decode(params, encode(params, x)) - x) ** 2).sum(axis=(1, 2, 3))), model_state
+An autoencoder without labels, which learns to take the noise away that it draws:
+
+>>> import numpy as np
+>>> from jaxnn.optimizers import adam
+>>> from jaxnn.training import Measures, make_trial, train
+>>> def denoise(params, model_state, batch, keys, *, train):
+...     noisy = batch["x"] + jax.random.normal(keys["noise"], batch["x"].shape) / 10
+...     return Measures(((noisy @ params - batch["x"]) ** 2).sum(axis=-1)), model_state
+>>> trial = make_trial(denoise, adam(0.05), lambda key, example: (jnp.zeros((2, 2)), {}))
+>>> points = {"x": np.random.default_rng(0).normal(size=(64, 2)).astype(np.float32)}
+>>> fitted = train(trial.step, trial.init(0, points), points, epochs=20, batch_size=16)
+>>> fitted.history[-1]["train/loss"] < 0.1 * fitted.history[0]["train/loss"]
+True
 """
 
 from collections.abc import Callable, Mapping

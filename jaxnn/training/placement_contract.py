@@ -1,5 +1,6 @@
 """Where a run computes: the contract that a training loop asks of a placement, kept by the simplest one."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +14,22 @@ WHOLE = "whole"  # the same on every device
 DATA = "data"  # training examples, as `put_rows` places them
 ORDER = "order"  # (steps, batch) rows of indices, whose columns are divided among the devices
 BATCH = "batch"  # arrays of a batch, whose first axis is divided
+
+
+def over_axis(step, axis_name: str | None):
+    """The step of a device that has a part of the batch, which sums over the axis; the step itself without one.
+
+    Raises:
+      ValueError: a step that knows no axis, and would update each device by its own part of the batch.
+    """
+    if axis_name is None:
+        return step
+    if not dataclasses.is_dataclass(step) or "axis_name" not in {field.name for field in dataclasses.fields(step)}:
+        raise ValueError(
+            "`step` must be a dataclass with a field `axis_name` where each device sees a part of the batch; "
+            f"received {step!r}. Sum its gradient over that axis, or take the placement `automatic`."
+        )
+    return dataclasses.replace(step, axis_name=axis_name)
 
 
 @dataclass(frozen=True)

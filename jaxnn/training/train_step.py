@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from jaxnn.optimizers import apply_updates
 from jaxnn.signatures import passable
+from jaxnn.training.compilation import as_value
 from jaxnn.training.key_streams import Keys
 from jaxnn.training.objectives import means_of
 from jaxnn.training.train_state import TrainState
@@ -33,6 +34,10 @@ class TrainStep:
     objective: Callable[..., Any]
     update: Callable[..., tuple[Any, Any]]
     axis_name: str | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "objective", as_value(self.objective))
+        object.__setattr__(self, "update", as_value(self.update))
 
     def __call__(self, state: TrainState, batch):
         """One update; the metrics are (sum, count) pairs of the forward pass before it."""

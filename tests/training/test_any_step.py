@@ -1,6 +1,7 @@
 """Trainings of many kinds on the one core: each learns, resumes, is placed, and is a member of a population."""
 
 import inspect
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +13,25 @@ from rings import first_of
 from tolerances import assert_close
 
 from jaxnn import parallel, populations, training
+from jaxnn.optimizers import sgd
 from jaxnn.populations import grid, members_of
-from jaxnn.training import Progress, Start, Stream, TrainStep, copy_state, evaluate_objective, host_loop
+from jaxnn.training import (
+    Measures,
+    Progress,
+    Start,
+    Stream,
+    TrainStep,
+    copy_state,
+    evaluate_objective,
+    host_loop,
+    make_trial,
+)
 from jaxnn.training.batching import Shuffle, first_example
 from jaxnn.training.checked_arguments import as_constants
 from jaxnn.training.compilation import bind
 from jaxnn.training.engine import Resident, many_steps, run_steps
 from jaxnn.training.evaluation import on_device
+from jaxnn.training.placement_contract import ONE_DEVICE
 
 EPOCHS, BATCH = 2, 8  # 27 examples: the last of an epoch's four batches is padding but for three
 MOST_LINES = 25
@@ -235,3 +248,37 @@ def test_a_step_of_ones_own_is_traced_once(fused):
     for epochs in (1, 3):
         state = training.train(step, state, CASES["gan"].data, epochs=epochs, batch_size=BATCH, fused=fused).state
     assert len(traces) == 1
+
+
+@dataclass
+class Scaled:
+    """An objective that has no hash, for it can be changed."""
+
+    factor: np.ndarray
+
+    def __call__(self, params, model_state, batch, keys, *, train):
+        return Measures(((batch["x"] @ params - batch["x"]) ** 2).sum(axis=-1) * self.factor), model_state
+
+
+@first_of("placement", ["shard_map", "automatic"])
+def test_what_has_no_hash_is_served(placement):
+    data, optimizer = CASES["vae"].data, sgd(0.01)
+    trial = make_trial(Scaled(np.float32(2)), optimizer, lambda key, example: (jnp.zeros((6, 6)), {}))
+    settings = {"epochs": 1, "batch_size": BATCH, "validation": data}
+    there = parallel.placement(placement, jax.devices()[:2])
+    placed, alone = (
+        training.train(trial.step, trial.init(0, data), data, **settings, placement=p) for p in (there, ONE_DEVICE)
+    )
+    np.testing.assert_allclose(placed.state.params, alone.state.params, rtol=0, atol=1e-6)
+    assert placed.history[0] == pytest.approx(alone.history[0], rel=1e-5)
+
+
+def test_a_step_that_knows_no_axis_is_refused_where_each_device_has_a_part():
+    trial, data = TRIALS["denoising"], CASES["denoising"].data
+    plain = lambda state, batch: trial.step(state, batch)  # noqa: E731
+    there = parallel.placement("shard_map", jax.devices()[:2])
+    with pytest.raises(ValueError, match="`step` must be a dataclass with a field `axis_name`"):
+        training.train(plain, trial.init(0, data), data, epochs=1, batch_size=BATCH, placement=there)
+    build, shares = lambda values: trial._replace(step=plain), {"devices": jax.devices()[:2], "data_shards": 2}
+    with pytest.raises(ValueError, match="`step` must be a dataclass with a field `axis_name`"):
+        populations.train(build, data, members_of(), epochs=1, batch_size=BATCH, **shares)
