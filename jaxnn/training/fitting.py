@@ -148,9 +148,7 @@ def train(
     check_alive(data=data, validation=validation)
     settings = {"epochs": epochs, "batch_size": batch_size, "hooks": hooks, "patience": patience, "monitor": monitor}
     placed = {"fused": fused, "placement": placement, "totals": totals, "history": history}
-    run = _run(
-        as_value(step), data, validation=validation, objective=objective, constants=constants, **settings, **placed
-    )
+    run = _run(step, data, validation=validation, objective=objective, constants=constants, **settings, **placed)
     return run(None, *state) if isinstance(state, Start) else run(copy_state(state))
 
 
@@ -172,4 +170,5 @@ def _run(
         check_objective(objective)
         validation = Validation(objective, Resident(placement.put(on_device(validation)), constants))
     totals, history = dict(totals or {}), list(history)
-    return Run(step, feed, as_epochs(epochs), validation, list(hooks), placement, patience, monitor, totals, history)
+    step, epochs = as_value(step), as_epochs(epochs)
+    return Run(step, feed, epochs, validation, list(hooks), placement, patience, monitor, totals, history)

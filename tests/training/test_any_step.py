@@ -282,3 +282,23 @@ def test_a_step_that_knows_no_axis_is_refused_where_each_device_has_a_part():
     build, shares = lambda values: trial._replace(step=plain), {"devices": jax.devices()[:2], "data_shards": 2}
     with pytest.raises(ValueError, match="`step` must be a dataclass with a field `axis_name`"):
         populations.train(build, data, members_of(), epochs=1, batch_size=BATCH, **shares)
+
+
+def test_a_step_of_ones_own_without_a_hash_is_served():
+    trial, data = TRIALS["denoising"], CASES["denoising"].data
+
+    @dataclass
+    class Changeable:
+        objective: object
+        calls: int = 0
+
+        def __call__(self, state, batch):
+            self.calls += 1
+            return trial.step(state, batch)
+
+    step = Changeable(trial.objective)
+    ours = training.train(step, trial.init(0, data), data, epochs=1, batch_size=BATCH, validation=data)
+    theirs = training.train(trial.step, trial.init(0, data), data, epochs=1, batch_size=BATCH, validation=data)
+    assert_identical(ours.state, theirs.state)
+    assert ours.history == theirs.history
+    assert step.calls == 1
