@@ -8,7 +8,7 @@ from jaxnn.populations.group_run import GroupRun
 from jaxnn.populations.planning import Group
 from jaxnn.populations.population import Population
 from jaxnn.training import Compiled, Evaluated, Progress, Started
-from jaxnn.training.early_stopping import epochs_since_best, is_better_large
+from jaxnn.training.early_stopping import check_monitor, epochs_since_best, is_better_large
 
 
 class PopulationRun:
@@ -77,6 +77,8 @@ class PopulationRun:
             }
             for name, values in measured.items():
                 row.setdefault(name, np.full(len(self.members), np.nan))[positions] = values
+        if self.patience is not None:
+            check_monitor(self.monitor, row)
         self._record(epoch, row, active)
         medians = {name: _median(values[epoch]) for name, values in self.history.items()}
         return self._tell(Evaluated(self.done, epoch + 1, medians, self._population))

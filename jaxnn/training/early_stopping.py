@@ -22,6 +22,15 @@ def epochs_since_best(values: np.ndarray) -> np.ndarray:
     return len(values) - 1 - filled.argmin(axis=0)
 
 
+def check_monitor(monitor: str, metrics) -> None:
+    """Raises ValueError unless what decides when to stop is among the metrics that are measured."""
+    if monitor not in metrics:
+        raise ValueError(
+            f"`monitor` must be one of {sorted(metrics)}, which are measured; received {monitor!r}. Pass validation "
+            "data, or another `monitor`."
+        )
+
+
 def stalled(history, metric: str) -> int:
     """How many evaluations ago the metric was at its best.
 

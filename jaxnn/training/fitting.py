@@ -19,6 +19,7 @@ from jaxnn.training.checked_arguments import (
 )
 from jaxnn.training.compilation import as_value
 from jaxnn.training.data_streams import Stream
+from jaxnn.training.early_stopping import check_monitor
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import check_objective, on_device
 from jaxnn.training.events import Event
@@ -158,6 +159,8 @@ def _run(
 ) -> Run:  # fmt: skip
     """A run whose data lie on the devices."""
     constants = placement.put(as_constants(constants, () if isinstance(data, Stream) else data))
+    if patience is not None and validation is None and monitor.startswith("validation/"):
+        check_monitor(monitor, ["train/loss", "train/..."])
     if isinstance(data, Stream):
         feed = StreamFeed(data, constants, placement=placement)
     else:

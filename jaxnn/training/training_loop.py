@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from jaxnn.training.compilation import prepare, result_like
-from jaxnn.training.early_stopping import stalled
+from jaxnn.training.early_stopping import check_monitor, stalled
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import compile_evaluation, evaluate_objective
 from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
@@ -147,8 +147,9 @@ class Run:
         if not math.isfinite(loss):
             raise DivergenceError(f"the validation loss became {loss} at step {step}. {_REMEDY}")
         self.history = [*self.history, metrics]
-        if self.patience is not None and stalled(self.history, self.monitor) == 0:
-            self.best = copy_state(state)
+        if self.patience is not None:
+            check_monitor(self.monitor, metrics)
+            self.best = copy_state(state) if stalled(self.history, self.monitor) == 0 else self.best
         asked = self._tell(Evaluated(step, epoch + 1, metrics, state))
         return any(self.placement.max_over_processes(float(asked or self.interrupted.requested)))
 

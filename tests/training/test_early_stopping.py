@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from jaxnn import populations
 from jaxnn.optimizers import sgd
 from jaxnn.training import Evaluated, copy_state, evaluate, fit
 from jaxnn.training.early_stopping import stalled
@@ -16,7 +17,8 @@ HELD_OUT = {"image": RNG.normal(size=(60, 40)).astype(np.float32), "label": RNG.
 
 def trained(**how):
     """A linear model that learns labels without sense by heart: on other examples it gets worse and worse."""
-    return fit(LINEAR, TRAIN, optimizer=sgd(0.5), epochs=30, batch_size=8, validation=HELD_OUT, **how)
+    settings = {"optimizer": sgd(0.5), "epochs": 30, "batch_size": 8, "validation": HELD_OUT}
+    return fit(LINEAR, TRAIN, **settings | how)
 
 
 def test_the_run_ends_and_returns_the_best_state():
@@ -53,6 +55,22 @@ def test_of_a_loss_less_is_better(metric, expected):
         {"a/loss": 3.0, "a/accuracy": 0.5},
     ]
     assert stalled(history, metric) == expected
+
+
+def test_what_is_not_measured_cannot_be_watched():
+    """Neither validation data that are not there, before the first step, nor a metric of another name."""
+    told = []
+    with pytest.raises(ValueError, match=r"`monitor` must be one of .*; received 'validation/loss'. Pass validation"):
+        trained(patience=3, validation=None, hooks=[told.append])
+    assert told == []
+    with pytest.raises(ValueError, match=r"one of \['train/accuracy', .*; received 'validation/error'"):
+        trained(patience=3, monitor="validation/error")
+    members = populations.members_of(populations.grid(learning_rate=[0.5]))
+    with pytest.raises(ValueError, match=r"one of \['train/accuracy', .*; received 'train/error'"):
+        populations.fit(
+            LINEAR, TRAIN, members, optimizer=sgd, epochs=2, batch_size=8, patience=1, monitor="train/error"
+        )
+    assert len(trained(patience=1, validation=None, monitor="train/loss").history) > 1
 
 
 def test_the_memory_of_the_best_state_is_its_own():

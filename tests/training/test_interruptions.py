@@ -16,6 +16,7 @@ from rings import first_of
 from jaxnn import training
 from jaxnn.cli.main import main
 from jaxnn.losses import squared_error
+from jaxnn.metrics import Mean
 from jaxnn.optimizers import adam
 from jaxnn.training import (
     Compiled,
@@ -195,6 +196,19 @@ def test_means_do_not_depend_on_how_steps_are_put_into_calls(monkeypatch):
         monkeypatch.setattr(host_loop, "FIRST_CALL", first)
         monkeypatch.setattr(host_loop, "SECONDS_PER_CALL", seconds)
         assert run().history == whole
+
+
+def test_sums_do_not_depend_on_where_they_are_cut():
+    """Of numbers so far apart that every order of adding them rounds otherwise."""
+    values = (10 ** np.random.default_rng(0).uniform(-20, 20, (2, 60))).astype(np.float32)
+    whole = host_loop.Totals()
+    whole.add({"loss": Mean(*values)})
+    for cuts in ([1, 2, 3], [30], range(1, 60), []):
+        parts = host_loop.Totals()
+        for part in np.split(values, cuts, axis=1):
+            parts = host_loop.Totals(parts.pairs)
+            parts.add({"loss": Mean(*part)})
+        assert parts.pairs == whole.pairs
 
 
 @pytest.mark.usefixtures("short_calls")
