@@ -18,8 +18,8 @@ from jaxnn.runs.progress_bar import ProgressBar
 from jaxnn.runs.run_consistency import check_last, check_records
 from jaxnn.runs.run_lock import one_writer
 from jaxnn.runs.run_result import write_result
-from jaxnn.runs.signals import graceful_stop
-from jaxnn.training import Evaluated, Start, Stopped, Trial, evaluate_objective, train
+from jaxnn.runs.signals import Stop, graceful_stop
+from jaxnn.training import Compiled, Evaluated, Start, Stopped, Trial, evaluate_objective, train
 from jaxnn.training.batching import count_examples, first_example
 from jaxnn.training.key_streams import as_key
 from jaxnn.training.objectives import Supervised
@@ -88,8 +88,9 @@ def train_in_folder(
     Of several processes (`placement` is over the devices of all) the first writes, and all read when they resume; there
     may be another number of them then.
 
-    SIGINT and SIGTERM end it after the step, with a checkpoint of exactly that step. Resuming goes on from the last
-    checkpoint, or from the start where there is none yet, to the parameters of an uninterrupted run, bit for bit.
+    Once all is compiled, SIGINT and SIGTERM end it after the step, with a checkpoint of exactly that step; before that
+    there is nothing to save, and they do what they do elsewhere. Resuming goes on from the last checkpoint, or from the
+    start where there is none yet, to the parameters of an uninterrupted run, bit for bit.
 
     Raises:
       BlockingIOError: another process trains in the folder.
@@ -105,7 +106,8 @@ def train_in_folder(
     keeping = {"keep": keep, "tensorboard": tensorboard, "best": task.monitor}
     watching = [ProgressBar(), Recorder(folder, from_step=step, **keeping)] if writes else []
     start = Start(task.trial.init, (as_key(task.seed), first_example(task.train))) if state is None else state
-    with graceful_stop() as stop:
+    with contextlib.ExitStack() as hearing:
+        asked = _Asked(hearing)
         try:
             fitted = train(
                 task.trial.step,
@@ -120,13 +122,13 @@ def train_in_folder(
                 placement=placement,
                 totals=metadata.get("totals"),
                 history=read_metrics(folder / "metrics.jsonl") if is_begun else (),
-                hooks=[partial(_tell, watching, placement), lambda event: stop.requested is not None, *hooks],
+                hooks=[asked, partial(_tell, watching, placement), *hooks],
             )
         finally:
             for watcher in watching:
                 watcher.close()
     # another process may have had the signal; it counts after the last step too
-    status = int(*placement.max_over_processes(stop.exit_status))
+    status = int(*placement.max_over_processes(asked.stop.exit_status))
     history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
     if status:
         return Outcome(placement.gather(fitted.state), history, status, {})
@@ -174,6 +176,18 @@ def restore_state(folder: str | Path, task: Task, which="last", *, batch_size: i
     examples = count_examples(task.train)
     epochs, steps = divmod(int(state.step), -(-examples // batch_size))
     return state._replace(examples=jnp.uint32(epochs * examples + steps * batch_size)), metadata
+
+
+class _Asked:
+    """A hook that stops the run after a signal; from the first step on, signals are requests."""
+
+    def __init__(self, hearing: contextlib.ExitStack):
+        self.hearing, self.stop = hearing, Stop()
+
+    def __call__(self, event) -> bool:
+        if isinstance(event, Compiled):
+            self.stop = self.hearing.enter_context(graceful_stop())
+        return self.stop.requested is not None
 
 
 class Recorder:

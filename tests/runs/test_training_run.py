@@ -13,7 +13,7 @@ from jaxnn.metrics import accuracy
 from jaxnn.runs import checkpoints
 from jaxnn.runs.loggers import read_metrics
 from jaxnn.runs.training_run import Task, restore_state, train_in_folder
-from jaxnn.training import Evaluated, Progress, supervised_trial
+from jaxnn.training import Evaluated, Progress, Started, supervised_trial
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +133,11 @@ def test_a_checkpoint_of_an_earlier_version_tells_its_examples_by_its_steps(task
         state, _ = restore_state(tmp_path / "old", task, step, batch_size=300)
         assert int(state.examples) == examples
         np.testing.assert_array_equal(state.params["conv1"]["kernel"], outcome.state.params["conv1"]["kernel"])
+
+
+def test_a_signal_before_the_first_step_is_no_request(task, tmp_path):
+    """There is nothing to save yet, and compilation may take long."""
+    ask = lambda event: os.kill(os.getpid(), signal.SIGINT) if isinstance(event, Started) else None  # noqa: E731
+    with pytest.raises(KeyboardInterrupt):
+        train_in_folder(tmp_path / "run", task, epochs=1, batch_size=500, tensorboard=False, hooks=[ask])
+    assert checkpoints.steps(tmp_path / "run/checkpoints") == []
