@@ -128,6 +128,27 @@ def test_a_signal_reaches_all_and_the_second_ends_those_who_do_not_hear_the_firs
     assert seconds < 5
 
 
+def test_a_signal_before_all_have_started_ends_those_who_have(monkeypatch):
+    start, children = supervision.start, []
+
+    def interrupted(*args):
+        children.append(start(*args))
+        os.kill(os.getpid(), signal.SIGINT)
+        return children[-1]
+
+    monkeypatch.setattr(supervision, "start", interrupted)
+    assert supervised("import time; time.sleep(60)")[0] == (130, None, 0)
+    assert [child.process.returncode for child in children] == [-signal.SIGKILL] * 2
+
+
+def test_a_job_can_be_supervised_from_any_thread():
+    endings = []
+    thread = threading.Thread(target=lambda: endings.append(supervised(WAIT.format(0, 3))[0]))
+    thread.start()
+    thread.join()
+    assert endings == [(3, 1, 3)]
+
+
 def test_all_well():
     assert supervised("pass")[0] == (0, None, 0)
 
