@@ -19,6 +19,13 @@ _LAST = threading.RLock()  # held by the thread that ends the program, so that i
 _PATIENCE = 1.0  # seconds that the main thread has to end the program by itself
 
 
+class Received(list[int]):
+    """A handler that writes down every signal; the program is not ended by the second one while it stands."""
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.append(number)
+
+
 def answer_signals() -> None:
     """Ends the program by the first signal, or, where someone has taken that one over, by the second.
 
@@ -60,8 +67,8 @@ def _watch(pipe: int) -> None:
     first = _next(pipe)
     if signal.getsignal(first) is _end:
         select.select([pipe], [], [], _PATIENCE)
-    else:  # taken over, until it is given back
-        while signal.getsignal(_next(pipe)) not in (_end, signal.default_int_handler):
+    else:  # taken over; perhaps that handler has not even been called when the second one comes
+        while isinstance(signal.getsignal(_next(pipe)), Received):
             pass
     _leave(first)
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from jaxnn.cli.interruption import Received
+
 WITNESSES = 0.5  # seconds to wait for those who die of the same cause, and to see who was first
 PATIENCE = 5.0  # seconds between the first end and the last, after a signal that all have had
 _CONSEQUENCES = (-signal.SIGABRT, 75)  # of a peer's death: JAX aborts a process, or it leaves (`multihost.LOST_PEER`)
@@ -113,14 +115,13 @@ def _send(children, number):
 
 
 @contextlib.contextmanager
-def _received() -> Iterator[list[int]]:
+def _received() -> Iterator[Received]:
     """The list of the signals received inside; nothing is done about them here, so that none can come at a bad time."""
-    received = []
+    received = Received()
     if threading.current_thread() is not threading.main_thread():  # it has no signals
         yield received
         return
-    note = lambda number, frame: received.append(number)  # noqa: E731
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, received) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:

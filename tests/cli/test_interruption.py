@@ -79,8 +79,13 @@ threading.Thread(target=send, args=[{second}]).start(); compute()
 
 def test_who_answers_every_signal_is_left_in_peace():
     """As `supervision` does, whose second signal is for its children."""
-    code = "signal.signal(2, lambda *_: print('passed on')); send(2, 2, 2); time.sleep(0.2); print('done')"
-    assert ending(code)[0] == 0
+    code = "mine = interruption.Received(); signal.signal(2, mine); send(2, 2, 2); time.sleep(0.2); print(mine)"
+    with running("-c", BEGIN + code) as process:
+        assert process.communicate(timeout=60) == ("[2, 2, 2]\n", "")
+
+
+def test_the_second_ends_compiled_code_in_which_the_first_was_not_heard():
+    assert ending("signal.signal(2, print); threading.Thread(target=send, args=[2, 2]).start(); compute()")[0] == 130
 
 
 def test_a_search_is_interrupted_by_an_exception_once():
