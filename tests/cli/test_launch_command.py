@@ -138,7 +138,8 @@ def test_a_signal_before_all_have_started_ends_those_who_have(monkeypatch):
 
     monkeypatch.setattr(supervision, "start", interrupted)
     assert supervised("import time; time.sleep(60)")[0] == (130, None, 0)
-    assert [child.process.returncode for child in children] == [-signal.SIGKILL] * 2
+    assert len(children) == 2
+    assert all(child.process.returncode for child in children)  # of the first signal, or of the second
 
 
 def test_a_job_can_be_supervised_from_any_thread():
