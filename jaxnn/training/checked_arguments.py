@@ -103,6 +103,13 @@ def as_split(data, fields: tuple[str, str], name: str, *, like=None) -> dict[str
     return split
 
 
+def as_arrays(data, name: str) -> dict[str, Any]:
+    """All fields of a split as arrays that a device can hold; `name` is what errors call it."""
+    if not hasattr(data, "keys"):
+        raise ValueError(f"`{name}` must be a dict of arrays, or a Stream; received a {type(data).__name__}.")
+    return {field: as_array(data[field], f"{name}[{field!r}]") for field in data}
+
+
 def check_state(state, init=None, example=None) -> None:
     """Raises ValueError for a state that was given away, or that is of another model or optimizer than `init` makes."""
     for attribute in ("step", "key"):

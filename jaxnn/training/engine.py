@@ -9,6 +9,7 @@ All forms run the same step, compile once whatever the number of steps, and dona
 come back by themselves, so that their sum does not depend on how many steps a call has.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -88,7 +89,7 @@ def choose_fusion(step, state, data: Resident, order, placement=ONE_DEVICE) -> b
 
 def one_step(step, state, rows, constants, order, i):
     """Step i of an order."""
-    return step(state, take_batch(rows, order[i]) | constants)
+    return _checked(step(state, take_batch(rows, order[i]) | constants))
 
 
 def many_steps(step, state, rows, constants, order, first, last):
@@ -107,7 +108,7 @@ def many_steps(step, state, rows, constants, order, first, last):
 
 def batch_step(step, state, batch, constants):
     """A step whose batch is there."""
-    return step(state, batch | constants)
+    return _checked(step(state, batch | constants))
 
 
 def _resident(step, placement, fused):
@@ -117,6 +118,21 @@ def _resident(step, placement, fused):
 
 def _streamed(step, placement):
     return placement.distribute(bind(batch_step, placement.local_step(step)), (STATE, BATCH, WHOLE))
+
+
+def _checked(outcome):
+    """`(state, metrics)`, or a ValueError for a step that returns something else."""
+    if not isinstance(outcome, tuple) or len(outcome) != 2 or not isinstance(outcome[1], Mapping):
+        raise ValueError(
+            f"`step` must return (state, metrics), metrics being a dict; received a {type(outcome).__name__}."
+        )
+    for name, pair in outcome[1].items():
+        if not isinstance(pair, tuple) or [jnp.shape(part) for part in pair] != [(), ()]:
+            raise ValueError(
+                f"the metrics of a step must be pairs (sum, count) of numbers; {name!r} is {pair!r}. Return "
+                "jaxnn.metrics.Mean(sum, count)."
+            )
+    return outcome
 
 
 def _is_slow_in_loop(equation) -> bool:

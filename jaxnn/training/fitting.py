@@ -3,17 +3,20 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import count_examples, first_example
 from jaxnn.training.checked_arguments import (
+    as_arrays,
     as_constants,
     as_epochs,
     as_metrics,
     as_optimizer,
     as_split,
-    check_alive,
     check_state,
     check_targets,
 )
@@ -146,11 +149,14 @@ def train(
     """
     if not isinstance(state, Start):
         check_state(state)
-    check_alive(data=data, validation=validation)
+    data = data if isinstance(data, Stream) else as_arrays(data, "data")
+    validation = None if validation is None else as_arrays(validation, "validation")
     settings = {"epochs": epochs, "batch_size": batch_size, "hooks": hooks, "patience": patience, "monitor": monitor}
     placed = {"fused": fused, "placement": placement, "totals": totals, "history": history}
     run = _run(step, data, validation=validation, objective=objective, constants=constants, **settings, **placed)
-    return run(None, *state) if isinstance(state, Start) else run(copy_state(state))
+    if isinstance(state, Start):
+        return run(None, state.init, jax.tree.map(jnp.asarray, state.args))
+    return run(copy_state(state))
 
 
 def _run(

@@ -302,3 +302,39 @@ def test_a_step_of_ones_own_without_a_hash_is_served():
     assert_identical(ours.state, theirs.state)
     assert ours.history == theirs.history
     assert step.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (lambda state, batch: state._replace(step=state.step + 1), r"must return \(state, metrics\).*a TrainState"),
+        (lambda state, batch: (state, {"loss": jnp.float32(1)}), r"pairs \(sum, count\) of numbers; 'loss' is"),
+        (lambda state, batch: (state, {"loss": (batch["x"][:, 0], batch["mask"])}), r"pairs \(sum, count\) of numbers"),
+    ],
+)
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_step_that_returns_something_else_is_refused(step, message, fused):
+    data = CASES["denoising"].data
+    with pytest.raises(ValueError, match=message):
+        training.train(step, TRIALS["denoising"].init(0, data), data, epochs=1, batch_size=BATCH, fused=fused)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"x": np.array(["a"] * 27)}, r"`data\['x'\]` must hold numbers"),
+        ({"x": np.arange(27) + 2**33}, r"`data\['x'\]` must fit into 32 bits"),
+        ({"x": np.full((27, 6), np.nan)}, r"`data\['x'\]` must be finite; example 0 is not, one of 27"),
+        ((batch for batch in []), "`data` must be a dict of arrays, or a Stream; received a generator"),
+    ],
+)
+def test_data_that_no_device_can_hold_are_refused(data, message):
+    trial = TRIALS["denoising"]
+    with pytest.raises(ValueError, match=message):
+        training.train(trial.step, trial.init(0, CASES["denoising"].data), data, epochs=1, batch_size=BATCH)
+
+
+def test_a_start_takes_a_seed_and_data_of_any_form():
+    trial, data = TRIALS["denoising"], {"x": CASES["denoising"].data["x"].tolist()}
+    fitted = training.train(trial.step, Start(trial.init, (0, CASES["denoising"].data)), data, epochs=2, batch_size=8)
+    assert_identical(fitted.state, run("denoising").state)
