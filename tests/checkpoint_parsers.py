@@ -10,12 +10,11 @@ import numpy as np
 from damaged_subjects import Content, Damage, Subject, files_in
 from file_mutations import Special, damaged, damaged_json, damaged_safetensors
 
-from jaxnn import losses, metrics, optimizers
+from jaxnn import optimizers
 from jaxnn.cli.configurations import Training, load_data
 from jaxnn.models import MLP
-from jaxnn.preprocessing import as_float
+from jaxnn.populations import Population
 from jaxnn.training import Evaluated, init_state
-from jaxnn.training.batching import first_example
 
 
 def sealed(record: bytes) -> bytes:
@@ -53,6 +52,15 @@ def checkpoint_damages(files: Mapping[str, bytes]) -> Iterator[Damage]:
 
             yield with_sums
 
+        def renamed(rng, name=name, other=other):
+            step = rng.choice(("00000000", "00000007", "99999999", "9" * 18, "1" * 200, "x"))
+            names = {old: str(Path(old).with_stem(step)) for old in (name, other)}
+            content = {new: files[old] for old, new in names.items()}
+            content[names[other]] = described(files[other], files[name], step=int(step) if step.isdigit() else step)
+            return dict.fromkeys((name, other), Special("missing")) | content
+
+        yield renamed
+
 
 def checkpoint(folder: Path) -> Subject:
     from jaxnn.runs import checkpoints
@@ -72,36 +80,50 @@ def checkpoint(folder: Path) -> Subject:
     return Subject(files, tuple(checkpoint_damages(files)), parse)
 
 
-def search_journal(folder: Path) -> Subject:
-    from jaxnn.populations.recipe import Recipe
+SMALL = Training("mlp", hidden=(1,), train_examples=20, test_examples=20, batch_size=10)
 
+
+def search_journal(folder: Path) -> Subject:
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.training_journal import Journal
-    from jaxnn.populations import Member, Population
+    from jaxnn.populations import Member
+    from jaxnn.populations.member_steps import Blueprint
+    from jaxnn.training.batching import first_example
 
-    names = (("accuracy", metrics.accuracy),)
-    model = MLP(features=(3,), classes=2)
-    recipe = Recipe(model, optimizers.sgd, losses.cross_entropy, names, as_float, ("image", "label"))
-    example, members = np.zeros((1, 2, 2, 1), np.uint8), [Member(0, {"learning_rate": rate}) for rate in (0.1, 0.2)]
-    states = [recipe.init({"learning_rate": np.float32(0.1)}, jax.random.key(0), example).run for _ in members]
-    kept = Records(str(folder), "search", {}, is_made=True)
-    journal = Journal(kept, recipe, example)
+    dataset = load_data(SMALL)
+    blueprint, example = Blueprint(trial_of(dataset)), first_example(dataset.train)
+    members = [Member(0, {"learning_rate": rate}) for rate in (0.1, 0.2)]
+    states = [blueprint.init({"learning_rate": np.float32(0.1)}, jax.random.key(0), example).run for _ in members]
+    begin = lambda: Journal(Records(str(folder), "search", {}, is_made=True), blueprint, example)  # noqa: E731
+    journal = begin()
     for epochs in (2, 1):
         journal.take_up(members)
         for epoch in range(1, epochs + 1):
-            history = {name: np.full((epoch, 2), 0.1) for name in ("test/loss", "test/accuracy")}
-            known = Population(members, states, history, np.full(2, epoch), np.zeros(2, bool), [model] * 2)
-            journal.save(Evaluated(epoch, epoch, {}, lambda known=known: known))
+            journal.save(epoch_of(members, states, epoch))
     files = files_in(folder)
 
     def parse():
-        records = Records(str(folder), "search", {}, is_made=True)
-        journal = Journal(records, recipe, example)
+        journal = begin()
         for _ in range(3):
             if (known := journal.take_up(members)) is not None:
-                records.add(members, known)
+                journal.records.add(members, known)
 
     return Subject(files, (*checkpoint_damages(files), *[measured_damage(files)] * 12), parse)
+
+
+def epoch_of(members, states, epoch: int) -> Evaluated:
+    """What a hook is told of a population."""
+    from jaxnn.cli.ensemble_checkpoints import METRICS
+
+    history, nobody = {name: np.full((epoch, 2), 0.5) for name in METRICS}, np.zeros(2, bool)
+    known = Population(members, states, history, np.full(2, epoch), nobody, [None] * 2)
+    return Evaluated(epoch, epoch, {}, lambda: known)
+
+
+def trial_of(dataset):
+    from jaxnn.cli.assembly import TrialOfMember
+
+    return TrialOfMember(SMALL, dataset.classes, dataset.mean, dataset.std, 20)
 
 
 def measured_damage(files: Mapping[str, bytes]) -> Damage:
@@ -122,19 +144,13 @@ def measured_damage(files: Mapping[str, bytes]) -> Damage:
 
 
 def ensemble_checkpoint(folder: Path) -> Subject:
-    from jaxnn.cli.assembly import trials_of
     from jaxnn.cli.ensemble_checkpoints import restore, saving
     from jaxnn.cli.population_records import Records
-    from jaxnn.populations import Member, Population
+    from jaxnn.populations import Member
+    from jaxnn.training.batching import first_example
 
-    config, members = (
-        Training("mlp", hidden=(1,), train_examples=20, test_examples=20, batch_size=10),
-        [Member(0), Member(1)],
-    )
-    dataset = load_data(config)
-    trial, example = trials_of(config, dataset, examples=20)({}), first_example(dataset.train)
-    state, history = trial.init(jax.random.key(0), example), {"train/loss": np.full((1, 2), 0.5)}
-    known = Population(members, [state] * 2, history, np.full(2, 1), np.zeros(2, bool), [trial.model] * 2)
-    saving(Records(str(folder), "ensemble", {}, is_made=True))(Evaluated(1, 1, {}, lambda: known))
+    members, dataset = [Member(0), Member(1)], load_data(SMALL)
+    state = trial_of(dataset)({}).init(jax.random.key(0), first_example(dataset.train))
+    saving(Records(str(folder), "ensemble", {}, is_made=True))(epoch_of(members, [state] * 2, 1))
     files = files_in(folder)
-    return Subject(files, tuple(checkpoint_damages(files)), lambda: restore(folder, config, dataset, members))
+    return Subject(files, tuple(checkpoint_damages(files)), lambda: restore(folder, SMALL, dataset, members))
