@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from random import Random
 
@@ -71,13 +72,14 @@ def test_a_message_must_be_words_without_escapes(monkeypatch, message, documente
     assert mutated_files.is_documented(raised.value) == documented
 
 
-def test_a_parser_that_hangs_is_stopped(monkeypatch):
-    monkeypatch.setattr(mutated_files, "SECONDS", 0.05)
+def compute():
+    while True:
+        pass
 
-    def hang():
-        while True:
-            pass
 
+@pytest.mark.parametrize(("bound", "hang"), [("SECONDS", compute), ("WAITING", lambda: time.sleep(60))])
+def test_a_parser_that_computes_or_waits_for_ever_is_stopped(monkeypatch, bound, hang):
+    monkeypatch.setattr(mutated_files, bound, 0.05)
     assert mutated_files.outcome_of(hang).kind.startswith("TooSlowError")
 
 
