@@ -84,6 +84,7 @@ SMALL = Training("mlp", hidden=(1,), train_examples=20, test_examples=20, batch_
 
 
 def search_journal(folder: Path) -> Subject:
+    from jaxnn.cli.assembly import trials_of
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.training_journal import Journal
     from jaxnn.populations import Member
@@ -91,7 +92,7 @@ def search_journal(folder: Path) -> Subject:
     from jaxnn.training.batching import first_example
 
     dataset = load_data(SMALL)
-    blueprint, example = Blueprint(trial_of(dataset)), first_example(dataset.train)
+    blueprint, example = Blueprint(trials_of(SMALL, dataset, examples=20)), first_example(dataset.train)
     members = [Member(0, {"learning_rate": rate}) for rate in (0.1, 0.2)]
     states = [blueprint.init({"learning_rate": np.float32(0.1)}, jax.random.key(0), example).run for _ in members]
     begin = lambda: Journal(Records(str(folder), "search", {}, is_made=True), blueprint, example)  # noqa: E731
@@ -113,17 +114,10 @@ def search_journal(folder: Path) -> Subject:
 
 def epoch_of(members, states, epoch: int) -> Evaluated:
     """What a hook is told of a population."""
-    from jaxnn.cli.ensemble_checkpoints import METRICS
-
-    history, nobody = {name: np.full((epoch, 2), 0.5) for name in METRICS}, np.zeros(2, bool)
+    names, nobody = ("train/loss", "train/accuracy", "validation/loss"), np.zeros(2, bool)
+    history = {name: np.full((epoch, 2), 0.5) for name in names}
     known = Population(members, states, history, np.full(2, epoch), nobody, [None] * 2)
     return Evaluated(epoch, epoch, {}, lambda: known)
-
-
-def trial_of(dataset):
-    from jaxnn.cli.assembly import TrialOfMember
-
-    return TrialOfMember(SMALL, dataset.classes, dataset.mean, dataset.std, 20)
 
 
 def measured_damage(files: Mapping[str, bytes]) -> Damage:
@@ -144,13 +138,14 @@ def measured_damage(files: Mapping[str, bytes]) -> Damage:
 
 
 def ensemble_checkpoint(folder: Path) -> Subject:
+    from jaxnn.cli.assembly import trials_of
     from jaxnn.cli.ensemble_checkpoints import restore, saving
     from jaxnn.cli.population_records import Records
     from jaxnn.populations import Member
     from jaxnn.training.batching import first_example
 
     members, dataset = [Member(0), Member(1)], load_data(SMALL)
-    state = trial_of(dataset)({}).init(jax.random.key(0), first_example(dataset.train))
+    state = trials_of(SMALL, dataset, examples=20)({}).init(jax.random.key(0), first_example(dataset.train))
     saving(Records(str(folder), "ensemble", {}, is_made=True))(epoch_of(members, [state] * 2, 1))
     files = files_in(folder)
     return Subject(files, tuple(checkpoint_damages(files)), lambda: restore(folder, SMALL, dataset, members))
