@@ -59,14 +59,14 @@ def check_memory(task, placement, *, batch_size: int) -> None:
 
     from jaxnn.parallel import LocalRows
     from jaxnn.populations.memory import free_memory, size_of
+    from jaxnn.runs.training_run import shape_of_state
     from jaxnn.training.batching import first_example
 
     own = {*jax.local_devices()}
     devices = [device for device in getattr(placement, "devices", jax.devices()[:1]) if device in own]
     copies = 1 if isinstance(placement, LocalRows) else len(devices)
     data = copies * size_of((task.train, task.validation, task.test))
-    example = first_example(task.train)
-    state = size_of(jax.eval_shape(task.trial.init, jax.random.key(0), example))
+    example, state = first_example(task.train), size_of(shape_of_state(task))
     free = free_memory(devices[0]) * (1 if devices[0].platform == "cpu" else len(devices))
     is_large = max(state, batch_size * sum(x.size for x in example.values())) > LARGE
     if is_large and state <= free:

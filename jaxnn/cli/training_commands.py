@@ -6,6 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -165,6 +166,7 @@ def _train_joined(config, folder, loading, started, *, resume):
         _say(f"{config.model} on {config.data}, {examples} training examples{_held(task)}; run folder {folder}")
     if writes and isinstance(placement, Sharded):
         _say(describe_memory(memory_of(task, placement, batch_size=config.batch_size), len(placement.devices)))
+    hooks = [partial(_prepare_pictures, task, placement)] if config.pictures and writes else []
     outcome = train_in_folder(
         folder,
         task,
@@ -175,6 +177,7 @@ def _train_joined(config, folder, loading, started, *, resume):
         tensorboard=config.tensorboard,
         resume=resume,
         placement=placement,
+        hooks=hooks,
     )
     if not writes:
         return outcome.exit_status
@@ -188,6 +191,16 @@ def _finish(config, folder, task, outcome, started):
         return outcome.exit_status
     _conclude(folder, config, task, outcome, started)
     return 0
+
+
+def _prepare_pictures(task, placement, event) -> None:
+    """A hook: while the step is compiled, in other threads, what draws is imported in this one."""
+    from jaxnn.training import Compiling
+
+    if isinstance(event, Compiling):
+        from jaxnn.runs.illustration import prepare_pictures
+
+        prepare_pictures(task, event, placement)
 
 
 def _conclude(folder, config, task, outcome, started):

@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,13 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.diagnostics import plot_confusion, plot_curves, plot_filters, plot_mistakes, save_figure
-from jaxnn.diagnostics.figure_style import png_of
+from jaxnn.diagnostics.figure_style import new_figure, png_of
 from jaxnn.metrics import confusion_matrix, wilson_interval
 from jaxnn.runs.report_page import Picture, grouped, write_report
 from jaxnn.runs.run_folder import read_config
 from jaxnn.training import predict
 from jaxnn.training.batching import count_examples
+from jaxnn.training.compilation import Identified
+from jaxnn.training.evaluation import compile_prediction
 from jaxnn.training.objectives import Supervised
+from jaxnn.training.placement_contract import ONE_DEVICE
 
 _OF_THE_OPTIMIZER = ("momentum", "b1", "b2", "eps", "weight_decay", "dropout_rate", "label_smoothing")
 
@@ -54,6 +57,15 @@ def illustrate(folder: Path, task, outcome, *, pictures, seconds: float) -> Path
     )
 
 
+def prepare_pictures(task, event, placement) -> None:
+    """While the step is compiled (`training.Compiling`): imports what draws, and puts predictions in line behind it."""
+    png_of(new_figure(1, 1))
+    objective = task.trial.objective
+    if _is_classifier(task) and placement == ONE_DEVICE:
+        inputs = jax.eval_shape(jnp.asarray, task.test[objective.fields[0]])
+        compile_prediction(objective.model, event.state, inputs, preprocess=objective.preprocess, after=event.last)
+
+
 class Judged(NamedTuple):
     """The test data as a classifier sees them: confidences, predictions, their confusion matrix and its interval."""
 
@@ -86,9 +98,17 @@ def classifier_pictures(folder: Path, task, state) -> list[Picture]:
 
 def _judged(task, state) -> Judged | None:
     """None for what is no classifier."""
+    return _judged_once(Identified(task), Identified(state)) if _is_classifier(task) else None
+
+
+def _is_classifier(task) -> bool:
+    return bool(task.classes) and isinstance(task.trial.objective, Supervised)
+
+
+@lru_cache(maxsize=1)  # the page and the recipe's pictures ask for the same
+def _judged_once(task, state) -> Judged:
+    task, state = task.function, state.function
     objective = task.trial.objective
-    if not task.classes or not isinstance(objective, Supervised):
-        return None
     inputs, labels = (task.test[name] for name in objective.fields)
     logits = jnp.asarray(predict(objective.model, state, inputs, preprocess=objective.preprocess))
     return Judged(*jax.device_get(_judge(logits, labels, len(task.classes))))

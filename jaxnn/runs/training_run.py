@@ -19,8 +19,11 @@ from jaxnn.runs.run_consistency import check_last, check_records
 from jaxnn.runs.run_lock import one_writer
 from jaxnn.runs.run_result import write_result
 from jaxnn.runs.signals import Stop, graceful_stop
-from jaxnn.training import Compiled, Evaluated, Start, Stopped, Trial, evaluate_objective, train
+from jaxnn.training import Compiled, Compiling, Evaluated, Start, Stopped, Trial, evaluate_objective, train
 from jaxnn.training.batching import count_examples, first_example
+from jaxnn.training.compilation import result_like
+from jaxnn.training.engine import Resident
+from jaxnn.training.evaluation import compile_evaluation, on_device
 from jaxnn.training.key_streams import as_key
 from jaxnn.training.objectives import Supervised
 from jaxnn.training.placement_contract import ONE_DEVICE, OneDevice
@@ -105,6 +108,7 @@ def train_in_folder(
     _check_alike(placement, step)
     keeping = {"keep": keep, "tensorboard": tensorboard, "best": task.monitor}
     watching = [ProgressBar(), Recorder(folder, from_step=step, **keeping)] if writes else []
+    preparing = partial(_prepare_test, task, placement)
     start = Start(task.trial.init, (as_key(task.seed), first_example(task.train))) if state is None else state
     with contextlib.ExitStack() as hearing:
         asked = _Asked(hearing)
@@ -122,7 +126,7 @@ def train_in_folder(
                 placement=placement,
                 totals=metadata.get("totals"),
                 history=read_metrics(folder / "metrics.jsonl") if is_begun else (),
-                hooks=[asked, partial(_tell, watching, placement), *hooks],
+                hooks=[asked, partial(_tell, watching, placement), preparing, *hooks],
             )
         finally:
             for watcher in watching:
@@ -154,13 +158,26 @@ def measured(task: Task, states) -> dict[str, dict[str, float | int]]:
     """What the objective, and the task's other metrics, measure of each state on the test data, and its step."""
     if task.test is None or task.trial.objective is None:
         return {}
-    objective, result = task.trial.objective, {}
-    if task.metrics and isinstance(objective, Supervised):
-        objective = dataclasses.replace(objective, metrics=(*objective.metrics, *task.metrics))
+    objective, result = _test_objective(task), {}
     for name, state in states.items():
         same = next((row for row in result.values() if row["step"] == int(state.step)), None)
         result[name] = same or {"step": int(state.step), **evaluate_objective(objective, state, task.test)}
     return result
+
+
+def _prepare_test(task, placement, event) -> None:
+    """A hook: what will measure the test data is compiled behind what trains, so that the end does not wait for it."""
+    is_known = placement == ONE_DEVICE and task.test is not None and isinstance(task.trial.objective, Supervised)
+    if not isinstance(event, Compiling) or not is_known:  # states that are spread over devices are gathered first
+        return
+    test = Resident(jax.eval_shape(on_device, task.test), {})
+    compile_evaluation(_test_objective(task), event.state, test, after=event.last)
+
+
+def _test_objective(task):
+    if not task.metrics or not isinstance(task.trial.objective, Supervised):
+        return task.trial.objective
+    return dataclasses.replace(task.trial.objective, metrics=(*task.trial.objective.metrics, *task.metrics))
 
 
 def restore_state(folder: str | Path, task: Task, which="last", *, batch_size: int = 1) -> tuple[Any, dict]:
@@ -168,7 +185,7 @@ def restore_state(folder: str | Path, task: Task, which="last", *, batch_size: i
 
     Of older ones, which do not tell how many examples were seen, that follows from the steps and the `batch_size`.
     """
-    template = jax.eval_shape(task.trial.init, jax.random.key(task.seed), first_example(task.train))
+    template = shape_of_state(task)
     older = template._replace(examples=()) if hasattr(template, "examples") else None
     state, metadata = checkpoints.restore(Path(folder) / "checkpoints", template, which=which, older=older)
     if not hasattr(state, "examples") or not isinstance(state.examples, tuple):
@@ -176,6 +193,11 @@ def restore_state(folder: str | Path, task: Task, which="last", *, batch_size: i
     examples = count_examples(task.train)
     epochs, steps = divmod(int(state.step), -(-examples // batch_size))
     return state._replace(examples=jnp.uint32(epochs * examples + steps * batch_size)), metadata
+
+
+def shape_of_state(task: Task):
+    """What the trial's `init` makes, in `ShapeDtypeStruct`s; traced once for this and for what trains."""
+    return result_like(task.trial.init, jax.eval_shape(partial(jax.random.key, 0)), first_example(task.train))
 
 
 class _Asked:

@@ -14,6 +14,7 @@ from jaxnn.training.evaluation import evaluate as evaluate
 from jaxnn.training.evaluation import evaluate_objective as evaluate_objective
 from jaxnn.training.evaluation import predict as predict
 from jaxnn.training.events import Compiled as Compiled
+from jaxnn.training.events import Compiling as Compiling
 from jaxnn.training.events import DivergenceError as DivergenceError
 from jaxnn.training.events import Evaluated as Evaluated
 from jaxnn.training.events import Progress as Progress

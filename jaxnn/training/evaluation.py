@@ -92,12 +92,15 @@ def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATC
     """Computes the model's outputs for all inputs, in order: a NumPy array (examples, ...), or a tree of such."""
     examples = count_examples({"inputs": inputs})
     check_alive(state=state, inputs=inputs)
-    batch_size = min(batch_size, examples)
-    check_batch_size(batch_size, examples)
-    order = plain_order(examples=examples, batch_size=batch_size)
-    function = bind(all_outputs, FunctionalModel(model), as_value(preprocess))
-    outputs = call(function, state.params, state.model_state, jnp.asarray(inputs), order)
+    function, args = _prediction(model, state, jnp.asarray(inputs), preprocess, batch_size)
+    outputs = call(function, *args)
     return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[:examples], outputs)
+
+
+def compile_prediction(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE, after=None):
+    """Starts to compile, after another compilation, what `predict` will call for such inputs; a future."""
+    function, args = _prediction(model, state, inputs, preprocess, batch_size)
+    return prepare(function, *args, after=after)
 
 
 def check_objective(objective) -> None:
@@ -107,6 +110,15 @@ def check_objective(objective) -> None:
             "`objective` must be given where validation data are measured and the step is none that knows its own, as "
             "a `TrainStep` does; received None."
         )
+
+
+def _prediction(model, state, inputs, preprocess, batch_size):
+    examples = count_examples({"inputs": inputs})
+    batch_size = min(batch_size, examples)
+    check_batch_size(batch_size, examples)
+    order = plain_order(examples=examples, batch_size=batch_size)
+    function = bind(all_outputs, FunctionalModel(model), as_value(preprocess))
+    return function, (state.params, state.model_state, inputs, order)
 
 
 def on_device(data):

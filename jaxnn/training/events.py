@@ -12,6 +12,16 @@ class Started(NamedTuple):
     batch_size: int
 
 
+class Compiling(NamedTuple):
+    """The step is being compiled in other threads: what this thread does meanwhile costs little time.
+
+    `state` is like the run's, in `ShapeDtypeStruct`s or arrays; `last` is the future of what is compiled last.
+    """
+
+    state: Any
+    last: Any
+
+
 class Compiled(NamedTuple):
     """The step is compiled; `fused` tells whether steps are compiled together."""
 
@@ -53,7 +63,7 @@ class Stopped(NamedTuple):
     totals: dict[str, tuple[float, float]]
 
 
-Event = Started | Compiled | Progress | Evaluated | Stopped
+Event = Started | Compiling | Compiled | Progress | Evaluated | Stopped
 
 
 class DivergenceError(ValueError):

@@ -10,7 +10,7 @@ from jaxnn.training.compilation import prepare, result_like
 from jaxnn.training.early_stopping import check_monitor, stalled
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import compile_evaluation, evaluate_objective
-from jaxnn.training.events import Compiled, DivergenceError, Evaluated, Event, Progress, Started, Stopped
+from jaxnn.training.events import Compiled, Compiling, DivergenceError, Evaluated, Event, Progress, Started, Stopped
 from jaxnn.training.feeds import ResidentFeed, StreamFeed
 from jaxnn.training.host_loop import StepCalls, Totals, mean_of_call
 from jaxnn.training.keyboard_interrupts import interruption
@@ -91,8 +91,10 @@ class Run:
             state, making = self.placement.put(making.result()(*init_args) if making else state), None
         like = state if making is None else result_like(init, *init_args)
         pending = self.feed.compile(self.step, like, *place)
+        last = pending[-1]
         if self.validation is not None:  # not needed before the first epoch is over
-            compile_evaluation(*self._measured(like), placement=self.placement, after=pending[-1])
+            last = compile_evaluation(*self._measured(like), placement=self.placement, after=last)
+        self._tell(Compiling(like, last))
         state = state if making is None else making.result()(*init_args)
         for future in pending:
             future.result()

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from jaxnn import data, losses, models, optimizers, preprocessing, schedules
-from jaxnn.metrics import accuracy
+from jaxnn.metrics import accuracy, top_k
 from jaxnn.runs import checkpoints
+from jaxnn.runs.illustration import prepare_pictures
 from jaxnn.runs.loggers import read_metrics
 from jaxnn.runs.training_run import Task, restore_state, train_in_folder
-from jaxnn.training import Evaluated, Progress, Started, supervised_trial
+from jaxnn.training import Compiled, Compiling, Evaluated, Progress, Started, compilation, predict, supervised_trial
+from jaxnn.training.placement_contract import ONE_DEVICE
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,28 @@ def test_stopping_in_the_middle_of_an_epoch_saves_that_step(task, tmp_path):
     assert int(state.step) == metadata["step"] == step
     train_in_folder(tmp_path / "cut", task, epochs=2, resume=True, **options)
     assert arrays(tmp_path / "cut", 32) == arrays(tmp_path / "whole", 32)
+
+
+def test_what_the_end_needs_is_compiled_beside_the_step(tmp_path):
+    """Of the evaluation of the test data, with its own metrics, and of the predictions for the pictures."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"image": rng.random((n, 3, 3, 1), np.float32), "label": rng.integers(0, 2, n, np.int32)} for n in (40, 10, 20)
+    ]
+    how = {"metrics": {"accuracy": accuracy}, "preprocess": preprocessing.as_float}
+    trial = supervised_trial(models.SoftmaxRegression(classes=2), losses.cross_entropy, optimizers.sgd(0.1), **how)
+    of_task = {"monitor": "validation/accuracy", "classes": ("a", "b"), "metrics": (("top-1", top_k(1)),)}
+    task, before = Task(trial, *rows, seed=0, **of_task), set()
+
+    def watch(event):
+        prepare_pictures(task, event, ONE_DEVICE) if isinstance(event, Compiling) else None
+        before.update(compilation._COMPILED if isinstance(event, Compiled) else ())
+
+    outcome = train_in_folder(tmp_path / "run", task, epochs=1, batch_size=20, tensorboard=False, hooks=[watch])
+    predict(trial.objective.model, outcome.state, task.test["image"], preprocess=preprocessing.as_float)
+    assert outcome.result["last"]["top-1"] == outcome.result["last"]["accuracy"]
+    assert len(before) > 4
+    assert set(compilation._COMPILED) <= before
 
 
 @pytest.mark.full

@@ -15,6 +15,7 @@ from jaxnn.optimizers import adam, adjustable, sgd
 from jaxnn.schedules import one_cycle
 from jaxnn.training import (
     Compiled,
+    Compiling,
     DivergenceError,
     Evaluated,
     FunctionalModel,
@@ -379,14 +380,14 @@ def test_hooks_hear_everything_in_order(fused):
         validation=blobs(30),
     )
     kinds = [type(event) for event in events]
-    assert kinds[:2] == [Started, Compiled]
+    assert kinds[:3] == [Started, Compiling, Compiled]
     assert events[0] == Started(step=0, steps=8, steps_per_epoch=4, batch_size=16)
-    assert events[1].fused is fused
+    assert events[2].fused is fused
     ends = [i for i, kind in enumerate(kinds) if kind is Evaluated]
     assert len(ends) == 2
     assert ends[-1] == len(kinds) - 1
     assert [(events[i].step, events[i].epoch) for i in ends] == [(4, 1), (8, 2)]
-    for epoch, (start, end) in enumerate([(2, ends[0]), (ends[0] + 1, ends[1])]):
+    for epoch, (start, end) in enumerate([(3, ends[0]), (ends[0] + 1, ends[1])]):
         progress = events[start:end]
         assert {type(event) for event in progress} == {Progress}
         assert {event.epoch for event in progress} == {epoch}
