@@ -1,4 +1,10 @@
-"""A population in training: all groups side by side, epoch after epoch."""
+"""A population in training: all groups side by side, epoch after epoch.
+
+It has a front of its own beside `fit`, and not one more placement: its members end one by one and are left out of the
+chunks, settings that are no floats are programs of their own, and what does not fit the memory lies on the host between
+epochs. Under the loop of `fit` a member that has stopped would be stepped on for nothing to the last epoch. What both
+do between two compiled calls stands once, in `jaxnn.training.host_loop`.
+"""
 
 import time
 
