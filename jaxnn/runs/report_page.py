@@ -89,8 +89,8 @@ def write_report(
     if matrix is not None:
         parts.insert(2, _section("Accuracy of each class", _classes_table(np.asarray(matrix), classes)))
     told = []
-    if history:
-        told.append(_section(_history_title(history), _history_table(history)))
+    if history:  # wide, behind the curves that are drawn of it
+        parts.insert(1, _section(_history_title(history), _history_table(history)))
     if facts:
         told.append(_section("How it was trained", _facts_table(facts), below=_configuration(configuration)))
     parts += ['<div class="stack">', *told, "</div>"] if pictures and pictures[-1].is_half else told
