@@ -7,7 +7,8 @@ training, evaluation on all test images, and for jaxnn the run folder with check
 Every program trains by Adam and one-cycle for two epochs, jaxnn by its recipe, the peers on batches of 128, with which
 PyTorch too reaches 99 %; a round is a seed, and a ratio the median of the ratios seed by seed. The peers read an
 uncompressed .npz, jaxnn its packaged gzip files. Peak memory is that of the largest process. Expected on two cores:
-median accuracy at least 99.0 %, the worst seed at least 98.9 %, at most 0.8 times the wall time of PyTorch.
+median accuracy at least 99.0 %, the worst seed at least 98.9 %, at most 0.72 times the wall time of
+PyTorch, and 0.75 times with pictures and report.
 """
 
 import dataclasses
@@ -43,6 +44,7 @@ class Settings:
     peer_epochs: int = 2
     peer_batch_size: int = 128
     peer_learning_rate: float = 8e-3
+    peer_warmup: float = 0.2
     peers_python: str = sys.executable  # the interpreter that has torch and keras
     smoke: bool = False  # seconds, figures without meaning
     record: bool = False  # write the section of RESULTS.md
@@ -83,8 +85,8 @@ def recipe_of(settings: Settings) -> dict:
     ours = RECIPES["lenet5"]
     if (ours.optimizer, ours.schedule) != ("adam", "one_cycle"):
         raise ValueError(f"the peers know Adam with one-cycle; the recipe is now {ours.optimizer}, {ours.schedule}.")
-    names = ("epochs", "batch_size", "learning_rate")
-    return {name: getattr(settings, f"peer_{name}") for name in names} | {"network": "lenet5", "warmup": ours.warmup}
+    names = ("epochs", "batch_size", "learning_rate", "warmup")
+    return {name: getattr(settings, f"peer_{name}") for name in names} | {"network": "lenet5"}
 
 
 def train_jaxnn(settings: Settings, seed: int, *flags: str) -> Run:
@@ -117,8 +119,8 @@ def summarize(measured: dict[str, list[Run]]) -> Report:
     targets = [
         Target("jaxnn, median test accuracy in %", 99.0, statistics.median(accuracies)),
         Target("jaxnn, worst test accuracy in %", 98.9, min(accuracies)),
-        Target("wall time to 99 %, times PyTorch", 0.8, wall_ratio(measured, PYTORCH.name, of=BARE), at_least=False),
-        Target("with pictures and report", 0.8, wall_ratio(measured, PYTORCH.name), at_least=False),
+        Target("wall time to 99 %, times PyTorch", 0.72, wall_ratio(measured, PYTORCH.name, of=BARE), at_least=False),
+        Target("with pictures and report", 0.75, wall_ratio(measured, PYTORCH.name), at_least=False),
     ]
     listed = ", ".join(f"{accuracy:.2f}" for accuracy in accuracies)
     return Report(HEADER, rows, targets, [f"jaxnn, test accuracy in % seed by seed: {listed}."])
