@@ -204,3 +204,10 @@ def test_population_throughput_measures_rates_and_times_of_every_program():
     assert {"16 seeds", "64 settings", "one", "8 LeNet-5", "5 folds x 20 settings"} <= {row[1] for row in table[1:]}
     assert all(float(row[2].replace(",", "")) > 0 for row in table[1:])
     check_targets(targets, 5)
+
+
+@pytest.mark.soak
+def test_the_soak_of_starts_counts_what_it_did():
+    table, targets = smoke("start_soak")
+    assert sum(int(row[2]) for row in table[1:]) == 1 + 3  # a start, and three signals
+    check_targets(targets, 2)
