@@ -32,7 +32,7 @@ BARE = "the same, `--no-pictures`"  # what the peers do: import, read, compile, 
 PYTORCH = Program("PyTorch eager", "pytorch_one_cycle.py", requires="torch")
 KERAS = Program("Keras on JAX", "keras_one_cycle.py", requires="keras")
 HEADER = ("program", "accuracy, median", "accuracy, worst", "wall time, median", "peak memory", "jaxnn's wall time")
-SMOKE = ("--train-examples", "512", "--test-examples", "500", "--no-pictures", "--no-tensorboard")
+SMOKE = ("--train-examples=512", "--test-examples=500", "--no-pictures", "--no-tensorboard")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def train_jaxnn(settings: Settings, seed: int, *flags: str) -> Run:
         run = Path(folder, "run")
         command = [sys.executable, "-m", "jaxnn.cli.main", "train", "lenet5", "--out", str(run), "--seed", str(seed)]
         command += ["--epochs", str(settings.epochs)] if settings.epochs else []
-        finished = spawn([*command, *flags, *(SMOKE if settings.smoke else ())])
+        flags = dict.fromkeys((*flags, *(SMOKE if settings.smoke else ())))  # each flag may stand once
+        finished = spawn([*command, *flags])
         measured = json.loads((run / "result.json").read_text())
     return Run(measured["best"]["accuracy"], finished.seconds, finished.peak_bytes)
 

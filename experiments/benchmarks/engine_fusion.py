@@ -26,7 +26,7 @@ from jaxnn.optimizers import adam
 from jaxnn.preprocessing import as_float
 from jaxnn.training import TrainStep, choose_fusion, init_state, supervised
 from jaxnn.training.batching import Shuffle
-from jaxnn.training.engine import compile_steps, run_steps
+from jaxnn.training.engine import Resident, compile_steps, run_steps
 
 MODELS = {
     "LeNet-5, jaxnn's convolution": LeNet5(),
@@ -66,11 +66,12 @@ def measure(name: str, model, settings: Settings) -> tuple[dict[str, list[float]
     order = Shuffle(len(train["label"]), settings.batch_size)(state.key, 0)
     contestants = {f"{name}, {form}": timer(step, state, train, order, fused) for form, fused in FORMS.items()}
     measured = in_turn(contestants, rounds=settings.rounds)
-    return dict(zip(FORMS, measured.values(), strict=True)), choose_fusion(step, state, train, order)
+    return dict(zip(FORMS, measured.values(), strict=True)), choose_fusion(step, state, Resident(train, {}), order)
 
 
 def timer(step, state, data, order, fused: bool):
     """A contestant: all steps of the order, from a copy of the state, which the engine consumes."""
+    data = Resident(data, {})
     compile_steps(step, state, data, order, fused=fused)
 
     def milliseconds(_: int) -> float:

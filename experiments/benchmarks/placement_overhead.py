@@ -26,7 +26,7 @@ from jaxnn.optimizers import adam
 from jaxnn.parallel import placement
 from jaxnn.training import TrainStep, init_state, supervised
 from jaxnn.training.compilation import call
-from jaxnn.training.engine import run_steps
+from jaxnn.training.engine import Resident, run_steps
 
 WORKLOADS = {"MLP 784-128-10, batch 64": (MLP(), 64, 4), "LeNet-5, batch 128": (LeNet5(), 128, 1)}  # epochs a round
 PLACEMENTS = ("single", "shard_map", "pmap", "automatic")
@@ -75,7 +75,9 @@ def timer(model, batch_size: int, epochs: int, name: str, train):
     def run() -> None:
         nonlocal state
         order = place.put(call(shuffle, state.key, np.int32(0)))
-        state, totals = run_steps(step, state, data, order, first=0, last=len(order), fused=True, placement=place)
+        state, totals = run_steps(
+            step, state, Resident(data, {}), order, first=0, last=len(order), fused=True, placement=place
+        )
         jax.device_get(totals)
 
     def milliseconds(_: int) -> tuple[float, float]:
