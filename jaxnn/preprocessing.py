@@ -1,42 +1,95 @@
-"""Preprocessing: pure functions of a batch's input, run inside the compiled step, the same in training and use."""
+"""Preprocessing: pure functions of a batch's input, run inside the compiled step, the same in training and use.
 
+Pictures of bytes (uint8) have values from 0 to 255, those of 16 bits (uint16) from 0 to 65535, booleans 0 and 1; floats
+are taken as they are. Other integers may be tokens or pixels, and are refused: `identity` leaves tokens alone.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+_Numbers = float | Sequence[float] | np.ndarray | jax.Array
+_LARGEST = {"bool": 1, "uint8": 255, "uint16": 65535}
 
 
 @dataclass(frozen=True)
 class Standardize:
-    """`(pixel / 255 - mean) / std` per channel, for uint8 NHWC images; floats are taken to be in [0, 1] already.
+    """`(x - mean) / std` per channel, of pictures whose channels are the last axis, x in [0, 1] as of `as_float`.
+
+    Args:
+      mean, std: a number for each channel, or one for all; any sequence, or an array.
+
+    Raises:
+      ValueError: not as many means as deviations, a deviation that is not positive; pictures of other channels, or of
+        integers without a range.
 
     >>> Standardize((0.5,), (0.25,))(jnp.full((1, 1, 1, 1), 255, jnp.uint8)).tolist()
     [[[[2.0]]]]
     """
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    mean: _Numbers
+    std: _Numbers
+
+    def __post_init__(self):
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(float(x) for x in np.ravel(getattr(self, name))))
+        if len(self.mean) != len(self.std) or not self.mean:
+            raise ValueError(
+                f"`mean` and `std` must have a number for each channel; received {len(self.mean)} and {len(self.std)}."
+            )
+        if not all(map(math.isfinite, self.mean)) or not all(0 < x < math.inf for x in self.std):
+            raise ValueError(
+                f"`mean` must be finite and `std` positive; received {self.mean} and {self.std}. A channel that never "
+                "changes has std 0: take 1."
+            )
 
     def __call__(self, images):
-        mean, std = np.asarray(self.mean), np.asarray(self.std) * (255 if images.dtype == jnp.uint8 else 1)
-        scale, shift = (1 / std).astype(np.float32), (-mean / np.asarray(self.std)).astype(np.float32)
-        return images.astype(jnp.float32) * scale[None, None, None] + shift[None, None, None]
+        channels = len(self.mean)
+        if channels not in (1, *images.shape[-1:]):
+            raise ValueError(
+                f"`images` must have the {channels} channels of `mean` as their last axis; received shape "
+                f"{images.shape}."
+            )
+        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        shape = (1,) * (images.ndim - 1) + (channels,)
+        scale = (1 / (std * _largest_value(images.dtype))).astype(np.float32).reshape(shape)
+        return images.astype(jnp.float32) * scale + (-mean / std).astype(np.float32).reshape(shape)
 
 
 def as_float(x):
-    """Bytes to [0, 1]; anything else unchanged.
+    """Bytes, 16-bit integers and booleans to [0, 1]; floats unchanged.
+
+    Raises:
+      ValueError: other integers.
 
     >>> as_float(jnp.array([255], jnp.uint8)).tolist()
     [1.0]
     """
-    return x.astype(jnp.float32) / 255 if x.dtype == jnp.uint8 else x
+    largest = _largest_value(x.dtype)
+    return x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.float32) / largest
+
+
+def identity(x):
+    """The inputs as they are: tokens, or what the model prepares itself.
+
+    >>> identity(jnp.array([3, 7])).tolist()
+    [3, 7]
+    """
+    return x
 
 
 @dataclass(frozen=True)
 class PaddedRange:
-    """Pixels from [0, 255] to [low, high], then a border of `low`, `pixels` wide: LeNet-5's input of 1998.
+    """Pixels from [0, 1], as of `as_float`, to [low, high], then a border of `low`, `pixels` wide: LeNet-5's of 1998.
 
     LeCun et al. make 28 x 28 images 32 x 32, background -0.1 and foreground 1.175: mean about 0, variance about 1.
+
+    Raises:
+      ValueError: a negative border, or not low < high.
 
     >>> image = PaddedRange(1, -0.1, 1.175)(jnp.full((1, 1, 1, 1), 255, jnp.uint8))[0, :, :, 0]
     >>> [round(float(pixel), 3) for pixel in image[1]]
@@ -47,7 +100,25 @@ class PaddedRange:
     low: float
     high: float
 
+    def __post_init__(self):
+        if self.pixels < 0 or not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(
+                "`pixels` must be at least 0, and `low` less than `high`; received "
+                f"{self.pixels}, {self.low} and {self.high}."
+            )
+
     def __call__(self, images):
         scaled = self.low + (self.high - self.low) * as_float(images)
         border = (self.pixels, self.pixels)
         return jnp.pad(scaled, ((0, 0), border, border, (0, 0)), constant_values=self.low)
+
+
+def _largest_value(dtype) -> int:
+    """What stands for 1 in pictures of a dtype."""
+    name = np.dtype(dtype).name
+    if name not in _LARGEST and not jnp.issubdtype(dtype, jnp.inexact):
+        raise ValueError(
+            f"inputs of integers must be uint8, uint16 or bool, whose range is known; received {name}. Pixels from 0 "
+            "to 255: x.astype(np.uint8). Tokens: preprocess=jaxnn.preprocessing.identity."
+        )
+    return _LARGEST.get(name, 1)

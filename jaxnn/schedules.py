@@ -17,6 +17,8 @@ import jax.numpy as jnp
 from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
+from jaxnn.real_numbers import known_number
+
 Schedule = Callable  # step -> value
 
 
@@ -26,6 +28,7 @@ def constant(value: ArrayLike) -> Schedule:
     >>> float(constant(0.1)(7))
     0.10000000149011612
     """
+    _check(value=value)
     return Partial(_constant, value)
 
 
@@ -35,7 +38,8 @@ def linear(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
     >>> [float(linear(0.0, 1.0, steps=4)(t)) for t in (0, 1, 4, 9)]
     [0.0, 0.25, 1.0, 1.0]
     """
-    _check_at_least("steps", steps, 0)
+    _check(start=start, end=end)
+    _check(1, steps=steps)
     return Partial(_linear, start, end, steps)
 
 
@@ -45,8 +49,9 @@ def polynomial(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike, power: Arr
     >>> [float(polynomial(1.0, 0.0, steps=4, power=2)(t)) for t in (0, 1, 2, 4, 9)]
     [1.0, 0.5625, 0.25, 0.0, 0.0]
     """
-    _check_at_least("steps", steps, 0)
-    _check_at_least("power", power, 0)
+    _check(start=start, end=end)
+    _check(1, steps=steps)
+    _check(0, power=power)
     return Partial(_polynomial, start, end, steps, power)
 
 
@@ -56,7 +61,8 @@ def cosine(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
     >>> [round(float(cosine(1.0, 0.0, steps=4)(t)), 4) for t in (0, 1, 2, 4, 9)]
     [1.0, 0.8536, 0.5, 0.0, 0.0]
     """
-    _check_at_least("steps", steps, 0)
+    _check(start=start, end=end)
+    _check(1, steps=steps)
     return Partial(_cosine, start, end, steps)
 
 
@@ -73,8 +79,8 @@ def warm_restarts(start: ArrayLike, end: ArrayLike = 0.0, *, steps: ArrayLike, g
     >>> [round(float(warm_restarts(1.0, steps=2, growth=2)(t)), 3) for t in range(7)]
     [1.0, 0.5, 1.0, 0.854, 0.5, 0.146, 1.0]
     """
-    _check_at_least("steps", steps, 1)
-    _check_at_least("growth", growth, 1)
+    _check(start=start, end=end)
+    _check(1, steps=steps, growth=growth)
     return Partial(_warm_restarts, start, end, steps, growth)
 
 
@@ -86,8 +92,9 @@ def exponential(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike = 1) ->
     >>> [float(exponential(1.0, factor=0.25, steps=2)(t)) for t in range(4)]
     [1.0, 0.5, 0.25, 0.125]
     """
-    _check_at_least("factor", factor, 0)
-    _check_at_least("steps", steps, 1)
+    _check(start=start)
+    _check(0, factor=factor)
+    _check(1, steps=steps)
     return Partial(_exponential, start, factor, steps)
 
 
@@ -97,8 +104,9 @@ def step_decay(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike) -> Sche
     >>> [float(step_decay(1.0, factor=0.5, steps=2)(t)) for t in range(6)]
     [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
     """
-    _check_at_least("factor", factor, 0)
-    _check_at_least("steps", steps, 1)
+    _check(start=start)
+    _check(0, factor=factor)
+    _check(1, steps=steps)
     return Partial(_step_decay, start, factor, steps)
 
 
@@ -111,8 +119,9 @@ def inverse_time(start: ArrayLike, *, steps: ArrayLike, power: ArrayLike = 1.0) 
     >>> [float(inverse_time(1.0, steps=2)(t)) for t in (0, 2, 6)]
     [1.0, 0.5, 0.25]
     """
-    _check_at_least("steps", steps, 1)
-    _check_at_least("power", power, 0)
+    _check(start=start)
+    _check(1, steps=steps)
+    _check(0, power=power)
     return Partial(_inverse_time, start, steps, power)
 
 
@@ -157,7 +166,8 @@ def warmup(schedule: Schedule, *, steps: ArrayLike, start: ArrayLike = 0.0) -> S
     >>> [float(warmup(linear(1.0, 0.0, steps=4), steps=2)(t)) for t in (0, 1, 2, 4, 6)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
-    _check_at_least("steps", steps, 0)
+    _check(start=start)
+    _check(0, steps=steps)
     return Partial(_warmup, _as_pytree(schedule), steps, start)
 
 
@@ -177,7 +187,10 @@ def one_cycle(
     >>> [round(float(one_cycle(1.0, steps=10)(t)), 3) for t in (0, 3, 6, 10)]
     [0.04, 1.0, 0.611, 0.0]
     """
-    _check_at_least("steps", steps, 0)
+    _check(peak=peak)
+    _check(1, steps=steps)
+    _check(0, most=1, warmup=warmup)
+    _check(above=0, start_factor=start_factor, end_factor=end_factor)
     return Partial(_one_cycle, peak, steps, warmup, start_factor, end_factor)
 
 
@@ -252,7 +265,12 @@ def _as_pytree(schedule):
     return schedule if isinstance(schedule, Partial) else Partial(schedule)
 
 
-def _check_at_least(name, value, low):
-    """Python's own numbers only: what is traced has no value yet."""
-    if isinstance(value, numbers.Real) and not (low <= value < math.inf):
-        raise ValueError(f"`{name}` must be finite and at least {low}; received {value}.")
+def _check(least=-math.inf, *, above=-math.inf, most=math.inf, **values):
+    """Raises ValueError unless each is a finite real number within the bounds; what is traced has no value yet."""
+    for name, value in values.items():
+        number = known_number(name, value)
+        if number is None or (math.isfinite(number) and above < number and least <= number <= most):
+            continue
+        bounds = {"at least ": least, "greater than ": above, "at most ": most}
+        wanted = [word + f"{bound}" for word, bound in bounds.items() if math.isfinite(bound)]
+        raise ValueError(f"`{name}` must be {' and '.join(['finite', *wanted])}; received {value}.")

@@ -115,6 +115,7 @@ NOT_CONCEPTS = {
     "machine_memory",
     "naming",
     "parameter_paths",
+    "real_numbers",
     "signatures",
     "version",
     "__main__",

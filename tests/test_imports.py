@@ -14,7 +14,7 @@ import jaxnn
 
 ROOT = Path(jaxnn.__file__).parent
 
-UPPER = {"models", "populations", "parallel", "diagnostics", "compression", "runs"}
+UPPER = {"adapters", "models", "populations", "parallel", "diagnostics", "compression", "runs"}
 FLOORS = [  # a room may know those on its own floor, save for the upper rooms, and those below
     {"bounded_files", "data", "losses", "machine_memory", "metrics", "naming", "signatures", "version"},
     {"optimizers", "layers", "training"},
@@ -131,13 +131,28 @@ def test_data_and_the_help_text_never_import_jax():
 
 
 def test_only_models_import_flax_and_nobody_optax():
-    """Only `verification`, which holds us beside both, is free to."""
+    """Only `verification`, which holds us beside both, and the adapters are free to."""
     for module in sources():
         roots = {name.split(".")[0] for name in imports(module)}
-        assert not roots & {"torch", "keras", "haiku", "equinox"}, f"{module} imports {roots}"
+        assert not roots & {"torch", "keras", "haiku"}, f"{module} imports {roots}"
         if room(module) != "verification":
-            assert "flax" not in roots or room(module) == "models", f"{module} imports flax"
+            assert "flax" not in roots or room(module) in ("models", "adapters"), f"{module} imports flax"
             assert "optax" not in roots, f"{module} imports optax"
+
+
+def test_only_adapters_import_equinox_and_nnx_and_nobody_imports_them():
+    foreign = {"equinox": "jaxnn.adapters.equinox_modules", "flax.nnx": "jaxnn.adapters.nnx_modules"}
+    for module in sources():
+        for name, adapter in foreign.items():
+            assert module == adapter or not any(f"{found}.".startswith(f"{name}.") for found in full_names(module))
+        assert not own(imports(module)) & {*foreign.values()}, f"{module} imports an adapter"
+
+
+def full_names(module: str) -> set[str]:
+    """What a module imports, `from flax import nnx` as flax.nnx too."""
+    tree = ast.parse(sources()[module].read_text())
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return {*imports(module), *(f"{node.module}.{alias.name}" for node in nodes for alias in node.names)}
 
 
 def test_training_imports_nothing_that_draws_or_saves():
@@ -184,7 +199,7 @@ def test_what_is_really_imported():
     seen = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT.parent).stdout)
     assert {"jax", "flax", "optax", "matplotlib"} & {*seen["help"]} == set()
     assert {"flax", "optax"} & {*seen["core"]} == set()
-    extras = {"flax.nnx", "matplotlib.pyplot", "orbax", "ray", "torch", "tensorboardX"}
+    extras = {"equinox", "flax.nnx", "matplotlib.pyplot", "orbax", "ray", "torch", "tensorboardX"}
     assert extras & {*seen["rooms"]} == set()
     assert not seen["backends"], "a script must still be able to choose its devices after its imports"
 

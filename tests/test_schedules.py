@@ -105,9 +105,22 @@ def test_inverse_time_halves_after_its_steps_and_meets_robbins_and_monro():
 
 
 ERRORS = {
-    "linear": (lambda: schedules.linear(1.0, 0.0, steps=-1), "`steps` must be finite and at least 0; received -1"),
+    "linear": (lambda: schedules.linear(1.0, 0.0, steps=-1), "`steps` must be finite and at least 1; received -1"),
     "cosine": (lambda: schedules.cosine(1.0, 0.0, steps=float("nan")), "`steps` must be finite .* received nan"),
     "polynomial": (lambda: schedules.polynomial(1.0, 0.0, steps=3, power=-1), "`power` must be finite and at least 0"),
+    "cosine without steps": (
+        lambda: schedules.cosine(1.0, 0.0, steps=0),
+        "`steps` must be finite and at least 1; received 0",
+    ),
+    "linear without steps": (lambda: schedules.linear(1.0, 0.0, steps=0), "`steps` must be finite and at least 1"),
+    "one_cycle without steps": (lambda: schedules.one_cycle(1.0, steps=0), "`steps` must be finite and at least 1"),
+    "one_cycle that only rises": (lambda: schedules.one_cycle(1.0, steps=9, warmup=3), "at least 0 and at most 1"),
+    "one_cycle from nowhere": (lambda: schedules.one_cycle(1.0, steps=9, start_factor=0), "greater than 0; received 0"),
+    "a word": (lambda: schedules.cosine("0.1", 0.0, steps=3), "`start` must be a real number; received '0.1'"),
+    "a complex number": (lambda: schedules.linear(1j, 0.0, steps=3), "`start` must be a real number; received 1j"),
+    "steps in words": (lambda: schedules.inverse_time(1.0, steps="3"), "`steps` must be a real number"),
+    "an array of steps": (lambda: schedules.linear(1.0, 0.0, steps=np.ones(2)), "`steps` must be a real number"),
+    "NaN": (lambda: schedules.constant(float("nan")), "`value` must be finite; received nan"),
     "step_decay": (lambda: schedules.step_decay(1.0, factor=0.1, steps=0), "`steps` must be finite and at least 1"),
     "exponential": (lambda: schedules.exponential(1.0, factor=-0.1), "`factor` must be finite and at least 0"),
     "inverse_time": (lambda: schedules.inverse_time(1.0, steps=0), "`steps` must be finite and at least 1"),

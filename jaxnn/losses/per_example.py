@@ -23,15 +23,15 @@ def check_same_shape(**arrays):
 
 
 def check_labels(labels, logits):
-    """Raises ValueError unless `labels` (batch,) are integers and, where they are a NumPy array, name classes."""
+    """Raises ValueError unless `labels` (...) are integers beside logits (..., classes), and classes if NumPy's."""
     classes = logits.shape[-1]
-    if labels.shape != logits.shape[:1]:
+    if labels.shape != logits.shape[:-1]:
         raise ValueError(
-            f"`labels` must have shape {logits.shape[:1]} beside outputs of shape {logits.shape}; received "
+            f"`labels` must have shape {logits.shape[:-1]} beside outputs of shape {logits.shape}; received "
             f"{labels.shape}. Are they integers with an axis too many? Then pass labels[:, 0]."
         )
     if not jnp.issubdtype(labels.dtype, jnp.integer):
-        raise ValueError(f"`labels` of shape (batch,) must be integers; received {labels.dtype}.")
+        raise ValueError(f"`labels` of shape {labels.shape} must be integers; received {labels.dtype}.")
     check_range("labels", labels, 0, classes - 1, f"There are {classes} classes.")
 
 

@@ -5,21 +5,55 @@ was (the support), column k what was predicted. A class that nobody predicted ha
 recall 0/0: both count as 0, in the macro average too.
 """
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer
 
+from jaxnn.losses.per_example import check_range
 from jaxnn.naming import unknown
 
 _AVERAGES = ("macro", "micro", "weighted")
 
 
-def confusion_matrix(predicted: Int[Array, " n"], labels: Int[Array, " n"], *, classes: int) -> Int[Array, "k k"]:
+def confusion_matrix(
+    predicted: Integer[Array | np.ndarray, "..."], labels: Integer[Array | np.ndarray, "..."], *, classes: int
+) -> Int[Array, "k k"]:
     """Counts `[true class, predicted class]`; matrices of parts of the data add up.
+
+    Args:
+      predicted, labels: (n,) integers; traced ones that name no class are not counted.
+      classes: k.
+
+    Raises:
+      ValueError: other shapes or dtypes, integers that name no class, fewer than one class.
 
     >>> confusion_matrix(jnp.array([0, 1, 1]), jnp.array([0, 0, 1]), classes=2).tolist()
     [[1, 1], [0, 1]]
     """
-    return jnp.zeros((classes, classes), jnp.int32).at[labels, predicted].add(1)
+    if classes < 1:
+        raise ValueError(f"`classes` must be at least 1; received {classes}.")
+    predicted, labels = (_checked(name, x, classes) for name, x in (("predicted", predicted), ("labels", labels)))
+    if predicted.shape != labels.shape:
+        raise ValueError(
+            f"`predicted` and `labels` must be of one length; received {predicted.shape} and {labels.shape}."
+        )
+    counted = (jnp.minimum(predicted, labels) >= 0) & (jnp.maximum(predicted, labels) < classes)
+    place = jnp.where(counted, labels * classes + predicted, classes**2)  # beyond the end nothing is counted
+    return jnp.zeros(classes**2, jnp.int32).at[place].add(1, mode="drop").reshape(classes, classes)
+
+
+def _checked(name, values, classes):
+    """As an array of integers (n,), whose values are looked at where they are known."""
+    values = values if isinstance(values, jax.core.Tracer) else np.asarray(values)
+    if np.ndim(values) != 1 or not jnp.issubdtype(jnp.result_type(values), jnp.integer):
+        raise ValueError(
+            f"`{name}` must be integers of shape (n,); received {jnp.result_type(values)}{list(np.shape(values))}. "
+            "Of logits take argmax(axis=-1), of an axis of length 1 the entry [:, 0]."
+        )
+    if not isinstance(values, jax.core.Tracer):
+        check_range(name, values, 0, classes - 1, f"There are {classes} classes.")
+    return jnp.asarray(values, jnp.int32)
 
 
 def precision(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array, " k"] | Float[Array, ""]:

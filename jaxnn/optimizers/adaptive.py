@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.naming import unknown
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 from jaxnn.optimizers.parameter_decay import decay_terms
 from jaxnn.optimizers.requirements import check_at_least
@@ -144,7 +144,7 @@ def corrections(step, b1, b2, *, nesterov: bool = False, bias_correction: bool =
 
 def check_moments(learning_rate, *, b1, b2, eps, eps_root=0.0, eps_beside="corrected") -> None:
     """Raises ValueError for a number out of its range."""
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     for name, decay in (("b1", b1), ("b2", b2)):
         check_range(name, decay, 0, 1)
     for name, number in (("eps", eps), ("eps_root", eps_root)):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, value_at
 from jaxnn.optimizers.leafwise_update import leafwise
 from jaxnn.optimizers.requirements import check_transformation, run_update
 
@@ -94,7 +94,7 @@ def scale_by_learning_rate(learning_rate, *, flip_sign: bool = True) -> Gradient
     >>> scale_by_learning_rate(0.5).update(jnp.ones(2), ())[0]
     Array([-0.5, -0.5], dtype=float32)
     """
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     sign = -1 if flip_sign else 1
     if not callable(learning_rate):
         return scale(sign * learning_rate)

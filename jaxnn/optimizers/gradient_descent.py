@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise, widen
 
 
@@ -42,7 +42,7 @@ def sgd(
     >>> optimizer.update(jnp.ones(1), state)[0].round(4)
     Array([-0.19], dtype=float32)
     """  # fmt: skip
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     check_range("momentum", momentum, 0, 1)
     if nesterov and momentum is None:
         raise ValueError(

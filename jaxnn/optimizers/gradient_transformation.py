@@ -1,12 +1,13 @@
 """The pair that every optimizer is, and what all of them share."""
 
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from jaxnn.real_numbers import known_number
 
 
 class GradientTransformation(NamedTuple):
@@ -32,18 +33,26 @@ def value_at(hyperparameter, step):
 
 
 def check_range(name: str, value, low: float, high: float = math.inf) -> None:
-    """Raises ValueError unless `low < value < high`, or 0 where the range is [0, 1); arrays and schedules pass.
+    """Raises ValueError unless `low < value < high`, or 0 where the range is [0, 1).
 
-    What is traced has no value yet, so only Python's and NumPy's own numbers are looked at.
+    None, schedules and scalar arrays pass: what is traced has no value yet, so only Python's and NumPy's own numbers
+    are looked at.
 
     >>> check_range("learning_rate", float("nan"), 0)
     Traceback (most recent call last):
     ValueError: `learning_rate` must be greater than 0 and less than inf; received nan.
     """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if is_number and not (low < value < high or (value == low == 0 and high == 1)):
+    number = None if value is None or callable(value) else known_number(name, value)
+    if number is not None and not (low < number < high or (number == low == 0 and high == 1)):
         above = "at least 0" if (low, high) == (0, 1) else f"greater than {low}"
         raise ValueError(f"`{name}` must be {above} and less than {high}; received {value}.")
+
+
+def check_learning_rate(value) -> None:
+    """Raises ValueError unless it is positive, a schedule or a scalar array; no other hyperparameter must be given."""
+    if value is None:
+        raise ValueError("`learning_rate` must be a number or a schedule; received None.")
+    check_range("learning_rate", value, 0)
 
 
 def zeros_like(params):

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.optimizers.adaptive import AdamState, check_moments, corrections
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 from jaxnn.optimizers.parameter_decay import decay_terms, selected
 from jaxnn.optimizers.requirements import check_at_least, require_params
@@ -52,7 +52,7 @@ def lars(
     >>> optimizer.update(jnp.array([0.0, 1e6]), optimizer.init(w), w)[0]  # 0.001 of |w| = 5
     Array([ 0.   , -0.005], dtype=float32)
     """  # fmt: skip
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     check_range("momentum", momentum, 0, 1)
     check_range("trust_coefficient", trust_coefficient, 0)
     for name, number in (("weight_decay", weight_decay), ("eps", eps)):

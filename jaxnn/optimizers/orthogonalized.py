@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from jaxnn.naming import unknown
 from jaxnn.optimizers.adaptive import AdamState, adamw, corrections
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 from jaxnn.optimizers.parameter_decay import decay_terms, selected
 from jaxnn.optimizers.requirements import check_at_least
@@ -78,7 +78,7 @@ def muon(
     >>> optimizer.update(jnp.diag(jnp.array([3.0, 0.3])), optimizer.init(jnp.zeros((2, 2))))[0].round(2)[0, 0]
     Array(-0.07, dtype=float32)
     """  # fmt: skip
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     for name, decay in (("beta", beta), ("adam_b1", adam_b1), ("adam_b2", adam_b2)):
         check_range(name, decay, 0, 1)
     check_range("adam_learning_rate", adam_learning_rate, 0)

@@ -1,19 +1,20 @@
 """What is asked of a transformation's arguments, and of another transformation before it is run."""
 
 import math
-import numbers
 
+from jaxnn.real_numbers import known_number
 from jaxnn.signatures import passable
 
 
 def check_at_least(name: str, value, low: float) -> None:
-    """Raises ValueError unless a Python number is finite and at least `low`; arrays and schedules pass.
+    """Raises ValueError unless a Python number is finite and at least `low`; scalar arrays and schedules pass.
 
     >>> check_at_least("patience", 0, 1)
     Traceback (most recent call last):
     ValueError: `patience` must be finite and at least 1; received 0.
     """
-    if isinstance(value, numbers.Real) and not low <= value < math.inf:
+    number = None if value is None or callable(value) else known_number(name, value)
+    if number is not None and not low <= number < math.inf:
         raise ValueError(f"`{name}` must be finite and at least {low}; received {value}.")
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.optimizers.flat_parameters import require
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, value_at
 from jaxnn.optimizers.requirements import run_update
 from jaxnn.signatures import accepted
 
@@ -41,7 +41,7 @@ def searched(preconditioner, *, learning_rate=1.0, linesearch=None) -> GradientT
     >>> optimizer.update(2 * w, optimizer.init(w), w, value_fn=f)[0].tolist()  # eta = 1/8
     [-3.0]
     """
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
 
     def init(params):
         search = () if linesearch is None else linesearch.init(params)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 from jaxnn.optimizers.parameter_decay import decay_terms
 from jaxnn.optimizers.requirements import check_at_least
@@ -30,7 +30,7 @@ def sign_sgd(learning_rate) -> GradientTransformation:
     >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))[0]
     Array([-0.5,  0.5], dtype=float32)
     """
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
 
     def init(params):
         return SignSgdState(jnp.zeros((), jnp.int32))
@@ -71,7 +71,7 @@ def lion(learning_rate, b1=0.9, b2=0.99, mu_dtype=None, weight_decay=1e-3, mask=
     >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(w))[0]
     Array([-0.5,  0.5], dtype=float32)
     """  # fmt: skip
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     for name, decay in (("b1", b1), ("b2", b2)):
         check_range(name, decay, 0, 1)
     check_at_least("weight_decay", weight_decay, 0)
@@ -128,7 +128,7 @@ def rprop(
     """  # fmt: skip
     if callable(learning_rate):
         raise ValueError("`learning_rate` is the first step size, then Rprop adapts it; received a schedule.")
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     check_range("eta_minus", eta_minus, 0, 1)
     check_range("eta_plus", eta_plus, 1)
     for name, size in (("min_step_size", min_step_size), ("max_step_size", max_step_size)):

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 from jaxnn.optimizers.parameter_decay import decay_terms
 from jaxnn.optimizers.requirements import check_at_least
@@ -40,7 +40,7 @@ def adagrad(
     >>> [round(float(u), 3) for u in updates]
     [-0.1, 0.1]
     """  # fmt: skip
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     check_at_least("initial_accumulator_value", initial_accumulator_value, 0)
     check_at_least("eps", eps, 0)
 
@@ -106,7 +106,7 @@ def rmsprop(
     >>> [round(float(u), 2) for u in updates]
     [-0.2, 0.2]
     """  # fmt: skip
-    check_range("learning_rate", learning_rate, 0)
+    check_learning_rate(learning_rate)
     for name, fraction in (("decay", decay), ("momentum", momentum)):
         check_range(name, fraction, 0, 1)
     for name, number in (("eps", eps), ("initial_scale", initial_scale)):

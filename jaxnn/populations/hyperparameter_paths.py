@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from jaxnn.naming import unknown
 from jaxnn.populations.member_steps import BATCH_SIZE
-from jaxnn.training import Trial, supervised_trial
+from jaxnn.training import FunctionalModel, Trial, supervised_trial
 
 INITIAL_SCALE = "init.scale"  # a factor of the initial weights
 
@@ -22,7 +22,8 @@ class SupervisedTrials:
     """`build(values) -> Trial` of the pieces that `fit` takes; the values are keywords of the piece that a path names.
 
     Args:
-      model: a linen module, whose fields can be set, or a pair (init, apply), whose keywords can.
+      model: a linen module, whose fields can be set, or a pair (init, apply), whose keywords can; or the
+        `FunctionalModel` of one, which has a hash in any case.
       optimizer: a factory, such as `optimizers.adam`, or a pair (init, update) without hyperparameters.
       loss: per example, of (outputs, targets, **keywords).
       settings: pairs (name, value), how `supervised` is called besides.
@@ -41,7 +42,7 @@ class SupervisedTrials:
         for name, path in self.paths:
             piece, keyword = path.split(".")
             own[piece][keyword] = values[name]
-        model, settings = _with(self.model, own["model"]), dict(self.settings)
+        model, settings = _with(FunctionalModel(self.model).model, own["model"]), dict(self.settings)
         optimizer = self.optimizer(**own["optimizer"]) if callable(self.optimizer) else self.optimizer
         trial = supervised_trial(model, partial(self.loss, **own["loss"]), optimizer, **settings)
         rescaled = lambda key, example: _rescaled(trial.init(key, example), optimizer, own["init"].get("scale"))  # noqa: E731

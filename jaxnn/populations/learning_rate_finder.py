@@ -7,6 +7,9 @@ import numpy as np
 from jaxnn.populations.members import grid, members_of
 from jaxnn.populations.population_training import fit
 from jaxnn.populations.searches import scores_of
+from jaxnn.training.checked_data import as_split
+
+_LEAST_DESCENT = 0.01  # of the loss: less says nothing about the rate
 
 
 class LearningRateSweep(NamedTuple):
@@ -72,18 +75,21 @@ def find_learning_rate(
       The `LearningRateSweep`.
 
     Raises:
-      ValueError: not 0 < low < high, fewer than two points, a tolerance outside [0, 1), a factor below 1, or every run
-        diverged.
+      ValueError: not 0 < low < high, fewer than two points, a tolerance outside [0, 1), a factor below 1; fewer
+        than two runs that did not diverge, or none that learned.
     """
     _check(low, high, points, steps, tolerance, factor)
     rates = np.geomspace(low, high, points)
+    train = as_split(train, more.get("fields", ("image", "label")), "train")
     data = train if steps is None else _part(train, steps * batch_size, seed)
     members = members_of(grid(learning_rate=rates.tolist()), seeds=(seed,))
     more = {"metrics": ()} | more
     population = fit(model, data, members, optimizer=optimizer, epochs=epochs, batch_size=batch_size, **more)
     scores = scores_of(population, "train/loss")
     losses = np.where(np.isfinite(scores), scores, np.inf)
-    return LearningRateSweep(rates, losses, largest_good_rate(rates, losses, tolerance=tolerance) / factor)
+    good = largest_good_rate(rates, losses, tolerance=tolerance)
+    _check_descent(rates[np.isfinite(losses)], losses[np.isfinite(losses)])
+    return LearningRateSweep(rates, losses, good / factor)
 
 
 def largest_good_rate(rates, losses, *, tolerance: float) -> float:
@@ -107,6 +113,16 @@ def _part(data, examples, seed):
     count = len(next(iter(data.values())))
     rows = np.random.default_rng(seed).permutation(count)[:examples]
     return {name: values[rows] for name, values in data.items()}
+
+
+def _check_descent(rates, losses) -> None:
+    """A curve that does not fall says nothing about the rate; its largest rate would be as good as any."""
+    if len(rates) < 2 or not losses.min() < losses[0] - _LEAST_DESCENT * abs(losses[0]):
+        raise ValueError(
+            f"the loss must fall by {_LEAST_DESCENT:.0%} at least from the smallest rate to some other; received "
+            f"{losses[0]:.4g} at {rates[0]:g} and {losses.min():.4g} at best, of {len(rates)} rates that did not "
+            "diverge. Take more `steps` or `epochs`, a smaller `low`, a larger `high`."
+        )
 
 
 def _check(low, high, points, steps, tolerance, factor) -> None:

@@ -5,9 +5,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from jaxnn.populations.subsets import Split
+from jaxnn.training.compilation import is_hashable
 
 
 class Member(NamedTuple):
@@ -38,6 +40,8 @@ def members_of(
     >>> [(m.seed, m.hyperparameters["learning_rate"]) for m in members_of(grid(learning_rate=[0.1, 0.2]), seeds=[7, 8])]
     [(7, 0.1), (8, 0.1), (7, 0.2), (8, 0.2)]
     """
+    if not np.iterable(seeds) or isinstance(seeds, str):
+        raise ValueError(f"`seeds` must be a sequence of integers; received {seeds!r}. So many: range({seeds}).")
     product = itertools.product(hyperparameters, splits, seeds)
     members = [Member(int(seed), dict(setting), split) for setting, split, seed in product]
     return check_members(members)
@@ -57,12 +61,34 @@ def grid(**values: Any) -> list[dict[str, Any]]:
             raise ValueError(
                 f"`{name}` must be a sequence of one value at least; received {given!r}. One value: [value]."
             )
-    return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+    points = itertools.product(*([as_plain(name, value) for value in given] for name, given in values.items()))
+    return [dict(zip(values, point, strict=True)) for point in points]
+
+
+def as_plain(name: str, value):
+    """A hyperparameter as a value with a hash: the numbers of NumPy and JAX become Python's, sequences become tuples.
+
+    Raises:
+      ValueError: what has no hash even so.
+
+    >>> as_plain("features", [8, np.int64(4)]), as_plain("learning_rate", np.float64(0.5))
+    ((8, 4), 0.5)
+    """
+    if isinstance(value, np.ndarray | np.generic | jax.Array):
+        value = value.tolist()
+    if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+        return tuple(as_plain(name, part) for part in value)
+    if not is_hashable(value):
+        raise ValueError(
+            f"`{name}` must be numbers, words or tuples of these, which can be compared; received {value!r}."
+        )
+    return value
 
 
 def check_members(members: Sequence[Member]) -> list[Member]:
     """The members, if there are any, they set the same names, and every float is finite; else ValueError."""
-    members = list(members)
+    plain = lambda setting: {name: as_plain(name, value) for name, value in setting.items()}  # noqa: E731
+    members = [member._replace(hyperparameters=plain(member.hyperparameters)) for member in members]
     if not members:
         raise ValueError("a population must have at least one member; received none. Was the grid, or a range, empty?")
     names = set(members[0].hyperparameters)

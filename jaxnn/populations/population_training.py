@@ -9,7 +9,7 @@ from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.populations.hyperparameter_paths import SupervisedTrials, paths_of
 from jaxnn.populations.mapping import MemberMesh, check_mapping
-from jaxnn.populations.member_steps import Blueprint
+from jaxnn.populations.member_steps import BATCH_SIZE, Blueprint
 from jaxnn.populations.members import Member, check_members, groups_of
 from jaxnn.populations.memory import SHARE, free_memory
 from jaxnn.populations.planning import Resources, plan
@@ -17,12 +17,22 @@ from jaxnn.populations.population import Population
 from jaxnn.populations.population_run import PopulationRun
 from jaxnn.preprocessing import as_float
 from jaxnn.training import Trial
-from jaxnn.training.batching import count_examples
-from jaxnn.training.checked_arguments import as_constants, as_epochs, as_metrics, as_split
+from jaxnn.training.batching import first_example
+from jaxnn.training.checked_arguments import (
+    as_constants,
+    as_count,
+    as_factory,
+    as_fields,
+    as_hooks,
+    as_loss,
+    as_metrics,
+)
+from jaxnn.training.checked_data import as_arrays, as_split, check_targets
 from jaxnn.training.compilation import as_value
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import check_objective, on_device
 from jaxnn.training.functional_model import FunctionalModel
+from jaxnn.training.objectives import Supervised
 
 
 def fit(
@@ -77,12 +87,12 @@ def fit(
     >>> [float(state.params["w"][0, 0]) for state in trained.states]
     [0.25, 1.0]
     """
-    members, fields = check_members(members), tuple(fields)
+    members, fields, optimizer, loss = check_members(members), as_fields(fields), as_factory(optimizer), as_loss(loss)
     names = members[0].hyperparameters
     how_measured = ("metrics", tuple(as_metrics(metrics).items())), ("fields", fields)
     settings = *how_measured, ("preprocess", as_value(preprocess)), ("augment", as_value(augment))
     paths = tuple(sorted(paths_of(names, model=model, optimizer=optimizer, loss=loss).items()))
-    build = SupervisedTrials(FunctionalModel(model).model, optimizer, as_value(loss), settings, paths)
+    build = SupervisedTrials(FunctionalModel(model), optimizer, as_value(loss), settings, paths)
     split = as_split(data, fields, "data")
     validation = None if validation is None else as_split(validation, fields, "validation", like=split)
     return train(build, split, members, epochs=epochs, validation=validation, **how)
@@ -135,11 +145,15 @@ def train(
     Raises:
       ValueError: as `fit`.
     """
-    members = check_members(members)
-    _check(members, data, validation, {"epochs": epochs, "patience": patience, "chunk": chunk}, mapping)
+    members, counts = check_members(members), {"epochs": epochs, "batch_size": batch_size}
+    counts |= {name: n for name, n in (("patience", patience), ("chunk", chunk)) if n is not None}
+    counts = {name: as_count(name, count) for name, count in counts.items()}
+    data = as_arrays(data, "data")
+    validation = None if validation is None else as_arrays(validation, "validation")
+    _check(members, mapping)
     devices = tuple(jax.local_devices() if devices is None else devices)
     memory = int(SHARE * free_memory(devices[0])) if memory is None else memory
-    resources = Resources(mapping, MemberMesh(devices, data_shards), memory, chunk)
+    resources = Resources(mapping, MemberMesh(devices, data_shards), memory, counts.get("chunk"))
     grouped, constants = groups_of(members), as_constants(constants, data)
     groups = [
         plan(
@@ -147,27 +161,33 @@ def train(
             [members[i] for i in positions],
             data,
             constants,
-            batch_size=batch_size,
+            batch_size=counts["batch_size"],
             resources=resources,
         )
         for static, positions in grouped
     ]
     if validation is not None:
         check_objective(groups[0].programs.blueprint.trial(members[0].hyperparameters).objective)
+    for _, positions in grouped:
+        _check_targets(build, members[positions[0]], data, validation)
     if monitor.startswith("validation/") and validation is None and members[0].split is None:
         monitor = f"train/{monitor.removeprefix('validation/')}"
-    run = PopulationRun(members, [positions for _, positions in grouped], list(hooks), monitor, patience)
+    run = PopulationRun(
+        members, [positions for _, positions in grouped], as_hooks(hooks), monitor, counts.get("patience")
+    )
     resident = [None if split is None else Resident(on_device(split), constants) for split in (data, validation)]
-    return run(groups, *resident, population, as_epochs(epochs))
+    return run(groups, *resident, population, counts["epochs"])
 
 
-def _check(members, data, validation, counts, mapping) -> None:
-    count_examples(data)
-    if validation is not None:
-        count_examples(validation)
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise ValueError(f"`{name}` must be at least 1; received {value}.")
+def _check(members, mapping) -> None:
     if len({member.split is None for member in members}) > 1:
         raise ValueError("either all members must have a split, or none; received some of each.")
     check_mapping(mapping)
+
+
+def _check_targets(build, member, data, validation) -> None:
+    """Of the first member of a program, for all of them have outputs of its shape."""
+    values = {name: value for name, value in member.hyperparameters.items() if name != BATCH_SIZE}
+    trial, example = build(values), first_example(data)
+    if isinstance(trial.objective, Supervised):
+        check_targets(trial.objective, jax.eval_shape(trial.init, jax.random.key(0), example), data, validation)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.training.checked_arguments import as_array
+from jaxnn.training.checked_data import as_array
 
 _END = object()
 

@@ -1,5 +1,6 @@
 """Exact evaluation and prediction over a whole split, in one compiled call."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +12,16 @@ from jaxnn.losses import cross_entropy
 from jaxnn.metrics import Mean, accuracy
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
-from jaxnn.training.checked_arguments import as_constants, check_alive
+from jaxnn.training.checked_arguments import (
+    as_constants,
+    as_count,
+    as_fields,
+    as_metrics,
+    check_alive,
+    check_placement,
+    check_state,
+)
+from jaxnn.training.checked_data import as_array, as_split, check_targets, outputs_of
 from jaxnn.training.compilation import as_value, bind, call, prepare
 from jaxnn.training.engine import Resident
 from jaxnn.training.functional_model import FunctionalModel
@@ -46,12 +56,16 @@ def evaluate(
     Returns:
       name -> mean, and "count" -> the number of examples that were counted.
     """
-    named = dict(metrics)
+    named, fields = as_metrics(metrics), as_fields(fields)
+    if not named or "count" in named:
+        raise ValueError(f"`metrics` must be one at least, and none of the name 'count'; received {sorted(named)}.")
     main = "loss" if "loss" in named else next(iter(named))
     rest = {name: metric for name, metric in named.items() if name != main}
     objective = supervised(model, named[main], metrics=rest, preprocess=preprocess, fields=fields)
-    count_examples(data, fields)
-    used = {name: data[name] for name in fields}
+    used = as_split(data, fields, "data")
+    check_placement(placement)
+    check_state(state, needs=("params", "model_state"))
+    check_targets(objective, state, used)
     means = evaluate_objective(objective, state, used, batch_size=batch_size, placement=placement)
     means[main] = means.pop("loss")
     return {name: means[name] for name in (*named, "count")}
@@ -90,8 +104,13 @@ def compile_evaluation(
 
 def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE) -> Any:
     """Computes the model's outputs for all inputs, in order: a NumPy array (examples, ...), or a tree of such."""
+    if isinstance(inputs, dict):
+        raise ValueError(f"`inputs` must be an array; received a dict of {sorted(inputs)}. Pass data['image'], say.")
+    model, preprocess, inputs = FunctionalModel(model), as_value(preprocess), as_array(inputs, "inputs")
     examples = count_examples({"inputs": inputs})
-    check_alive(state=state, inputs=inputs)
+    batch_size = as_count("batch_size", batch_size, least=-math.inf)
+    check_state(state, needs=("params", "model_state"))
+    outputs_of(model, state, inputs[:1], preprocess=preprocess)
     function, args = _prediction(model, state, jnp.asarray(inputs), preprocess, batch_size)
     outputs = call(function, *args)
     return jax.tree.map(lambda x: np.asarray(x).reshape(-1, *x.shape[2:])[:examples], outputs)
@@ -118,7 +137,7 @@ def _prediction(model, state, inputs, preprocess, batch_size):
     check_batch_size(batch_size, examples)
     order = plain_order(examples=examples, batch_size=batch_size)
     function = bind(all_outputs, FunctionalModel(model), as_value(preprocess))
-    return function, (state.params, state.model_state, inputs, order)
+    return function, (measured(state), inputs, order)
 
 
 def on_device(data):
@@ -139,11 +158,16 @@ class EvaluationStep:
 
     def __call__(self, state, batch, i):
         """The (sum, count) pairs of one batch."""
-        key = None if state.key is None else stream_key(state.key, "evaluation", 0)
         part = None if self.axis_name is None else jax.lax.axis_index(self.axis_name)
-        measures, _ = self.objective(state.params, state.model_state, batch, Keys(key, i, part), train=False)
+        keys = evaluation_keys(state.key, i, part)
+        measures, _ = self.objective(state.params, state.model_state, batch, keys, train=False)
         counted = jnp.sum(batch["mask"], dtype=jnp.int32)
         return means_of(measures, batch["mask"]) | {"count": Mean(counted, counted)}
+
+
+def evaluation_keys(key, i, part=None) -> Keys:
+    """The keys of step i of an evaluation, of a stream of their own."""
+    return Keys(None if key is None else stream_key(key, "evaluation", 0), i, part)
 
 
 class Measured(NamedTuple):
@@ -154,6 +178,11 @@ class Measured(NamedTuple):
     key: jax.Array | None
 
 
+def measured(state) -> Measured:
+    """What an evaluation needs of a state; one without a key draws nothing."""
+    return Measured(state.params, state.model_state, getattr(state, "key", None))
+
+
 def all_batches(step, state, rows, constants, order):
     """The (sum, count) pairs over a whole order of examples."""
     one = lambda own: step(state, take_batch(rows, own[0]) | constants, own[1])  # noqa: E731
@@ -161,14 +190,16 @@ def all_batches(step, state, rows, constants, order):
     return jax.tree.map(jnp.sum, per_batch)
 
 
-def all_outputs(model, preprocess, params, model_state, inputs, order):
-    """The model's outputs for every batch of an order."""
+def all_outputs(model, preprocess, state, inputs, order):
+    """The model's outputs for every batch of an order; what it draws is drawn as in an evaluation."""
 
-    def outputs(rows):
+    def outputs(own):
+        rows, i = own
         x = preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
-        return model.apply(params, model_state, x, train=False)[0]
+        keys = evaluation_keys(state.key, i)
+        return model.apply(state.params, state.model_state, x, train=False, keys=keys)[0]
 
-    return jax.lax.map(outputs, order)
+    return jax.lax.map(outputs, (order, jnp.arange(len(order))))
 
 
 def checked_means(totals, examples: int) -> dict[str, float | int]:
@@ -187,6 +218,6 @@ def _evaluation(objective, state, data, batch_size, placement):
     check_batch_size(batch_size, examples)
     divisible = -(-batch_size // placement.batch_shards) * placement.batch_shards
     order = placement.put(plain_order(examples=examples, batch_size=divisible))
-    state = Measured(state.params, state.model_state, getattr(state, "key", None))
+    state = measured(state)
     function = bind(all_batches, EvaluationStep(as_value(objective), placement.axis_name))
     return placement.distribute(function, (WHOLE, WHOLE, WHOLE, ORDER), sums=True), (state, *data, order)

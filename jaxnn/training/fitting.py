@@ -1,5 +1,6 @@
 """The front doors of training: `fit` for models that map inputs to targets, `train` for any step."""
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,16 +12,18 @@ from jaxnn.metrics import accuracy
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import count_examples, first_example
 from jaxnn.training.checked_arguments import (
-    as_arrays,
     as_constants,
-    as_epochs,
+    as_count,
+    as_fields,
+    as_hooks,
+    as_loss,
     as_metrics,
     as_optimizer,
-    as_split,
+    check_placement,
     check_state,
-    check_targets,
-)
-from jaxnn.training.compilation import as_value
+)  # fmt: skip
+from jaxnn.training.checked_data import as_arrays, as_split, check_targets
+from jaxnn.training.compilation import as_value, result_like
 from jaxnn.training.data_streams import Stream
 from jaxnn.training.early_stopping import check_monitor
 from jaxnn.training.engine import Resident
@@ -89,20 +92,22 @@ def fit(
         the devices, epochs < 1, a state of another model or optimizer.
       DivergenceError: the loss is not finite.
     """
-    fields, optimizer, named = tuple(fields), as_optimizer(optimizer), as_metrics(metrics)
+    fields, optimizer, named = as_fields(fields), as_optimizer(optimizer), as_metrics(metrics)
+    check_placement(placement)
     train = as_split(train, fields, "train")
     validation = None if validation is None else as_split(validation, fields, "validation", like=train)
     how = {"metrics": named, "preprocess": preprocess, "augment": augment, "fields": fields}
-    trial = supervised_trial(model, loss, optimizer, **how)
-    example = first_example(train)
-    check_targets(trial, example, train, validation)
+    trial = supervised_trial(model, as_loss(loss), optimizer, **how)
+    example, key = first_example(train), as_key(key)
+    check_targets(trial.objective, result_like(trial.init, key, example), train, validation)
     settings = {"epochs": epochs, "batch_size": batch_size, "hooks": hooks, "patience": patience, "monitor": monitor}
     placed = {"fused": fused, "placement": placement, "totals": totals, "history": history}
-    run = _run(trial.step, train, validation=validation, objective=None, constants=None, **settings, **placed)
+    own = {"validation": validation, "objective": trial.objective, "constants": None}
+    run = _run(trial.step, train, **own, **settings, **placed)
     if state is not None:
         check_state(state, trial.init, example)
         return run(copy_state(state))
-    return run(None, trial.init, (as_key(key), example))
+    return run(None, trial.init, (key, example))
 
 
 def train(
@@ -147,16 +152,23 @@ def train(
       ValueError: as `fit`, and what `Stream` raises.
       DivergenceError: a metric whose name ends in "loss" is not finite.
     """
-    if not isinstance(state, Start):
+    own, like = getattr(step, "objective", None), state
+    if isinstance(state, Start):
+        state = Start(state.init, jax.tree.map(jnp.asarray, state.args))
+        like = result_like(state.init, *state.args)
+    else:
         check_state(state)
-    data = data if isinstance(data, Stream) else as_arrays(data, "data")
-    validation = None if validation is None else as_arrays(validation, "validation")
+    objective = own if objective is None else objective
+    if not isinstance(data, Stream):
+        data = as_arrays(data, "data")
+        check_targets(own, like, data)
+    if validation is not None:
+        validation = as_arrays(validation, "validation")
+        check_targets(objective, like, validation)
     settings = {"epochs": epochs, "batch_size": batch_size, "hooks": hooks, "patience": patience, "monitor": monitor}
     placed = {"fused": fused, "placement": placement, "totals": totals, "history": history}
     run = _run(step, data, validation=validation, objective=objective, constants=constants, **settings, **placed)
-    if isinstance(state, Start):
-        return run(None, state.init, jax.tree.map(jnp.asarray, state.args))
-    return run(copy_state(state))
+    return run(None, *state) if isinstance(state, Start) else run(copy_state(state))
 
 
 def _run(
@@ -164,6 +176,8 @@ def _run(
     totals, history,
 ) -> Run:  # fmt: skip
     """A run whose data lie on the devices."""
+    check_placement(placement)
+    epochs, patience = as_count("epochs", epochs), None if patience is None else as_count("patience", patience)
     constants = placement.put(as_constants(constants, () if isinstance(data, Stream) else data))
     if patience is not None and validation is None and monitor.startswith("validation/"):
         check_monitor(monitor, ["train/loss", "train/..."])
@@ -172,12 +186,10 @@ def _run(
     else:
         examples = placement.global_examples(count_examples(data))
         resident = Resident(placement.put_rows(on_device(data)), constants)
+        batch_size = as_count("batch_size", batch_size, least=-math.inf)
         feed = ResidentFeed(resident, examples=examples, batch_size=batch_size, fused=fused, placement=placement)
     if validation is not None:
-        count_examples(validation)
-        objective = getattr(step, "objective", None) if objective is None else objective
         check_objective(objective)
         validation = Validation(objective, Resident(placement.put(on_device(validation)), constants))
     totals, history = dict(totals or {}), list(history)
-    step, epochs = as_value(step), as_epochs(epochs)
-    return Run(step, feed, epochs, validation, list(hooks), placement, patience, monitor, totals, history)
+    return Run(as_value(step), feed, epochs, validation, as_hooks(hooks), placement, patience, monitor, totals, history)

@@ -1,6 +1,9 @@
 """A model as the step sees it: two pure functions, whatever they were made of."""
 
+import inspect
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +20,17 @@ SWITCHES = {  # how modules name the switch between training and use, and whethe
 }
 
 
+_REMEDY = "Write `def __call__(self, x, *, train: bool)`, or pass the pair (init, apply)."
+
+
 @dataclass(frozen=True, eq=False)
 class FunctionalModel:
     """Adapts a Flax linen module, or a bare pair `(init, apply)`, to one signature.
 
     A pair has `init(key, x) -> params` and `apply(params, x) -> outputs`; it may take `train`, `key` (of dropout) and
-    `keys` (of any stream) as keywords. A linen module may take `train` in its `__call__`, or another of `SWITCHES`;
-    what it keeps beside its parameters (batch statistics) is the model state. What it draws beside dropout's stream
-    comes from a stream of its own, "sampling".
+    `keys` (of any stream) as keywords. A linen module may take `train` in its `__call__`, or another of `SWITCHES`, as
+    a pair may; what it keeps beside its parameters (batch statistics) is the model state. What it draws beside
+    dropout's stream comes from a stream of its own, "sampling".
 
     >>> model = FunctionalModel((lambda key, x: 2.0, lambda params, x: params * x))
     >>> params, model_state = model.init(None, 1.0)
@@ -38,14 +44,16 @@ class FunctionalModel:
         """`(params, model_state)` for inputs like `x`."""
         if isinstance(self.model, tuple):
             return self.model[0](key, x), {}
-        variables = dict(self.model.init({"params": key}, x, **self._switch(self.model.init, train=False)))
+        switch = self._switch(self.model.init, train=False)
+        with nullcontext() if switch else _refused_switches(self.model):
+            variables = dict(self.model.init({"params": key}, x, **switch))
         return variables.pop("params", {}), variables
 
     def apply(self, params, model_state, x, *, train: bool, keys=NO_KEYS) -> tuple[Any, dict]:
         """`(outputs, model_state)`; `keys` are those of the step, for dropout and whatever else is drawn."""
         if isinstance(self.model, tuple):
-            wanted = accepted(self.model[1], train=train, key=keys.get("dropout"), keys=keys)
-            return self.model[1](params, x, **wanted), model_state
+            wanted = accepted(self.model[1], key=keys.get("dropout"), keys=keys)
+            return self.model[1](params, x, **self._switch(self.model[1], train=train), **wanted), model_state
         variables, switch = {"params": params, **model_state}, self._switch(self.model.apply, train=train)
         rngs = None if keys.key is None else {"dropout": keys["dropout"], "params": keys["sampling"]}
         if not train:
@@ -54,8 +62,11 @@ class FunctionalModel:
         return outputs, dict(changed)
 
     def _switch(self, method: Callable, *, train: bool) -> dict[str, bool]:
-        """The keyword by which a module is told whether it trains; of a linen module its `__call__` shows the name."""
-        signed = type(self.model).__call__ if callable(self.model) else method
+        """The keyword by which a model is told whether it trains; of a linen module its `__call__` shows the name."""
+        is_linen = not isinstance(self.model, tuple) and callable(self.model)
+        signed = type(self.model).__call__ if is_linen else method
+        if is_linen:
+            _check_signature(signed)
         return accepted(signed, **{name: train == means_train for name, means_train in SWITCHES.items()})
 
     def __eq__(self, other):
@@ -75,5 +86,37 @@ class FunctionalModel:
         if not pair and not module:
             raise ValueError(
                 "`model` must be a Flax linen module or a pair of functions (init, apply); received "
-                f"{self.model!r}. Pass an instance, such as jaxnn.models.LeNet5()."
+                f"{self.model!r}. Pass an instance, such as jaxnn.models.LeNet5(). Modules of Equinox and NNX enter by "
+                "jaxnn.adapters."
             )
+
+
+def _check_signature(call) -> None:
+    """What a module wants beside its inputs must be a switch, or have a default."""
+    for parameter in [*inspect.signature(call).parameters.values()][2:]:
+        named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if named and parameter.default is parameter.empty and parameter.name not in SWITCHES:
+            raise ValueError(
+                f"`__call__` of the model must want nothing but its inputs and one of {list(SWITCHES)}; received the "
+                f"parameter {parameter.name!r} without a default. {_REMEDY}"
+            )
+
+
+def _refused_switches(model):
+    """A context in which layers that differ in training are refused, for a linen module that cannot tell them.
+
+    Flax is found through the module's own class, for the core does not import it.
+    """
+    linen = [sys.modules[base.__module__] for base in type(model).__mro__ if base.__module__ == "flax.linen.module"]
+
+    def refuse(method, args, keywords, context):
+        layer = context.module
+        drops = hasattr(layer, "deterministic") and getattr(layer, "rate", getattr(layer, "dropout_rate", 0)) != 0
+        if layer is not model and (drops or hasattr(layer, "use_running_average")):
+            raise ValueError(
+                f"`__call__` of the model must have a switch, one of {list(SWITCHES)}, for it contains a "
+                f"{type(layer).__name__}, which would not be told whether it trains. {_REMEDY}"
+            )
+        return method(*args, **keywords)
+
+    return linen[0].intercept_methods(refuse) if linen else nullcontext()

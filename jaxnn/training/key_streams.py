@@ -3,11 +3,13 @@
 The key of a run is never split and never changed, so that any step can be replayed and a resumed run draws the same.
 """
 
+import numbers
 import zlib
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 STREAMS = {"init": 0, "order": 1, "dropout": 2, "augmentation": 3}  # any other name is numbered by its letters
 
@@ -50,15 +52,18 @@ def as_key(key):
     """A typed key from a typed key or an integer seed.
 
     Raises:
-      ValueError: a raw key, such as `jax.random.PRNGKey` makes, or anything else.
+      ValueError: a raw key, such as `jax.random.PRNGKey` makes, a seed of more than 32 bits, or anything else.
     """
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and not key.shape:
         return jnp.copy(key)
-    if jnp.ndim(key) or not jnp.issubdtype(jnp.result_type(key), jnp.integer):
+    is_number = isinstance(key, numbers.Integral | np.ndarray | jax.Array) and not isinstance(key, bool)
+    if not is_number or jnp.ndim(key) or not jnp.issubdtype(jnp.result_type(key), jnp.integer):
         raise ValueError(
             f"`key` must be an integer seed or a typed key, jax.random.key(0); received {_described(key)}. Of a raw "
             "key jax.random.wrap_key_data makes a typed one."
         )
+    if isinstance(key, numbers.Integral) and not -(2**31) <= key < 2**32:  # JAX would keep its last 32 bits
+        raise ValueError(f"`key` must be a seed of 32 bits; received {key}.")
     return jax.random.key(key)
 
 

@@ -29,6 +29,9 @@ PREPROCESSING = [
     ),
     FunctionRow("as_float", preprocessing.as_float, preprocessing.as_float, exact, "NumPy", normal(4, 5, 3), (True,)),
     FunctionRow(
+        "identity, inputs", preprocessing.identity, preprocessing.identity, exact, "NumPy", normal(4, 5, 3), (True,)
+    ),
+    FunctionRow(
         "as_float, bytes",
         preprocessing.as_float,
         preprocessing.as_float,

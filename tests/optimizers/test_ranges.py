@@ -52,6 +52,19 @@ def test_learning_rates_out_of_range(factory, learning_rate):
         factory(learning_rate=learning_rate)
 
 
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("learning_rate", ["1e-3", 1j, True, [0.1], {"w": 0.1}, np.ones(2), jnp.array(1j)], ids=str)
+def test_learning_rates_that_are_no_real_number(factory, learning_rate):
+    with pytest.raises(ValueError, match="`learning_rate` must be a real number; received"):
+        factory(learning_rate=learning_rate)
+
+
+@pytest.mark.parametrize("factory", [factory for factory in FACTORIES if factory is not adadelta])
+def test_no_optimizer_is_without_a_learning_rate(factory):
+    with pytest.raises(ValueError, match="`learning_rate` must be a number or a schedule; received None"):
+        factory(learning_rate=None)
+
+
 @pytest.mark.parametrize(("factory", "name"), cases(FRACTIONS))
 def test_fractions_out_of_range(factory, name):
     factory(learning_rate=0.1, **{name: 0.0})

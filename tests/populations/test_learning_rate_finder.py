@@ -45,6 +45,22 @@ def test_the_largest_rate_within_the_tolerance(tolerance, rate):
     assert largest_good_rate(rates, losses + 100, tolerance=tolerance) == rate  # a part of the descent, not of the loss
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"low": 1e-9, "high": 1e-8},
+            "the loss must fall by 1% at least.* received 0.5 at 1e-09 and 0.5 at best, of 4",
+        ),
+        ({"low": 1e-3, "high": 1e-2, "epochs": 1}, "Take more `steps` or `epochs`"),  # a loss before any step
+        ({"low": 1.0, "high": 1e30, "points": 2}, "of 1 rates that did not diverge"),
+    ],
+)
+def test_flat_or_too_few_losses_suggest_nothing(changes, message):
+    with pytest.raises(ValueError, match=message):
+        sweep(**{"points": 4} | changes)
+
+
 def test_all_rates_are_one_program():
     counted = Counted()
     data = {"optimizer": sgd, "low": 0.01, "high": 1.0, "epochs": 2, **OTHERS}
@@ -58,7 +74,7 @@ def test_steps_take_a_random_part_of_the_data():
     data = {"image": np.arange(1, 41, dtype=np.float32)[:, None], "label": np.zeros(40, np.float32)}
     known = (lambda key, x: {"w": np.ones(1, np.float32)}, line)
     squares = lambda outputs, targets: outputs**2  # noqa: E731
-    settings = {"optimizer": sgd, "low": 1e-20, "high": 1e-19, "points": 2, **OTHERS, "loss": squares}
+    settings = {"optimizer": sgd, "low": 1e-20, "high": 1e-3, "points": 2, **OTHERS, "loss": squares}
     mean_square = lambda **given: find_learning_rate(known, data, **settings, **given).losses[0]  # noqa: E731
     seen = [mean_square(steps=2, seed=seed) for seed in (0, 0, 1)]
     assert seen[0] == seen[1] != seen[2]

@@ -516,3 +516,20 @@ def test_a_plateau_of_the_training_loss_lowers_the_rate():
     optimizer = optimizers.chain(FROZEN, plateau)  # the loss never falls
     state = fit(LINEAR, blobs(), optimizer=optimizer, epochs=4, batch_size=10).state
     assert float(state.opt_state[1].plateau.scale) == 0.125  # the first epoch is the best so far
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("batch_size", [8, 25, 32, 50])
+def test_another_batch_size_on_resume_does_exactly_what_is_left(batch_size):
+    data, seen = blobs(), []
+    half = fit(LINEAR, data, optimizer=sgd(0.1), epochs=2, batch_size=16).state
+    count = lambda event: seen.append(event.examples) if isinstance(event, Progress) else None  # noqa: E731
+    fitted = fit(LINEAR, data, optimizer=sgd(0.1), epochs=4, batch_size=batch_size, state=half, hooks=[count])
+    assert (int(fitted.state.examples), sum(seen), len(fitted.history)) == (200, 100, 2)
+    assert int(fitted.state.step) == 8 + 2 * -(-50 // batch_size)
+
+
+def test_another_batch_size_within_an_epoch_is_refused_where_it_does_not_fit():
+    state = init_state(LINEAR, sgd(0.1), jnp.ones((1, 4)), key=0)._replace(examples=jnp.uint32(66), step=jnp.int32(5))
+    with pytest.raises(ValueError, match=r"received one that has seen 16 examples of its epoch\. Go on with"):
+        fit(LINEAR, blobs(), optimizer=sgd(0.1), epochs=3, batch_size=25, state=state)

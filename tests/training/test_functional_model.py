@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import pytest
 
 from jaxnn.models import MLP
+from jaxnn.optimizers import sgd
 from jaxnn.training import FunctionalModel, Keys, init_state, stream_key
 from jaxnn.training.key_streams import STREAMS
 
@@ -71,3 +72,162 @@ def test_a_run_begins_with_the_models_own_initial_parameters():
     expected = MLP().init({"params": stream_key(jax.random.key(3), "init", 0)}, jnp.ones((1, 5)))["params"]
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), state.params, expected))
     assert (int(state.step), state.model_state) == (0, {})
+
+
+# ----------------------------------------------------------------------------------- models as people bring them
+
+
+class Switched(nn.Module):
+    """Dropout and batch statistics behind a switch of some name, the fields of a subclass."""
+
+    def layers(self, x, *, train):
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.5)(x)
+        return nn.Dropout(0.5, deterministic=not train)(x)
+
+
+class ByTrain(Switched):
+    @nn.compact
+    def __call__(self, x, train):
+        return self.layers(x, train=train)
+
+
+class ByTraining(Switched):
+    @nn.compact
+    def __call__(self, x, training: bool = False):
+        return self.layers(x, train=training)
+
+
+class ByIsTraining(Switched):
+    @nn.compact
+    def __call__(self, x, *, is_training):
+        return self.layers(x, train=is_training)
+
+
+class ByDeterministic(Switched):
+    @nn.compact
+    def __call__(self, x, deterministic: bool = True):
+        return self.layers(x, train=not deterministic)
+
+
+class ByRunningAverage(Switched):
+    @nn.compact
+    def __call__(self, x, use_running_average: bool = True):
+        return self.layers(x, train=not use_running_average)
+
+
+@pytest.mark.parametrize("module", [ByTrain, ByTraining, ByIsTraining, ByDeterministic, ByRunningAverage])
+def test_every_usual_switch_is_served(module):
+    """In training half of the outputs are dropped and the statistics move; in use neither."""
+    model, x, keys = FunctionalModel(module()), jnp.linspace(1, 2, 400).reshape(4, 100), Keys(jax.random.key(0), 0)
+    params, state = model.init(jax.random.key(0), x)
+    trained, moved = model.apply(params, state, x, train=True, keys=keys)
+    used, same = model.apply(params, state, x, train=False, keys=keys)
+    assert 0.3 < float((trained == 0).mean()) < 0.7
+    assert float((used == 0).mean()) == 0
+    assert jax.tree.leaves(moved)[0].tolist() != jax.tree.leaves(state)[0].tolist()
+    assert jax.tree.leaves(same)[0].tolist() == jax.tree.leaves(state)[0].tolist()
+
+
+class ByInference(Switched):
+    @nn.compact
+    def __call__(self, x, inference: bool = True):
+        return self.layers(x, train=not inference)
+
+
+class ByMode(Switched):
+    @nn.compact
+    def __call__(self, x, mode):
+        return self.layers(x, train=mode == "train")
+
+
+class ByField(Switched):
+    train: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        return self.layers(x, train=self.train)
+
+
+class Attentive(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.MultiHeadDotProductAttention(2, dropout_rate=0.5, deterministic=True)(x[None])
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (ByInference(), "must have a switch, one of .* contains a BatchNorm.* Write `def __call__"),
+        (ByMode(), "received the parameter 'mode' without a default. Write `def __call__"),
+        (ByField(), "contains a BatchNorm, which would not be told whether it trains"),
+        (Attentive(), "contains a MultiHeadDotProductAttention"),
+        (nn.Sequential([nn.Dense(3), nn.Dropout(0.5, deterministic=True)]), "contains a Dropout"),
+    ],
+    ids=["inference", "mode", "field", "attention", "sequential"],
+)
+def test_a_switch_of_another_name_is_never_left_in_test_mode(module, message):
+    with pytest.raises(ValueError, match=message):
+        FunctionalModel(module).init(jax.random.key(0), jnp.ones((2, 4)))
+
+
+class WithOptions(nn.Module):
+    """No switch, and nothing that would need one."""
+
+    @nn.compact
+    def __call__(self, x, return_features: bool = False):
+        x = nn.LayerNorm()(nn.Dense(3)(x))
+        return nn.MultiHeadDotProductAttention(1)(x[None])
+
+
+def test_a_module_without_layers_that_differ_needs_no_switch():
+    params, state = FunctionalModel(WithOptions()).init(jax.random.key(0), jnp.ones((2, 4)))
+    assert (len(params), state) == (3, {})
+
+
+class Noisy(nn.Module):
+    """Three streams."""
+
+    @nn.compact
+    def __call__(self, x, *, train: bool = False):
+        draw = lambda stream: jax.random.normal(self.make_rng(stream), (3,))  # noqa: E731
+        dropped = nn.Dropout(0.5, deterministic=not train)(jnp.ones(3))
+        return x * self.param("scale", nn.initializers.ones, ()), draw("noise"), draw("gumbel"), dropped
+
+
+def test_streams_of_other_names_have_draws_of_their_own_in_training_and_in_use():
+    model, x = FunctionalModel(Noisy()), jnp.ones((2, 4))
+    params, state = model.init(jax.random.key(0), x)
+    draws = []
+    for train, step in [(True, 0), (True, 1), (False, 0)]:
+        (_, *drawn), _ = model.apply(params, state, x, train=train, keys=Keys(jax.random.key(1), step))
+        (_, *again), _ = model.apply(params, state, x, train=train, keys=Keys(jax.random.key(1), step))
+        assert all((a == b).all() for a, b in zip(drawn, again, strict=True))
+        draws.append([tuple(draw.tolist()) for draw in drawn[:2]])
+    assert len({*draws[0], *draws[1]}) == 4  # two streams, two steps
+    assert draws[2] == draws[0]  # in use as in training, but for the keys, which an evaluation has of its own
+
+
+def test_a_model_that_draws_predicts_and_evaluates_alike():
+    from jaxnn.losses import squared_error
+    from jaxnn.training import evaluate, predict
+
+    class Shaken(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(1)(x) + jax.random.normal(self.make_rng("noise"), (len(x), 1))
+
+    data = {"image": jnp.ones((6, 4)), "label": jnp.zeros((6, 1))}
+    state = init_state(Shaken(), sgd(0.1), data["image"], key=0)
+    outputs = predict(Shaken(), state, data["image"], batch_size=3)
+    assert len(set(outputs[:, 0].tolist())) == 6  # each batch has a key of its own
+    measured = evaluate(Shaken(), state, data, metrics={"loss": squared_error}, batch_size=3)
+    assert measured["loss"] == pytest.approx(float((outputs**2).mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["training", "is_training", "deterministic"])
+def test_a_pair_may_name_the_switch_as_modules_do(name):
+    apply = eval(f"lambda params, x, *, {name}: {name}")
+    pair = FunctionalModel((lambda key, x: 0, apply))
+    assert [pair.apply(0, {}, 1, train=train)[0] for train in (True, False)] == (
+        [False, True] if name == "deterministic" else [True, False]
+    )
