@@ -18,11 +18,11 @@ def classifier_metrics():
     return (("top-5 accuracy", top_k(5)),)
 
 
-def classifier_pictures(folder, task, state):
+def classifier_pictures(folder, task, state, judged):
     """The confusion matrix, the worst mistakes and the first layer's weights."""
     from jaxnn.runs.illustration import classifier_pictures
 
-    return classifier_pictures(folder, task, state)
+    return classifier_pictures(folder, task, state, judged)
 
 
 ABOUT = {

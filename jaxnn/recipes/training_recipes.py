@@ -30,8 +30,8 @@ class Recipe:
       monitor: the measure by which the best checkpoint and early stopping are chosen; of a loss, an error or a
         perplexity less is better.
       metrics: pairs (name, metric) that `jaxnn evaluate` measures besides, where the objective is supervised.
-      pictures: `pictures(folder, task, state) -> list of runs.report_page.Picture`, drawn at the end besides the
-        curves; None: nothing is.
+      pictures: `pictures(folder, task, state, judged) -> list of runs.report_page.Picture`, drawn at the end besides
+        the curves; `judged` is what a classifier says of the test data, else None. None: nothing is drawn.
     """
 
     defaults: Training

@@ -2,7 +2,7 @@
 
 import itertools
 import shlex
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,6 @@ from jaxnn.runs.report_page import Picture, grouped, write_report
 from jaxnn.runs.run_folder import read_config
 from jaxnn.training import predict
 from jaxnn.training.batching import count_examples
-from jaxnn.training.compilation import Identified
 from jaxnn.training.evaluation import compile_prediction
 from jaxnn.training.objectives import Supervised
 from jaxnn.training.placement_contract import ONE_DEVICE
@@ -32,14 +31,14 @@ def illustrate(folder: Path, task, outcome, *, pictures, seconds: float) -> Path
       folder: the run folder.
       task: what was trained (`training_run.Task`).
       outcome: what it came to (`training_run.Outcome`).
-      pictures: `pictures(folder, task, state) -> list of Picture`, the recipe's own, or None.
+      pictures: `pictures(folder, task, state, judged) -> list of Picture`, the recipe's own, or None.
       seconds: what the command took so far.
     """
     record, result, history = read_config(folder), outcome.result, outcome.history
     row = result.get("best", result.get("last"))
     drawn = [_curves(folder, history)] if history else []
-    drawn += [] if pictures is None else pictures(folder, task, outcome.state)
     judged = _judged(task, outcome.state)
+    drawn += [] if pictures is None else pictures(folder, task, outcome.state, judged)
     return write_report(
         folder,
         title=f"{record['config']['model']} on {record['config']['data']}",
@@ -75,9 +74,8 @@ class Judged(NamedTuple):
     interval: tuple
 
 
-def classifier_pictures(folder: Path, task, state) -> list[Picture]:
+def classifier_pictures(folder: Path, task, state, judged: Judged) -> list[Picture]:
     """The confusion matrix; of images the worst mistakes and the first layer's weights, too."""
-    judged = _judged(task, state)
     confusion = partial(plot_confusion, judged.matrix, task.classes)
     pictures = [_picture(folder / "confusion.png", "Test examples by true and predicted class", confusion)]
     pictures = [pictures[0]._replace(is_half=True)]
@@ -98,20 +96,16 @@ def classifier_pictures(folder: Path, task, state) -> list[Picture]:
 
 def _judged(task, state) -> Judged | None:
     """None for what is no classifier."""
-    return _judged_once(Identified(task), Identified(state)) if _is_classifier(task) else None
-
-
-def _is_classifier(task) -> bool:
-    return bool(task.classes) and isinstance(task.trial.objective, Supervised)
-
-
-@lru_cache(maxsize=1)  # the page and the recipe's pictures ask for the same
-def _judged_once(task, state) -> Judged:
-    task, state = task.function, state.function
+    if not _is_classifier(task):
+        return None
     objective = task.trial.objective
     inputs, labels = (task.test[name] for name in objective.fields)
     logits = jnp.asarray(predict(objective.model, state, inputs, preprocess=objective.preprocess))
     return Judged(*jax.device_get(_judge(logits, labels, len(task.classes))))
+
+
+def _is_classifier(task) -> bool:
+    return bool(task.classes) and isinstance(task.trial.objective, Supervised)
 
 
 @partial(jax.jit, static_argnums=2)

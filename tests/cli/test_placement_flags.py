@@ -89,8 +89,7 @@ def test_summary_tells_the_memory_of_a_step_as_xla_does(capsys):
 @pytest.mark.full
 def test_rows_of_its_own_for_each_device_are_another_order_of_all(alone, tmp_path, capsys):
     train(tmp_path / "run", "--placement", "local_rows", "--devices", 5)
-    lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
-    assert json.loads(lines[0])["test/count"] == 200
+    assert json.loads((tmp_path / "run/result.json").read_text())["last"]["count"] == 200
     assert main(["train", "mlp", *TINY, "--placement", "local_rows", "--devices", "7", "--batch-size", "49",
                  "--out", str(tmp_path / "uneven")]) == 0  # fmt: skip
     assert "mlp on mnist, 595 training images" in capsys.readouterr().err

@@ -139,7 +139,7 @@ def test_two_processes_end_where_two_devices_of_one_do_and_four_go_on(tmp_path):
         epochs=1,
         placement=parallel.placement("local_rows", devices()[:2]),
     )
-    assert accuracy(two) == pytest.approx(100 * fitted.history[-1]["test/accuracy"], abs=0.02)
+    assert accuracy(two) == pytest.approx(100 * fitted.history[-1]["validation/accuracy"], abs=0.02)
     four = run("train_multihost", "--processes", 4, "--out", folder, "--epochs", 2, "--train-examples", 1024)
     assert four.count("test accuracy") == 1
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
