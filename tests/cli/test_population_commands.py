@@ -86,7 +86,9 @@ def test_a_grid_is_ranked_written_and_drawn(tmp_path, capsys, without_test_data)
     assert {row["learning_rate"] for row in table} == {"0.001", "0.1"}
     best = {name: float(table[0][name]) for name in ("learning_rate", "dropout_rate")}
     assert found["best"] == best
-    assert training_of(found["command"]) == dataclasses.replace(RECIPES["mlp"], epochs=1, train_examples=600, **best)
+    assert training_of(found["command"]) == dataclasses.replace(
+        RECIPES["mlp"], epochs=1, train_examples=600, validation="none", **best
+    )
     printed = capsys.readouterr()
     assert f"\n1     {100 * scores[0]:.2f} %" in printed.out
     assert printed.out.endswith(f"  {found['command']}\n")
