@@ -24,13 +24,15 @@ def assemble(config: Training, dataset: Dataset) -> Task:
       ValueError: a batch larger than the data, more steps than can be counted, data that the recipe cannot use.
     """
     recipe, (train, validation) = known_recipe(config.model), held_out(config, dataset)
+    facts = facts_of(dataset)
     examples = count_examples(train)
     check_batch(config.batch_size, examples)
     steps = check_steps(epochs=config.epochs, batch_size=config.batch_size, examples=examples)
-    trial = recipe.build(config, facts_of(dataset), steps)
+    trial = recipe.build(config, facts, steps)
     splits = (used_fields(trial, split) for split in (train, validation, dataset.test))
     monitor = recipe.monitor if validation is not None else None
-    return Task(trial, *splits, seed=config.seed, monitor=monitor, classes=dataset.classes, metrics=recipe.metrics())
+    known = {"seed": config.seed, "monitor": monitor, "classes": dataset.classes, "metrics": recipe.metrics(facts)}
+    return Task(trial, *splits, **known)
 
 
 def used_fields(trial: Trial, split: dict | None) -> dict | None:

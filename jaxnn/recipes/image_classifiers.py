@@ -11,11 +11,11 @@ def build_classifier(config, facts: Facts, steps: int):
     return classifier_pieces.build(config, facts, steps)
 
 
-def classifier_metrics():
-    """What `jaxnn evaluate` measures besides."""
+def classifier_metrics(facts: Facts):
+    """What `jaxnn evaluate` measures besides, where there are more classes than five."""
     from jaxnn.metrics import top_k
 
-    return (("top-5 accuracy", top_k(5)),)
+    return (("top-5 accuracy", top_k(5)),) if len(facts.classes) > 5 else ()
 
 
 def classifier_pictures(folder, task, state, judged):

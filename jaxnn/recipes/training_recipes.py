@@ -29,7 +29,8 @@ class Recipe:
       about: a line for `jaxnn list`.
       monitor: the measure by which the best checkpoint and early stopping are chosen; of a loss, an error or a
         perplexity less is better.
-      metrics: pairs (name, metric) that `jaxnn evaluate` measures besides, where the objective is supervised.
+      metrics: `metrics(facts) -> pairs (name, metric)` that the test data are measured by besides, where the objective
+        is supervised.
       pictures: `pictures(folder, task, state, judged) -> list of runs.report_page.Picture`, drawn at the end besides
         the curves; `judged` is what a classifier says of the test data, else None. None: nothing is drawn.
     """
@@ -38,7 +39,7 @@ class Recipe:
     build: Callable[[Any, Facts, int], Any]
     about: str = ""
     monitor: str = "validation/loss"
-    metrics: Callable[[], tuple] = tuple
+    metrics: Callable[[Facts], tuple] = lambda facts: ()
     pictures: Callable[..., list] | None = None
 
     @property

@@ -5,6 +5,7 @@ first arguments. Tracing happens in the caller's thread, where JAX keeps its set
 the time, in workers.
 """
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -104,7 +105,12 @@ def program(function, *args, donate: tuple[int, ...] = ()):
 
 
 def _options(runs_once):
-    """The third level, the default, takes half as long again on CPU as the second, for programs that are no faster."""
+    """The third level, the default, takes half as long again on CPU as the second, for programs that are no faster.
+
+    A level that the user has set in XLA_FLAGS is that of every program.
+    """
+    if _LEVEL in os.environ.get("XLA_FLAGS", ""):
+        return None
     if runs_once:
         return {_LEVEL: "0"}
     return {_LEVEL: "2"} if jax.default_backend() == "cpu" else None
@@ -126,10 +132,16 @@ def _trace(function, donate, tree, avals, settings):
 
 def _signature(function, donate, args):
     leaves, tree = jax.tree.flatten(args)
-    avals = tuple((leaf.shape, leaf.dtype, getattr(leaf, "weak_type", False), _placed(leaf)) for leaf in leaves)
+    avals = tuple((leaf.shape, _dtype(leaf), getattr(leaf, "weak_type", False), _placed(leaf)) for leaf in leaves)
     config = jax.config
     settings = (config.jax_default_device, config.jax_default_matmul_precision, config.jax_enable_x64)
     return function, donate, tree, avals, settings
+
+
+def _dtype(leaf):
+    """As JAX will have it: of NumPy's 64 bits, 32."""
+    is_extended = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended)
+    return leaf.dtype if is_extended else jax.dtypes.canonicalize_dtype(leaf.dtype)
 
 
 def _placed(leaf):

@@ -72,7 +72,7 @@ def test_data_parallel_refuses_in_one_sentence(here):
         ({"batch_size": 100}, "multiple of the 8 devices"),
         ({"learning_rate": -1.0}, "--learning-rate must be positive"),
         ({"train_examples": 0}, "must be 1 to 60000"),
-        ({"epochs": 0}, "`epochs` must be at least 1"),
+        ({"epochs": 0}, "`steps` must be finite and at least 1"),
     ):
         with pytest.raises(ValueError, match=words):
             here("train_data_parallel", **settings)

@@ -114,8 +114,8 @@ def test_sections_stand_in_order_and_half_pictures_beside_what_follows(tmp_path,
     half = Picture("filters", png, is_half=True)
     pictures = [Picture("curves", png), half._replace(caption="confusion"), Picture("mistakes", png), half]
     page = write(tmp_path, pictures=pictures, matrix=MATRIX, classes=["cat", "dog"])
-    headings = ["curves", "confusion", "Accuracy of each class", "mistakes", "filters"]
-    headings += ["History: the last 10 of 12 evaluations", "How it was trained"]
+    headings = ["curves", "History: the last 10 of 12 evaluations", "confusion", "Accuracy of each class"]
+    headings += ["mistakes", "filters", "How it was trained"]
     assert [text for text in page.text if text in headings] == headings
     assert [figure.get("class") for figure in page.all("figure")] == ["wide", None, "wide", None]
     assert {"class": "stack"} in page.all("div")
