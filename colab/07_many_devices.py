@@ -93,18 +93,10 @@ print(
 # batch is the last of an epoch and has only 200 of 256 examples, the first 200 (the others are masked out, as the
 # library does it). What is wrong with the mean of means? Compute `right`, the mean loss of the 200, and
 # `mean_of_means`, of the devices' means, from the losses of all examples below. (A device without examples counts
-# as 0.) How does `TrainStep.objective` avoid it?
+# as 0.) How does `TrainStep.mean_loss` avoid it?
 
 # %% tags=["exercise"]
-outputs, _ = training.TrainStep(
-    training.supervised(model, losses.cross_entropy), sgd.update
-).model.apply(
-    state.params,
-    state.model_state,
-    jnp.asarray(batch["image"], jnp.float32) / 255,
-    train=False,
-    key=None,
-)
+outputs = model.apply({"params": state.params}, jnp.asarray(batch["image"], jnp.float32) / 255)
 example_losses = np.asarray(losses.cross_entropy(outputs, jnp.asarray(batch["label"])))
 mask = (np.arange(256) < 200).astype(np.float32)  # your turn
 

@@ -69,10 +69,10 @@ def simulate(settings: Settings, step, state, train, optimizer):
 def run_on_ray(settings: Settings, step, state, train, optimizer):
     """The same by processes: a Ray is started for this machine alone, and ends with the run."""
     how = {"settings": parallel.Downpour(settings.workers, batch_size=settings.batch_size, seed=settings.seed)}
-    how |= {"steps": settings.pushes // settings.workers, "preprocess": step.preprocess, "state": state}
-    with tempfile.TemporaryDirectory() as folder:
-        trained = parallel.train_asynchronously(step.model, train, optimizer=optimizer, folder=folder, **how)
-        return trained.state, parallel.staleness_of(parallel.push_rows(parallel.read_log(folder)))
+    how |= {"steps": settings.pushes // settings.workers, "preprocess": step.objective.preprocess, "state": state}
+    with tempfile.TemporaryDirectory() as log:
+        ended = parallel.train_asynchronously(step.objective.model.model, train, optimizer=optimizer, folder=log, **how)
+        return ended.state, parallel.staleness_of(parallel.push_rows(parallel.read_log(log)))
 
 
 if __name__ == "__main__":
