@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn import training
 from jaxnn.losses import (
     cross_entropy,
     kl_divergence,
@@ -24,7 +25,8 @@ from jaxnn.losses import (
     triplet,
 )
 from jaxnn.optimizers import adam, sgd
-from jaxnn.training import Measures, TrainStep, Trial, Weighted, make_trial, supervised_trial
+from jaxnn.training import Measures, Start, TrainStep, Trial, Weighted, make_trial, supervised_trial
+from jaxnn.training.batching import first_example
 
 RNG = np.random.default_rng(0)
 DIGITS = (RNG.normal(size=(3, 6)).repeat(9, axis=0) + RNG.normal(size=(27, 6)) / 4).astype(np.float32)
@@ -243,3 +245,25 @@ CASES = {
     "two heads": Case(two_heads, {"x": DIGITS, "label": LABELS, "size": DIGITS.sum(axis=1)}, 0.05),
     "outputs": Case(branches, {"x": DIGITS, "label": LABELS}, 0.05, draws=True),
 }
+
+EPOCHS, BATCH = 2, 8  # 27 examples: the last of an epoch's four batches is padding but for three
+TRIALS = {name: case.build({"learning_rate": case.rate}) for name, case in CASES.items()}
+
+
+def start(name, seed=0):
+    return Start(TRIALS[name].init, (jax.random.key(seed), first_example(CASES[name].data)))
+
+
+def run(name, state=None, **how):
+    settings = {"epochs": EPOCHS, "batch_size": BATCH, "constants": CASES[name].constants, "fused": True} | how
+    return training.train(TRIALS[name].step, state or start(name), CASES[name].data, **settings)
+
+
+def plain(tree):
+    """Typed keys as their bits."""
+    is_key = lambda leaf: jax.dtypes.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key)  # noqa: E731
+    return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), tree)
+
+
+def assert_identical(ours, theirs):
+    jax.tree.map(np.testing.assert_array_equal, plain(ours), plain(theirs))
