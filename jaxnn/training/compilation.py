@@ -5,7 +5,6 @@ first arguments. Tracing happens in the caller's thread, where JAX keeps its set
 the time, in workers.
 """
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from typing import Any
 
 import jax
 
+from jaxnn.compiler_options import compiler_options
+
 MOST_PROGRAMS = 64  # the oldest is forgotten then
-_LEVEL = "xla_backend_optimization_level"
 _COMPILED: dict[tuple, Future] = {}
 
 
@@ -83,7 +83,8 @@ def prepare(
     """
     signature = _signature(function, donate, args)
     if signature not in _COMPILED:
-        _COMPILED[signature] = _workers().submit(_compile, _trace(*signature).lower(), _options(runs_once), after)
+        options = compiler_options(runs_once=runs_once)
+        _COMPILED[signature] = _workers().submit(_compile, _trace(*signature).lower(), options, after)
         while len(_COMPILED) > MOST_PROGRAMS:
             _COMPILED.pop(next(iter(_COMPILED)))
     return _COMPILED[signature]
@@ -102,18 +103,6 @@ def result_like(function, *args):
 def program(function, *args, donate: tuple[int, ...] = ()):
     """The jaxpr of what `prepare` would compile; traced once for both."""
     return _trace(*_signature(function, donate, args)).jaxpr.jaxpr
-
-
-def _options(runs_once):
-    """The third level, the default, takes half as long again on CPU as the second, for programs that are no faster.
-
-    A level that the user has set in XLA_FLAGS is that of every program.
-    """
-    if _LEVEL in os.environ.get("XLA_FLAGS", ""):
-        return None
-    if runs_once:
-        return {_LEVEL: "0"}
-    return {_LEVEL: "2"} if jax.default_backend() == "cpu" else None
 
 
 def _compile(lowered, options, after):
