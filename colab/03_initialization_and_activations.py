@@ -411,7 +411,9 @@ print(f"plain {last_sd(plain, batch):.1e}, LSUV {last_sd(measured, batch):.2f}")
 # %% tags=["claims"]
 # The claims of this story.
 for equal in ("all 0.5", "all 0"):  # one neuron wide for ever
-    np.testing.assert_allclose(kernels[equal], kernels[equal][:, :1].repeat(8, axis=1), rtol=0.1, atol=1e-3)
+    np.testing.assert_allclose(
+        kernels[equal], kernels[equal][:, :1].repeat(8, axis=1), rtol=0.1, atol=1e-3
+    )
     assert right[equal] < 0.75
 assert right["random"] > 0.9
 rms = {name: diagnostics.describe_layers(up).rms for name, (up, _) in flows.items()}
