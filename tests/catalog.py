@@ -112,6 +112,7 @@ NOT_IN_THE_CATALOG = {
 }
 NOT_CONCEPTS = {
     "bounded_files",
+    "compiler_options",
     "machine_memory",
     "naming",
     "parameter_paths",
