@@ -2,10 +2,13 @@
 
 import functools
 import os
+import signal
 import time
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # thousands of programs, each run once
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # `pytest &` of a script begins with it ignored
 
 import jax
 import jaxtyping
