@@ -27,10 +27,10 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxnn import data, diagnostics, layers, models, optimizers, populations, training
+from jaxnn import data, layers, models, optimizers, plots, populations, training
 from jaxnn.basis_functions import linear
-from jaxnn.diagnostics import draw_decision_boundary
-from jaxnn.diagnostics.perceptron_plots import plot_mistakes_below_bound
+from jaxnn.plots import draw_decision_boundary
+from jaxnn.plots.perceptron_plots import plot_mistakes_below_bound
 
 # %% [markdown]
 # ## 1. One neuron, one line
@@ -131,7 +131,7 @@ k = np.arange(int(1.15 * bound))
 so_far = lambda values: np.append(values, np.full(len(k) - len(values), np.nan))
 lines = {"ceiling √k R": np.sqrt(k) * R, "length |w|": so_far(length)}
 lines |= {"progress u·w": so_far(progress), "floor k γ": k * gamma}
-diagnostics.plot_lines(
+plots.plot_lines(
     k,
     lines,
     xlabel="mistakes k",
@@ -192,7 +192,7 @@ def mistakes_by_round(answers):
 
 
 mistakes = {name: np.asarray(mistakes_by_round(answers)) for name, answers in GATES.items()}
-diagnostics.plot_lines(
+plots.plot_lines(
     np.arange(1, ROUNDS + 1),
     mistakes,
     xlabel="round through the four examples",
@@ -423,8 +423,8 @@ panels = {}
 for name, run in runs.items():
     logits = lambda x, name=name, run=run: contestants[name].apply({"params": run.state.params}, x)
     says = lambda x, logits=logits: np.asarray(jax.nn.softmax(logits(x)))
-    panels[name] = diagnostics.Regions(says, unseen["point"], unseen["label"])
-diagnostics.plot_decision_boundaries({"new points": panels})
+    panels[name] = plots.Regions(says, unseen["point"], unseen["label"])
+plots.plot_decision_boundaries({"new points": panels})
 
 # %% [markdown]
 # ### Exercise 3: two neurons can, but do they?

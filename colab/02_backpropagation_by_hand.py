@@ -27,9 +27,9 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxnn import data, diagnostics, layers, losses, optimizers
+from jaxnn import data, diagnostics, layers, losses, optimizers, plots
 from jaxnn.diagnostics.multiply_adds import count_multiply_adds
-from jaxnn.layers import affine, classification_head
+from jaxnn.layers import dense_layer, softmax_head
 
 # %% [markdown]
 # ## 1. One neuron, five numbers
@@ -97,8 +97,8 @@ print(gates)
 # the *residuals*:
 
 # %%
-print(inspect.getsource(affine.forward))
-print(inspect.getsource(affine.backward))
+print(inspect.getsource(dense_layer.forward))
+print(inspect.getsource(dense_layer.backward))
 
 # %% [markdown]
 # An activation is simpler still, for it acts on every number alone. The derivative of $\tanh$ is
@@ -143,9 +143,9 @@ def backward(network, residuals, dh):
 
 def gradient_by_hand(params, points, labels, *, network=network):
     logits, residuals = forward(network, params, points)
-    _, kept = classification_head.forward(labels, logits)
+    _, kept = softmax_head.forward(labels, logits)
     share = jnp.full(len(labels), 1 / len(labels), logits.dtype)  # of each example in the mean
-    _, dlogits = classification_head.backward(kept, share)
+    _, dlogits = softmax_head.backward(kept, share)
     return backward(network, residuals, dlogits)[0]
 
 
@@ -247,7 +247,7 @@ print({name: f"best h = {h:.0e}" for name, h in best.items()})
 # @title Too large a step is inexact, too small a one is noise
 lines = {"one-sided, float64": one_sided, "central, float64": central}
 lines |= {"one-sided, float32": one_sided_32, "central, float32": central_32}
-diagnostics.plot_lines(
+plots.plot_lines(
     steps,
     {name: np.maximum(error, 1e-13) for name, error in lines.items()},
     xlabel="step h",
@@ -294,12 +294,12 @@ def slope_of_the_input(y, dy):  # 1 - x^2 instead of 1 - y^2, for the residual i
 
 
 def mean_for_sum(residuals, dy):  # the bias is shared by the batch: sum, not mean
-    right, dx = affine.backward(residuals, dy)
+    right, dx = dense_layer.backward(residuals, dy)
     return right | {"bias": dy.mean(axis=0)}, dx
 
 
 def forgets_an_example(residuals, dy):  # an index that begins at 1
-    right, dx = affine.backward(residuals, dy)
+    right, dx = dense_layer.backward(residuals, dy)
     _, x = residuals
     return right | {"kernel": x[1:].T @ dy[1:]}, dx
 
@@ -437,7 +437,7 @@ print(f"slopes: {slope(of_backpropagation):.2f} and {slope(of_differences):.2f}"
 
 # %% tags=["drawing"]
 # @title The bill of one gradient
-diagnostics.plot_lines(
+plots.plot_lines(
     weights,
     {"differences": of_differences, "backpropagation": of_backpropagation, "the loss": of_loss},
     xlabel="weights W",

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxnn import activations, data, diagnostics, initializers, layers, losses, optimizers
+from jaxnn import activations, data, diagnostics, initializers, layers, losses, optimizers, plots
 
 # %% [markdown]
 # ## 1. All equal
@@ -121,7 +121,7 @@ tanh_networks = {
     "Xavier": (layers.Tanh, initializers.xavier_normal()),
 }
 flows = {name: flow_of(*network) for name, network in tanh_networks.items()}
-diagnostics.plot_layer_histograms(
+plots.plot_layer_histograms(
     {name: up for name, (up, _) in flows.items()},
     xlabel="activation",
     ranges=dict.fromkeys(flows, (-1.06, 1.06)),
@@ -129,7 +129,7 @@ diagnostics.plot_layer_histograms(
 )
 
 # %%
-diagnostics.plot_layer_histograms(
+plots.plot_layer_histograms(
     {name: down for name, (_, down) in flows.items()},
     xlabel="|gradient|",
     scale="log",
@@ -163,7 +163,7 @@ for name, network in relu_networks.items():
     sizes[name] = np.asarray(diagnostics.describe_layers(up).rms)
 layer = np.arange(1, 31)
 predicted = {"predicted, Xavier": 0.5 ** (layer / 2), "predicted, He": np.ones(30)}
-diagnostics.plot_lines(
+plots.plot_lines(
     layer,
     {**sizes, **predicted},
     xlabel="layer",
@@ -217,7 +217,7 @@ print(inspect.getsource(activations.sigmoid))
 
 # %% tags=["drawing"]
 # @title Six activations and their slopes
-from jaxnn.diagnostics.line_plots import draw_lines
+from jaxnn.plots.line_plots import draw_lines
 
 figure, axes = plt.subplots(2, 3, figsize=(12, 6), sharex=True, sharey=True, layout="constrained")
 for ax, (name, f) in zip(axes.flat, functions.items(), strict=True):
@@ -244,7 +244,7 @@ gradients = {
     for name, network in rivals.items()
 }
 layer = np.arange(1, 21)
-diagnostics.plot_lines(
+plots.plot_lines(
     layer,
     {**gradients, "4^-(20 - layer)": 0.25 ** (20 - layer)},
     xlabel="layer (the gradient enters at layer 20)",
@@ -292,7 +292,7 @@ after = {
 
 # %% tags=["drawing"]
 # @title What 200 steps reach, by the scale of the first weights
-figure = diagnostics.plot_lines(
+figure = plots.plot_lines(
     gains,
     after,
     xlabel="gain: standard deviation of the weights times √n",

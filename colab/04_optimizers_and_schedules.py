@@ -34,13 +34,14 @@ from jaxnn import (
     losses,
     models,
     optimizers,
+    plots,
     populations,
     preprocessing,
     schedules,
     training,
 )
 from jaxnn.diagnostics import CONTESTANTS, DEFAULT_CONTESTANTS, SURFACES, Contestant
-from jaxnn.optimizers import adaptive
+from jaxnn.optimizers import adam_family
 
 
 def show(function, *, begin, end):
@@ -78,7 +79,7 @@ def plain(rate):
 
 three = [plain(0.02), plain(2 / 21), plain(0.102)]
 paths = diagnostics.run_races([bowl], three, steps=60)[0]
-diagnostics.plot_race(bowl, [one.name for one in three], paths)
+plots.plot_race(bowl, [one.name for one in three], paths)
 
 # %% [markdown]
 # ### Exercise 1: the largest rate
@@ -146,7 +147,7 @@ promised = {"ρ of plain descent": (kappa - 1) / (kappa + 1), "ρ of momentum": 
 # @title What the theory promises, and what happens
 lines = {"gradient descent": away[0], "momentum": away[1]}
 lines |= {name: away[0, 0] * rho**steps for name, rho in promised.items()}
-diagnostics.plot_lines(
+plots.plot_lines(
     steps,
     lines,
     xlabel="step",
@@ -173,7 +174,7 @@ diagnostics.plot_lines(
 # In the library it is that equation for one parameter, mapped over all:
 
 # %%
-show(adaptive._adam, begin="        def equation", end="    return GradientTransformation")
+show(adam_family._adam, begin="        def equation", end="    return GradientTransformation")
 
 # %% [markdown]
 # Two things follow at once. The first step has the length $\eta$ in every coordinate, whatever the gradient, for
@@ -200,10 +201,10 @@ for i, one in enumerate(runners):
 eight = [CONTESTANTS[name] for name in DEFAULT_CONTESTANTS]
 arena = [SURFACES["beale"], SURFACES["saddle"]]
 on_beale, on_saddle = diagnostics.run_races(arena, eight, steps=200)
-diagnostics.plot_race(SURFACES["beale"], DEFAULT_CONTESTANTS, on_beale)
+plots.plot_race(SURFACES["beale"], DEFAULT_CONTESTANTS, on_beale)
 
 # %%
-diagnostics.plot_race(SURFACES["saddle"], DEFAULT_CONTESTANTS, on_saddle)
+plots.plot_race(SURFACES["saddle"], DEFAULT_CONTESTANTS, on_saddle)
 
 # %% [markdown]
 # On the saddle the gradient along the way out is tiny at first. Gradient descent multiplies it by $1 + 2\eta$ a step;
@@ -284,7 +285,7 @@ training_losses = diagnostics.race_training(
     step_rate=1e-3,
     preprocess=scale,
 )
-diagnostics.plot_training_race(some, training_losses, title="MNIST, 784-64-10, 300 batches of 64")
+plots.plot_training_race(some, training_losses, title="MNIST, 784-64-10, 300 batches of 64")
 
 # %% [markdown] How were these rates chosen? By trying. `find_learning_rate` tries sixteen at once, as a population that
 # shares start and batches, and takes the largest that still learns about as fast as the best, with a margin. See how
@@ -307,7 +308,7 @@ sweeps = {
 }
 rates = sweeps["sgd"].rates
 print({name: f"suggested {sweep.suggestion:.1g}" for name, sweep in sweeps.items()})
-diagnostics.plot_lines(
+plots.plot_lines(
     rates,
     {
         name: np.where(np.isfinite(sweep.losses), sweep.losses, np.nan)
@@ -364,7 +365,7 @@ rms = {
     "rate 1 / (t + 2)": rms_by_step(schedules.inverse_time(0.5, steps=2)),
 }
 floor = {rate: SIGMA * (rate / (2 - rate)) ** 0.5 for rate in (0.5, 0.05)}
-diagnostics.plot_lines(
+plots.plot_lines(
     np.arange(1, STEPS + 1),
     {**rms, "σ / √t": SIGMA / np.sqrt(np.arange(1, STEPS + 1))},
     xlabel="step t",
@@ -420,7 +421,7 @@ plans = {
     "warm restarts": schedules.warm_restarts(1.0, steps=143, growth=2),
     "one cycle": schedules.one_cycle(1.0, steps=T),
 }
-figure = diagnostics.plot_lines(
+figure = plots.plot_lines(
     np.arange(T),
     {name: jax.vmap(plan)(jnp.arange(T)) for name, plan in plans.items()},
     xlabel="step",

@@ -34,11 +34,12 @@ from jaxnn import (
     metrics,
     models,
     optimizers,
+    plots,
     preprocessing,
     schedules,
     training,
 )
-from jaxnn.layers import disjoint_pooling
+from jaxnn.layers import pooling_disjoint_windows
 
 # %% [markdown]
 # ## 1. Seventy thousand digits
@@ -157,15 +158,15 @@ print(
 # the four positions of the window as four planes:
 
 # %%
-print(inspect.getsource(disjoint_pooling.max_forward))
-print(inspect.getsource(disjoint_pooling.max_backward))
+print(inspect.getsource(pooling_disjoint_windows.max_forward))
+print(inspect.getsource(pooling_disjoint_windows.max_backward))
 
 # %% [markdown]
 # ## 4. The network
 #
 # Convolution, pooling, convolution, pooling, and a perceptron with two hidden layers at the end. In the library it is
 # these lines, with ReLU and maxima where 1998 had tanh and means
-# ([the original](https://github.com/jaxnn/jaxnn/blob/main/jaxnn/models/lenet_1998.py) is there, too):
+# ([the original](https://github.com/jaxnn/jaxnn/blob/main/jaxnn/models/lenet5_of_1998.py) is there, too):
 
 # %%
 print(inspect.getsource(models.LeNet5))
@@ -277,7 +278,7 @@ for name, model in networks.items():
     )
 
 # %%
-diagnostics.plot_curves(fitted["LeNet-5"].history)
+plots.plot_curves(fitted["LeNet-5"].history)
 
 
 # %% [markdown]
@@ -298,7 +299,7 @@ def moved_accuracy(name, right):
 
 
 by_move = {name: np.array([moved_accuracy(name, right) for right in pixels]) for name in networks}
-diagnostics.plot_lines(
+plots.plot_lines(
     pixels,
     {name: 100 * share for name, share in by_move.items()},
     xlabel="test images moved to the right (pixels)",
@@ -346,7 +347,7 @@ for name, model in networks.items():
 
 # %%
 params = fitted["LeNet-5"].state.params
-diagnostics.plot_filters(params["conv1"]["kernel"])
+plots.plot_filters(params["conv1"]["kernel"])
 
 # %%
 answers = layers.convolve(
@@ -378,12 +379,10 @@ predicted, confidence = logits.argmax(axis=1), np.asarray(jax.nn.softmax(logits)
 matrix = metrics.confusion_matrix(
     jnp.asarray(predicted), jnp.asarray(mnist.test["label"]), classes=10
 )
-diagnostics.plot_confusion(matrix, mnist.classes)
+plots.plot_confusion(matrix, mnist.classes)
 
 # %%
-diagnostics.plot_mistakes(
-    mnist.test["image"], mnist.test["label"], predicted, confidence, mnist.classes
-)
+plots.plot_mistakes(mnist.test["image"], mnist.test["label"], predicted, confidence, mnist.classes)
 
 # %% [markdown]
 # Some of these a person would get wrong, too. And the sure ones are rare: sorted by confidence, the mistakes lie at the
@@ -394,7 +393,7 @@ surest_first = np.argsort(-confidence, kind="stable")
 wrong = (predicted != mnist.test["label"])[surest_first]
 kept = np.array([1.0, 0.99, 0.98, 0.97, 0.95, 0.9])
 error_of_kept = [wrong[: int(share * len(wrong))].mean() for share in kept]
-diagnostics.plot_lines(
+plots.plot_lines(
     100 * (1 - kept),
     {"error on the rest": 100 * np.array(error_of_kept)},
     xlabel="least confident images handed to a person (%)",

@@ -29,10 +29,10 @@ import numpy as np
 
 from jaxnn import (
     data,
-    diagnostics,
     losses,
     models,
     optimizers,
+    plots,
     populations,
     preprocessing,
     training,
@@ -73,7 +73,7 @@ final_losses = np.asarray(jax.jit(jax.vmap(train))(rates))
 print(f"{len(rates)} trainings; traced and compiled {len(traced)} time")
 
 # %%
-diagnostics.plot_lines(
+plots.plot_lines(
     rates,
     {"after 100 steps": final_losses},
     xlabel="learning rate",
@@ -149,7 +149,7 @@ settings = populations.grid(
     momentum=[0.0, 0.5, 0.8, 0.9, 0.95, 0.98],
 )
 result = populations.search(trainer, settings, epochs=2)
-diagnostics.plot_heat_map(
+plots.plot_heat_map(
     result.settings, result.scores, "learning_rate", "momentum", metric="validation/accuracy"
 )
 
@@ -172,7 +172,7 @@ for i, momentum in enumerate(momenta):
     drawn_at = np.interp(np.log(centres), known, scores, left=np.nan, right=np.nan)
     by_momentum[f"momentum {momentum:g}"] = 100 * drawn_at
 
-diagnostics.plot_lines(
+plots.plot_lines(
     centres,
     by_momentum,
     xlabel="effective rate, learning rate / (1 - momentum)",
@@ -252,7 +252,7 @@ on_few = partial(populations.fit, network, few, optimizer=optimizers.adamw, **co
 decays = populations.grid(learning_rate=[3e-3], weight_decay=[0.0, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0])
 validated = populations.cross_validate(on_few, decays, few["label"], folds=5, epochs=12)
 simplest = validated.one_standard_error(lambda setting: -setting["weight_decay"])
-diagnostics.plot_cross_validation(
+plots.plot_cross_validation(
     [{"weight_decay": s["weight_decay"]} for s in decays],
     validated.scores,
     validated.standard_error,
@@ -278,7 +278,7 @@ members = populations.members_of([{"learning_rate": 2e-3}], seeds=range(16))
 crowd = populations.fit(network, many, members, optimizer=optimizers.adam, epochs=5, **common)
 logits = populations.predict_members(crowd, test["image"], preprocess=common["preprocess"])
 errors = populations.ensemble_errors(logits, test["label"])
-diagnostics.plot_ensemble_errors(*errors)
+plots.plot_ensemble_errors(*errors)
 
 # %% [markdown]
 # Why does it help? For squared errors there is an identity (Krogh and Vedelsby 1995). With targets $t$ and the mean

@@ -27,8 +27,18 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jaxnn import data, diagnostics, losses, models, optimizers, parallel, preprocessing, training
-from jaxnn.diagnostics.asynchrony_plots import plot_accuracy_over_time, plot_staleness
+from jaxnn import (
+    asynchronous,
+    data,
+    losses,
+    models,
+    optimizers,
+    parallel,
+    plots,
+    preprocessing,
+    training,
+)
+from jaxnn.plots.asynchrony_plots import plot_accuracy_over_time, plot_staleness
 
 # %% [markdown]
 # We need eight devices. Who has no eight GPUs divides the CPU into eight, before its first use: nothing gets faster by
@@ -180,7 +190,7 @@ for name, (parameters, multiply_adds) in networks.items():
     )  # forward once, backward twice, two operations each
     talk = parallel.all_reduce_seconds(4 * parameters, machines, link)
     speedup[name] = compute[0] / parallel.step_seconds(compute, talk, overlap=2 / 3)
-diagnostics.plot_lines(
+plots.plot_lines(
     machines,
     {"ideal": machines} | speedup,
     xlabel="machines",
@@ -196,9 +206,9 @@ diagnostics.plot_lines(
 # slower:
 
 # %%
-slow = parallel.WorkerTimes(4, slowdown={0: 3.0})
-together = parallel.round_times(slow, 4)
-loose = parallel.simulate(slow, pushes=40)
+slow = asynchronous.WorkerTimes(4, slowdown={0: 3.0})
+together = asynchronous.round_times(slow, 4)
+loose = asynchronous.simulate(slow, pushes=40)
 
 figure, axes = plt.subplots(2, 1, figsize=(10, 4.4), sharex=True, layout="constrained")
 for worker in range(4):
@@ -239,7 +249,7 @@ print(f"gradients in 12 s: {in_rounds} together, {unbound} loose")
 # `jax.lax.scan` runs it. The heart of the library's function:
 
 # %%
-source = inspect.getsource(parallel.downpour)
+source = inspect.getsource(asynchronous.downpour)
 print(source[source.index("    def fetch(") :])
 
 # %% [markdown]
@@ -254,14 +264,17 @@ print(source[source.index("    def fetch(") :])
 
 # %%
 WORKERS, PUSHES = 8, 1280
-even = parallel.WorkerTimes(WORKERS, spread=0.3)
-straggling = parallel.WorkerTimes(WORKERS, spread=0.3, slowdown={0: 5.0})
+even = asynchronous.WorkerTimes(WORKERS, spread=0.3)
+straggling = asynchronous.WorkerTimes(WORKERS, spread=0.3, slowdown={0: 5.0})
 programs = {
-    "random times": parallel.simulate(even, pushes=PUSHES),
-    "a straggler": parallel.simulate(straggling, pushes=PUSHES),
-    "bounded, s = 2": parallel.simulate(straggling, pushes=PUSHES, bound=2),
+    "random times": asynchronous.simulate(even, pushes=PUSHES),
+    "a straggler": asynchronous.simulate(straggling, pushes=PUSHES),
+    "bounded, s = 2": asynchronous.simulate(straggling, pushes=PUSHES, bound=2),
 }
-late = {name: parallel.staleness_of(parallel.log_of(program)) for name, program in programs.items()}
+late = {
+    name: asynchronous.staleness_of(asynchronous.log_of(program))
+    for name, program in programs.items()
+}
 plot_staleness(late)
 
 # %% [markdown]
@@ -274,16 +287,16 @@ plot_staleness(late)
 # How large is the mean staleness for $m = 1, 2, 4, 8$? Guess a formula, measure with `simulate`, and correct it.
 
 # %% tags=["exercise"]
-less_often = parallel.simulate(even, pushes=PUSHES, n_fetch=1)  # your turn
-print(parallel.staleness_of(parallel.log_of(less_often)).mean())
+less_often = asynchronous.simulate(even, pushes=PUSHES, n_fetch=1)  # your turn
+print(asynchronous.staleness_of(asynchronous.log_of(less_often)).mean())
 
 # %% tags=["solution"]
 # @title Solution to exercise 2
 # k steps after a fetch, k = 0, ..., m - 1, others have made (N - 1)(k + 1) updates, and the worker
 # itself k: tau = (N - 1)(m + 1) / 2 + (m - 1) / 2 in the mean.
 for m in (1, 2, 4, 8):
-    less_often = parallel.simulate(even, pushes=PUSHES, n_fetch=m)
-    measured = parallel.staleness_of(parallel.log_of(less_often)).mean()
+    less_often = asynchronous.simulate(even, pushes=PUSHES, n_fetch=m)
+    measured = asynchronous.staleness_of(asynchronous.log_of(less_often)).mean()
     print(
         f"m = {m}: measured {measured:5.2f}, formula {(WORKERS - 1) * (m + 1) / 2 + (m - 1) / 2:5.2f}"
     )
@@ -297,7 +310,7 @@ for m in (1, 2, 4, 8):
 on_device = jax.device_put(
     {name: jnp.asarray(array) for name, array in train.items()}, jax.devices()[0]
 )
-draw = parallel.Shards(examples=8192, batch_size=32, workers=WORKERS)
+draw = asynchronous.Shards(examples=8192, batch_size=32, workers=WORKERS)
 
 
 def started(optimizer):
@@ -307,8 +320,8 @@ def started(optimizer):
 
 
 def run(step, state, program, workers=WORKERS, draw=draw):
-    go = jax.jit(partial(parallel.downpour, step, draw=draw))
-    return go(parallel.replicate(state, workers), on_device, program)[0].server
+    go = jax.jit(partial(asynchronous.downpour, step, draw=draw))
+    return go(asynchronous.replicate(state, workers), on_device, program)[0].server
 
 
 def difference(a, b):
@@ -332,10 +345,10 @@ def sequential(state, turns):
 
 
 turns_gap = difference(
-    run(step, start, parallel.in_turns(WORKERS, 200)), sequential(start, jnp.arange(200))
+    run(step, start, asynchronous.in_turns(WORKERS, 200)), sequential(start, jnp.arange(200))
 )
-simulated = run(step, start, parallel.simulate(parallel.WorkerTimes(WORKERS), pushes=200))
-waves, _ = parallel.downpour_waves(
+simulated = run(step, start, asynchronous.simulate(asynchronous.WorkerTimes(WORKERS), pushes=200))
+waves, _ = asynchronous.downpour_waves(
     step, start, train, workers=WORKERS, waves=25, draw=draw, driver="pmap", devices=devices
 )
 waves_gap = difference(simulated, waves)
@@ -371,13 +384,15 @@ NUMBERS = (1, 8, 32)
 def accuracies(factory, rates, workers):
     """Test accuracy for each rate after equally many gradients of that many workers."""
     step, state = started(factory(learning_rate=0.1))
-    program = parallel.simulate(parallel.WorkerTimes(workers, spread=0.3), pushes=PUSHES)
-    shards = parallel.Shards(examples=8192, batch_size=32, workers=workers)
+    program = asynchronous.simulate(asynchronous.WorkerTimes(workers, spread=0.3), pushes=PUSHES)
+    shards = asynchronous.Shards(examples=8192, batch_size=32, workers=workers)
 
     def one(rate):
         own = optimizers.with_hyperparameters(state.opt_state, learning_rate=rate)
-        cluster = parallel.replicate(state._replace(opt_state=own), workers)
-        return parallel.downpour(step, cluster, on_device, program, draw=shards)[0].server.params
+        cluster = asynchronous.replicate(state._replace(opt_state=own), workers)
+        return asynchronous.downpour(step, cluster, on_device, program, draw=shards)[
+            0
+        ].server.params
 
     params = jax.device_get(jax.jit(jax.vmap(one))(np.float32(rates)))
     members = [jax.tree.map(lambda x, i=i: x[i], params) for i in range(len(rates))]
@@ -393,7 +408,7 @@ for workers in NUMBERS:
         for rate, share in zip(rates, accuracies(factory, rates, workers), strict=True):
             by_number[f"{name}, rate {rate:g}"].append(share)
 
-diagnostics.plot_lines(
+plots.plot_lines(
     NUMBERS,
     {name: 100 * np.array(shares) for name, shares in by_number.items()},
     xlabel="workers N (mean staleness N - 1)",
@@ -446,8 +461,8 @@ def measure(state):
 
 def with_rounds(backup):
     step, state = started(optimizers.sgd(0.5))
-    rounds = parallel.round_times(straggling, PUSHES // WORKERS, backup=backup)
-    go, shares = jax.jit(partial(parallel.synchronous, step, draw=draw)), []
+    rounds = asynchronous.round_times(straggling, PUSHES // WORKERS, backup=backup)
+    go, shares = jax.jit(partial(asynchronous.synchronous, step, draw=draw)), []
     for accepted in np.split(rounds.accepted, POINTS):
         state, _ = go(state, on_device, accepted)
         shares.append(measure(state))
@@ -457,13 +472,13 @@ def with_rounds(backup):
 def with_server(optimizer):
     step, state = started(optimizer)
     program, cluster = (
-        parallel.simulate(straggling, pushes=PUSHES),
-        parallel.replicate(state, WORKERS),
+        asynchronous.simulate(straggling, pushes=PUSHES),
+        asynchronous.replicate(state, WORKERS),
     )
     length = len(program.kind) // POINTS
-    go, shares, times = jax.jit(partial(parallel.downpour, step, draw=draw)), [], []
+    go, shares, times = jax.jit(partial(asynchronous.downpour, step, draw=draw)), [], []
     for i in range(POINTS):
-        part = parallel.Program(*(column[i * length : (i + 1) * length] for column in program))
+        part = asynchronous.Program(*(column[i * length : (i + 1) * length] for column in program))
         cluster, _ = go(cluster, on_device, part)
         shares.append(measure(cluster.server))
         times.append(part.time[-1])

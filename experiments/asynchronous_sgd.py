@@ -18,11 +18,11 @@ from dataclasses import dataclass
 import numpy as np
 from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
+from simulated_clusters import Task, over_rates, to_server
 
-from jaxnn import data, optimizers, parallel
-from jaxnn.diagnostics.asynchrony_plots import plot_accuracy_against_staleness, plot_rate_against_workers
+from jaxnn import asynchronous, data, optimizers
 from jaxnn.models import MLP
-from jaxnn.parallel.simulated_clusters import Task, over_rates, to_server
+from jaxnn.plots.asynchrony_plots import plot_accuracy_against_staleness, plot_rate_against_workers
 
 FACTORIES = {name: optimizers.adjustable(getattr(optimizers, name)) for name in ("sgd", "adagrad")}
 WORKS = 0.8  # the accuracy from which on a rate works
@@ -51,20 +51,20 @@ def measure(settings: Settings) -> Outcome:
     runs[f"synchronous, N = {counts[-1]}"] = synchronous(task, counts[-1], settings)
     rates = {"sgd": settings.sgd_rates} | ({"adagrad": settings.adagrad_rates} if settings.adagrad_rates else {})
     told = {name: accuracies(task, name, rates[name], runs, settings.seeds) for name in rates}
-    late = {n: parallel.staleness_of(parallel.log_of(of)).mean() for n, of in programs.items()}
-    most = [parallel.staleness_of(parallel.log_of(program(counts[-1], settings, seed))).mean()
+    late = {n: asynchronous.staleness_of(asynchronous.log_of(of)).mean() for n, of in programs.items()}
+    most = [asynchronous.staleness_of(asynchronous.log_of(program(counts[-1], settings, seed))).mean()
             for seed in range(settings.seeds)]  # fmt: skip
     return Outcome(list(findings(told, rates, counts, most)), draw(told, rates, late), [table(told, rates)])
 
 
-def program(workers: int, settings: Settings, seed: int = 0) -> parallel.Program:
-    return parallel.simulate(parallel.WorkerTimes(workers, spread=0.3, seed=seed), pushes=settings.gradients)
+def program(workers: int, settings: Settings, seed: int = 0) -> asynchronous.Program:
+    return asynchronous.simulate(asynchronous.WorkerTimes(workers, spread=0.3, seed=seed), pushes=settings.gradients)
 
 
 def synchronous(task: Task, workers: int, settings: Settings):
     """A run of as many gradients, each update the mean of all workers' own."""
     rounds, rows = np.ones((max(1, settings.gradients // workers), workers), bool), task.draw(workers)
-    return lambda step, state, data: parallel.synchronous(step, state, data, rounds, draw=rows)[0]
+    return lambda step, state, data: asynchronous.synchronous(step, state, data, rounds, draw=rows)[0]
 
 
 def accuracies(task: Task, name: str, rates, runs: Mapping, seeds: int) -> dict[str, np.ndarray]:
@@ -83,7 +83,7 @@ def findings(told, rates, counts, late):
     n, sgd, adagrad = counts[-1], told["sgd"], told.get("adagrad")
     few, many = (np.array([largest(of, rates["sgd"]) for of in sgd[f"N = {count}"]]) for count in (1, n))
     first, last, mean = (100 * of for of in (sgd["N = 1"], sgd[f"N = {n}"], sgd[f"synchronous, N = {n}"]))
-    yield Finding(f"mean staleness of {n} workers", late, f"{n - 1}, to 0.3", "a count: `jaxnn.parallel.simulate`",
+    yield Finding(f"mean staleness of {n} workers", late, f"{n - 1}, to 0.3", "a count: `jaxnn.asynchronous.simulate`",
                   all(abs(np.array(late) - n + 1) < 0.3))  # fmt: skip
     told = f"SGD {rates['sgd'][-1]:g}: test accuracy, %, "
     yield Finding(f"{told}1 worker", first[:, -1], "above 80", DEAN, all(first[:, -1] > 80))

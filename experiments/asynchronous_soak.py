@@ -18,15 +18,15 @@ import tempfile
 from dataclasses import dataclass
 
 import numpy as np
+from process_kills import Killer
 from real_asynchronous_sgd import DEAN, LOG, Task
 from recording import Experiment, Finding, Outcome
+from recovery_plots import plot_recoveries
 
-from jaxnn.diagnostics.recovery_plots import plot_recoveries
-from jaxnn.parallel import Downpour, lost_updates, read_log
-from jaxnn.parallel.process_kills import Killer
-from jaxnn.parallel.ray_startup import ray_session
+from jaxnn.parameter_server import Downpour, lost_updates, read_log
+from jaxnn.parameter_server.ray_startup import ray_session
 
-OWN = "jaxnn.parallel.server_deaths"
+OWN = "jaxnn.parameter_server.log_replay"
 
 
 @dataclass(frozen=True)

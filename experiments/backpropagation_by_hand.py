@@ -18,8 +18,8 @@ import numpy as np
 from recording import Experiment, Finding, Outcome
 
 from jaxnn import data, layers, losses, optimizers
-from jaxnn.diagnostics import plot_lines
 from jaxnn.metrics import accuracy
+from jaxnn.plots import plot_lines
 from jaxnn.preprocessing import Standardize
 
 NETWORKS = {

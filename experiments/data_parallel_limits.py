@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
 
-from jaxnn.diagnostics import plot_lines
 from jaxnn.parallel import Link, all_reduce_seconds, break_even, efficiency, step_seconds
 from jaxnn.parallel.scaling_model import simulate_step
+from jaxnn.plots import plot_lines
 
 HEADER = (
     "model", "gradient, MB", "compute, ms", "all-reduce, ms", "weak efficiency, %", "with stragglers, %",

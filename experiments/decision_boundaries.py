@@ -24,9 +24,9 @@ from recording import Experiment, Finding, Outcome
 
 from jaxnn import data, training
 from jaxnn.basis_functions import linear
-from jaxnn.diagnostics import Regions, plot_decision_boundaries
 from jaxnn.models import MLP, fit_glm, predict_glm, train_perceptron
 from jaxnn.optimizers import adam
+from jaxnn.plots import Regions, plot_decision_boundaries
 
 PROBLEMS = {
     "blobs": data.sample_blobs,

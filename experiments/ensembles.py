@@ -23,9 +23,9 @@ from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
 
 from jaxnn import data, populations
-from jaxnn.diagnostics.study_plots import plot_ensemble_errors
 from jaxnn.models import MLP
 from jaxnn.optimizers import adam
+from jaxnn.plots.study_plots import plot_ensemble_errors
 from jaxnn.preprocessing import Standardize
 
 HEADER = ("members", "same images: averaged, %", "votes, %", "bootstraps: averaged, %", "votes, %")

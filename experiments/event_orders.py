@@ -18,16 +18,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
+from simulated_clusters import Task, over_rates, to_server
 
-from jaxnn import data, optimizers, parallel
-from jaxnn.diagnostics.asynchrony_plots import plot_staleness
+from jaxnn import asynchronous, data, optimizers
+from jaxnn.asynchronous.hogwild_updates import hogwild
 from jaxnn.models import MLP
-from jaxnn.parallel.lock_free import hogwild
-from jaxnn.parallel.simulated_clusters import Task, over_rates, to_server
+from jaxnn.plots.asynchrony_plots import plot_staleness
 
 FACTORIES = {name: optimizers.adjustable(getattr(optimizers, name)) for name in ("sgd", "adagrad")}
 DEAN, HO = "Dean et al. 2012, sec. 4.1", "Ho et al. 2013, sec. 3"
-SIMULATE = "a count: `jaxnn.parallel.simulate`"
+SIMULATE = "a count: `jaxnn.asynchronous.simulate`"
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Settings:
 def measure(settings: Settings) -> Outcome:
     task = Task.of(MLP(features=(settings.hidden,)), data.load(settings.data), settings.batch_size)
     orders = programs(settings)
-    late = {name: parallel.staleness_of(parallel.log_of(program)) for name, program in orders.items()}
+    late = {name: asynchronous.staleness_of(asynchronous.log_of(program)) for name, program in orders.items()}
     rates = {"sgd": settings.sgd_rates} | ({"adagrad": settings.adagrad_rates} if settings.adagrad_rates else {})
     shares = {
         (name, order): over_rates(task, FACTORIES[name], rates[name], run=run, seeds=settings.seeds)
@@ -61,26 +61,26 @@ def measure(settings: Settings) -> Outcome:
                    [table(late, shares, rates)])  # fmt: skip
 
 
-def programs(settings: Settings) -> dict[str, parallel.Program]:
+def programs(settings: Settings) -> dict[str, asynchronous.Program]:
     """The orders in which a server is pushed to."""
-    times, pushes = parallel.WorkerTimes(settings.workers, spread=0.3), settings.gradients
+    times, pushes = asynchronous.WorkerTimes(settings.workers, spread=0.3), settings.gradients
     straggling = replace(times, slowdown={0: 5.0})
     return {
-        "in turns": parallel.in_turns(settings.workers, pushes),
-        "asynchronous": parallel.simulate(times, pushes=pushes),
-        "a straggler x5": parallel.simulate(straggling, pushes=pushes),
-        "bounded, s = 2": parallel.simulate(straggling, pushes=pushes, bound=2),
-        "n_fetch = 4": parallel.simulate(times, pushes=pushes, n_fetch=4),
+        "in turns": asynchronous.in_turns(settings.workers, pushes),
+        "asynchronous": asynchronous.simulate(times, pushes=pushes),
+        "a straggler x5": asynchronous.simulate(straggling, pushes=pushes),
+        "bounded, s = 2": asynchronous.simulate(straggling, pushes=pushes, bound=2),
+        "n_fetch = 4": asynchronous.simulate(times, pushes=pushes, n_fetch=4),
     }
 
 
 def runs_of(task: Task, orders, settings: Settings):
     """`run(step, state, data) -> state` of every order."""
-    n, log = settings.workers, parallel.log_of(orders["asynchronous"])
+    n, log = settings.workers, asynchronous.log_of(orders["asynchronous"])
     draw, rounds = task.draw(n), np.ones((max(1, settings.gradients // n), n), bool)
     return {name: to_server(task, program, workers=n) for name, program in orders.items()} | {
         "torn reads": lambda step, state, data: hogwild(step, state, data, log, workers=n, draw=draw)[0],
-        "synchronous": lambda step, state, data: parallel.synchronous(step, state, data, rounds, draw=draw)[0],
+        "synchronous": lambda step, state, data: asynchronous.synchronous(step, state, data, rounds, draw=draw)[0],
     }
 
 

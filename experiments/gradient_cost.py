@@ -19,8 +19,8 @@ import numpy as np
 from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
 
-from jaxnn.diagnostics import plot_lines
 from jaxnn.losses import cross_entropy
+from jaxnn.plots import plot_lines
 
 UNITS = 32  # of every layer, inputs and classes: 1024 weights a layer
 HEADER = ("weights W", "backpropagation, ms", "differences, ms", "ratio", "largest error of differences")

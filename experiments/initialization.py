@@ -22,10 +22,11 @@ import numpy as np
 from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
 
-from jaxnn.diagnostics import describe_layers, observe_layers, plot_layer_histograms
+from jaxnn.diagnostics import describe_layers, observe_layers
 from jaxnn.diagnostics.layer_statistics import LIMITS
 from jaxnn.initializers import he_normal, normal, xavier_normal
 from jaxnn.layers import Dense, ReLU, Tanh, chain
+from jaxnn.plots import plot_layer_histograms
 
 SMALL, LARGE, XAVIER = "tanh, sd 0.01", "tanh, sd 1", "tanh, Xavier"
 RELU_XAVIER, RELU_HE = "ReLU, Xavier", "ReLU, He"

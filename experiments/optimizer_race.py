@@ -22,10 +22,11 @@ from recording import Experiment, Finding, Outcome
 
 from jaxnn import data
 from jaxnn.cli.race_command import MNIST_RATES
-from jaxnn.diagnostics import CONTESTANTS, DEFAULT_CONTESTANTS, SURFACES, judge, plot_race, plot_training_race
+from jaxnn.diagnostics import CONTESTANTS, DEFAULT_CONTESTANTS, SURFACES, judge
 from jaxnn.diagnostics.trajectories import race_training, run_races
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
+from jaxnn.plots import plot_race, plot_training_race
 from jaxnn.preprocessing import Standardize
 
 CS231N = "CS231n, Neural Networks 3: parameter updates"

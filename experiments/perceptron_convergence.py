@@ -20,9 +20,9 @@ from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
 
 from jaxnn.basis_functions import linear
-from jaxnn.diagnostics import plot_lines
-from jaxnn.diagnostics.perceptron_plots import plot_mistakes_below_bound, plot_separation
 from jaxnn.models import mistake_bound, perceptron_epoch, train_perceptron
+from jaxnn.plots import plot_lines
+from jaxnn.plots.perceptron_plots import plot_mistakes_below_bound, plot_separation
 
 HEADER = ("margin", "bound, median", "mistakes, median", "mistakes, most", "bound / mistakes, least", "epochs, median")
 LINE = np.array([0.2, 0.8, -0.6])  # bias and direction: 0.2 + 0.8 x - 0.6 y = 0 divides the classes

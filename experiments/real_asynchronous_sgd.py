@@ -20,20 +20,21 @@ import numpy as np
 from recording import Experiment, Finding, Outcome
 
 from jaxnn import data
-from jaxnn.diagnostics import plot_lines
+from jaxnn.asynchronous import EightBits, Exact, TopK, staleness_of
+from jaxnn.asynchronous.gradient_compression import compress, message_bytes
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import adagrad
-from jaxnn.parallel import Downpour, EightBits, Exact, TopK, push_rows, read_log, replay_on_ray, staleness_of
-from jaxnn.parallel.gradient_compression import compress, message_bytes
-from jaxnn.parallel.ray_cluster import train_asynchronously
-from jaxnn.parallel.ray_startup import ray_session
+from jaxnn.parameter_server import Downpour, push_rows, read_log, replay_on_ray
+from jaxnn.parameter_server.ray_cluster import train_asynchronously
+from jaxnn.parameter_server.ray_startup import ray_session
+from jaxnn.plots import plot_lines
 from jaxnn.preprocessing import Standardize
 from jaxnn.training import TrainStep, evaluate, init_state, supervised
 
 CODECS = {"exact": Exact(), "eight bits": EightBits(), "top 1 %": TopK(0.01)}
 DEAN, AJI, BITS = "Dean et al. 2012, sec. 4.1", "Aji and Heafield 2017, abstract", "Dettmers 2016, abstract"
-LOG = "a gradient is a function of versions read (jaxnn.parallel.log_replay)"
+LOG = "a gradient is a function of versions read (jaxnn.parameter_server.log_replay)"
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class Experiment:
 
 def save_pictures(experiment: str, outcome: Outcome, folder: Path) -> list[Path]:
     """Each picture as a PNG; its name begins with the experiment's."""
-    from jaxnn.diagnostics import save_figure
+    from jaxnn.plots import save_figure
 
     folder.mkdir(parents=True, exist_ok=True)
     pictures = outcome.pictures.items()

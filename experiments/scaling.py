@@ -24,12 +24,12 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 from recording import Experiment, Finding, Outcome
 
-from jaxnn.diagnostics import plot_lines
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import sgd
 from jaxnn.parallel import AXIS, Link
 from jaxnn.parallel.scaling_model import ring_all_reduce_seconds
+from jaxnn.plots import plot_lines
 from jaxnn.training import TrainStep, init_state, supervised
 
 RING = "Patarasuk and Yuan 2009"

@@ -18,12 +18,12 @@ from functools import partial
 import numpy as np
 from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
+from simulated_clusters import Task, Way, by_events, follow, in_local_rounds, in_rounds
 
-from jaxnn import data, parallel
-from jaxnn.diagnostics.asynchrony_plots import plot_accuracy_over_time
+from jaxnn import asynchronous, data
 from jaxnn.models import MLP
 from jaxnn.optimizers import adagrad, adamw, sgd
-from jaxnn.parallel.simulated_clusters import Task, Way, by_events, follow, in_local_rounds, in_rounds
+from jaxnn.plots.asynchrony_plots import plot_accuracy_over_time
 
 HEADER = ("one worker x5", "seconds in all", "to the target", "speed-up", "messages", "accuracy, %")
 CHEN = "Chen et al. 2016, arXiv 1604.00981"
@@ -51,7 +51,7 @@ class Settings:
 
 def measure(settings: Settings) -> Outcome:
     task = Task.of(MLP(features=(settings.hidden,)), data.load(settings.data), settings.batch_size)
-    times = parallel.WorkerTimes(settings.workers, spread=0.3, slowdown={0: 5.0}, latency=0.1)
+    times = asynchronous.WorkerTimes(settings.workers, spread=0.3, slowdown={0: 5.0}, latency=0.1)
     ways = {name: way for name, way in ways_of(settings).items() if not settings.ways or name in settings.ways}
     curves = {name: follow(task, way, times, seeds=settings.seeds) for name, way in ways.items()}
     reached = {name: np.array([first_time(c, settings.target) for c in of]) for name, of in curves.items()}
@@ -64,15 +64,15 @@ def ways_of(settings: Settings) -> dict[str, Way]:
     """The ways, each with a rate at which it works."""
     n, how = settings.workers, {name: getattr(settings, name) for name in ("workers", "gradients", "points")}
     events, outer = partial(by_events, **how), sgd(0.7, momentum=0.9, nesterov=True)
-    own_steps = partial(parallel.downpour, local_rate=0.05)
-    elastic = {"run": partial(parallel.easgd, alpha=0.9 / n), "begin": parallel.local_cluster}
+    own_steps = partial(asynchronous.downpour, local_rate=0.05)
+    elastic = {"run": partial(asynchronous.easgd, alpha=0.9 / n), "begin": asynchronous.local_cluster}
     return {
         "synchronous": in_rounds(sgd(0.5), **how),
         "1 backup worker": in_rounds(sgd(0.5), backup=1, **how),
         "bounded s = 4, AdaGrad": events(adagrad(0.02), order={"bound": 4}),
         "Downpour, AdaGrad": events(adagrad(0.02)),
         "Downpour, SGD": events(sgd(0.05)),
-        "delay-compensated SGD": events(sgd(0.05), run=partial(parallel.downpour, compensation=0.04)),
+        "delay-compensated SGD": events(sgd(0.05), run=partial(asynchronous.downpour, compensation=0.04)),
         "n_push = n_fetch = 4": events(adagrad(0.02), order={"n_push": 4, "n_fetch": 4}, run=own_steps),
         "EASGD, tau = 8": events(sgd(0.2), order={"n_push": 8, "n_fetch": None}, **elastic),
         "local SGD, H = 8": in_local_rounds(sgd(0.5), local_steps=8, **how),

@@ -18,7 +18,7 @@ from typing import Literal
 import jax
 import tyro
 
-from jaxnn import data, losses, optimizers, parallel, preprocessing, training
+from jaxnn import asynchronous, data, losses, optimizers, parameter_server, preprocessing, training
 from jaxnn.models import MLP
 
 
@@ -56,23 +56,25 @@ def simulate(settings: Settings, step, state, train, optimizer):
     """The last state and how late each update was; event by event on one device, or in waves on one for each worker."""
     n, how, train = settings.workers, settings.simulation, jax.device_put(train)
     uneven = {"spread": 0.3, "slowdown": {0: 5.0}, "seed": settings.seed} if how == "events" else {}
-    program = parallel.simulate(parallel.WorkerTimes(n, **uneven), pushes=settings.pushes // n * n)
-    own = {"draw": parallel.Shards(len(train["label"]), settings.batch_size, n)}
-    late = parallel.staleness_of(parallel.log_of(program))
+    program = asynchronous.simulate(asynchronous.WorkerTimes(n, **uneven), pushes=settings.pushes // n * n)
+    own = {"draw": asynchronous.Shards(len(train["label"]), settings.batch_size, n)}
+    late = asynchronous.staleness_of(asynchronous.log_of(program))
     if how == "events":
-        cluster = parallel.replicate(state, n)
-        return jax.jit(partial(parallel.downpour, step, **own))(cluster, train, program)[0].server, late
-    waves = partial(parallel.downpour_waves, step, workers=n, waves=settings.pushes // n, driver=how, **own)
+        cluster = asynchronous.replicate(state, n)
+        return jax.jit(partial(asynchronous.downpour, step, **own))(cluster, train, program)[0].server, late
+    waves = partial(asynchronous.downpour_waves, step, workers=n, waves=settings.pushes // n, driver=how, **own)
     return jax.jit(waves)(state, train)[0], late
 
 
 def run_on_ray(settings: Settings, step, state, train, optimizer):
     """The same by processes: a Ray is started for this machine alone, and ends with the run."""
-    how = {"settings": parallel.Downpour(settings.workers, batch_size=settings.batch_size, seed=settings.seed)}
+    how = {"settings": parameter_server.Downpour(settings.workers, batch_size=settings.batch_size, seed=settings.seed)}
     how |= {"steps": settings.pushes // settings.workers, "preprocess": step.objective.preprocess, "state": state}
     with tempfile.TemporaryDirectory() as log:
-        ended = parallel.train_asynchronously(step.objective.model.model, train, optimizer=optimizer, folder=log, **how)
-        return ended.state, parallel.staleness_of(parallel.push_rows(parallel.read_log(log)))
+        ended = parameter_server.train_asynchronously(
+            step.objective.model.model, train, optimizer=optimizer, folder=log, **how
+        )
+        return ended.state, asynchronous.staleness_of(parameter_server.push_rows(parameter_server.read_log(log)))
 
 
 if __name__ == "__main__":

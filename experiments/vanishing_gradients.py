@@ -21,11 +21,12 @@ import numpy as np
 from recording import Experiment, Finding, Outcome
 
 from jaxnn import data, populations
-from jaxnn.diagnostics import describe_layers, observe_layers, plot_lines
+from jaxnn.diagnostics import describe_layers, observe_layers
 from jaxnn.initializers import he_normal, xavier_normal
 from jaxnn.layers import Add, BatchNorm, Dense, Flatten, LayerModel, ReLU, Sigmoid, Tanh, chain, graph, repeat
 from jaxnn.losses import cross_entropy
 from jaxnn.optimizers import sgd
+from jaxnn.plots import plot_lines
 from jaxnn.preprocessing import Standardize
 
 SIGMOID, TANH, RELU = "sigmoid", "tanh", "ReLU"

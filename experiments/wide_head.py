@@ -25,13 +25,13 @@ import numpy as np
 from benchmarks.measuring import markdown
 from recording import Experiment, Finding, Outcome
 
-from jaxnn.diagnostics import plot_lines
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import adam
 from jaxnn.parallel.memory_report import MemoryReport, report_memory, shapes_of
-from jaxnn.parallel.sharded import Sharded, shard_by
+from jaxnn.parallel.sharded_placement import Sharded, shard_by
 from jaxnn.parallel.sharding_rules import Largest, ShardingRules, fully_sharded, tensor_parallel
+from jaxnn.plots import plot_lines
 from jaxnn.training import TrainStep, supervised
 
 HEADER = ("placement", "data x model", "state", "gradients", "activations", "arguments", "temporary", "peak")

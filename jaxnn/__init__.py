@@ -14,6 +14,7 @@ from jaxnn.version import __version__ as __version__
 
 _SUBMODULES = (
     "activations",
+    "asynchronous",
     "basis_functions",
     "data",
     "diagnostics",
@@ -25,11 +26,14 @@ _SUBMODULES = (
     "optimizers",
     "parallel",
     "parameter_paths",
+    "parameter_server",
+    "plots",
     "populations",
     "preprocessing",
     "regularizers",
     "runs",
     "schedules",
+    "second_order",
     "training",
     "verification",
 )

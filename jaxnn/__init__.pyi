@@ -1,4 +1,5 @@
 from jaxnn import activations as activations
+from jaxnn import asynchronous as asynchronous
 from jaxnn import basis_functions as basis_functions
 from jaxnn import data as data
 from jaxnn import diagnostics as diagnostics
@@ -10,11 +11,14 @@ from jaxnn import models as models
 from jaxnn import optimizers as optimizers
 from jaxnn import parallel as parallel
 from jaxnn import parameter_paths as parameter_paths
+from jaxnn import parameter_server as parameter_server
+from jaxnn import plots as plots
 from jaxnn import populations as populations
 from jaxnn import preprocessing as preprocessing
 from jaxnn import regularizers as regularizers
 from jaxnn import runs as runs
 from jaxnn import schedules as schedules
+from jaxnn import second_order as second_order
 from jaxnn import training as training
 from jaxnn import verification as verification
 from jaxnn.version import __version__ as __version__

@@ -11,7 +11,7 @@ from damaged_subjects import Content, Damage, Subject, files_in
 from file_mutations import Special, damaged, damaged_json, damaged_safetensors
 
 from jaxnn import optimizers
-from jaxnn.cli.configurations import Training, load_data
+from jaxnn.cli.training_flags import Training, load_data
 from jaxnn.models import MLP
 from jaxnn.populations import Population
 from jaxnn.training import Evaluated, init_state

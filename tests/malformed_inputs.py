@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import tyro
 
-from jaxnn.cli.configurations import RECIPES, Training
 from jaxnn.cli.cross_validation_command import CrossValidation
 from jaxnn.cli.ensemble_command import Ensemble
 from jaxnn.cli.field_records import record_of
@@ -30,6 +29,7 @@ from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
 from jaxnn.cli.race_command import Race
 from jaxnn.cli.search_command import Search
 from jaxnn.cli.training_commands import Resumption
+from jaxnn.cli.training_flags import RECIPES, Training
 from jaxnn.cli.verification_command import Verification
 from jaxnn.data.sources import SOURCES
 

@@ -11,10 +11,10 @@ from damaged_subjects import Damage, Subject, damages_of, files_in
 from file_mutations import damaged, damaged_json, damaged_lines, damaged_safetensors, rendered
 
 from jaxnn import optimizers
-from jaxnn.cli.configurations import Training, to_record
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.main import main
 from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
+from jaxnn.cli.training_flags import Training, to_record
 from jaxnn.models import MLP
 from jaxnn.training import init_state
 
@@ -88,9 +88,9 @@ def tensorboard(folder: Path) -> Subject:
 
 
 def push_log(folder: Path) -> Subject:
-    from jaxnn.parallel import lost_updates
-    from jaxnn.parallel.log_replay import gradient_log
-    from jaxnn.parallel.push_log import Fetch, Push, PushLog, Version, push_rows, read_log
+    from jaxnn.parameter_server import lost_updates
+    from jaxnn.parameter_server.log_replay import gradient_log
+    from jaxnn.parameter_server.push_log import Fetch, Push, PushLog, Version, push_rows, read_log
 
     for origin in (None, Version(0, 2)):
         log = PushLog(folder, 0, origin)
@@ -110,9 +110,9 @@ def push_log(folder: Path) -> Subject:
 
 
 def shard_checkpoint(folder: Path) -> Subject:
-    from jaxnn.parallel.parameter_shards import divide
-    from jaxnn.parallel.push_log import Version
-    from jaxnn.parallel.shard_checkpoints import ShardCheckpoint, newest_shard, save_shard
+    from jaxnn.parameter_server.parameter_shards import divide
+    from jaxnn.parameter_server.push_log import Version
+    from jaxnn.parameter_server.shard_checkpoints import ShardCheckpoint, newest_shard, save_shard
 
     optimizer = optimizers.adam(0.1)
     state = init_state(MLP(features=(3,), classes=2), optimizer, np.zeros((1, 2, 2, 1), np.uint8), key=0)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxnn.asynchronous.event_scan import Shards
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
-from jaxnn.parallel.event_scan import Shards
 from jaxnn.training import TrainState, TrainStep, init_state, supervised
 from jaxnn.training.batching import take_batch
 

@@ -13,14 +13,14 @@ from rings import first_of
 from tolerances import assert_close
 
 from jaxnn.optimizers import apply_updates
+from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.adam_family import adam, adamw
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
-from jaxnn.optimizers.adaptive import adam, adamw
-from jaxnn.optimizers.gradient_descent import sgd
-from jaxnn.optimizers.layerwise import lamb, lars
+from jaxnn.optimizers.lars_and_lamb import lamb, lars
+from jaxnn.optimizers.momentum_sgd import sgd
+from jaxnn.optimizers.muon_updates import muon
 from jaxnn.optimizers.nesterov_adam import nadam, nadamw
-from jaxnn.optimizers.orthogonalized import muon
-from jaxnn.optimizers.sign_descent import lion, rprop, sign_sgd
-from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.sign_methods import lion, rprop, sign_sgd
 from jaxnn.verification.optimizer_twins import PROBLEMS, descend
 
 WITHOUT_SCHEDULE = {rprop}

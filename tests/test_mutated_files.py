@@ -93,14 +93,14 @@ ROWS = {  # module -> the row that reaches what it reads
     "data/download.py": "CIFAR-10's archive",
     "data/idx.py": "IDX, gzip",
     "data/pictures.py": "picture, PNG",
-    "parallel/push_log.py": "push log",
-    "parallel/shard_checkpoints.py": "shard checkpoint",
+    "parameter_server/push_log.py": "push log",
+    "parameter_server/shard_checkpoints.py": "shard checkpoint",
     "runs/checkpoint_metadata.py": "checkpoint",
     "runs/checkpoints.py": "checkpoint",
     "runs/loggers.py": "metrics.jsonl",
     "runs/run_folder.py": "config.json of train",
 }
-OF_THEIR_OWN = {"bounded_files.py", "runs/illustration.py", "diagnostics/figure_style.py", "machine_memory.py"}
+OF_THEIR_OWN = {"bounded_files.py", "runs/illustration.py", "plots/figure_style.py", "machine_memory.py"}
 
 
 def test_every_module_that_reads_files_has_a_row():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from headless_chromium import CHROMIUM, look
 
-from jaxnn.diagnostics import CONTESTANTS, SURFACES, plot_confusion, plot_curves, run_races, write_race_page
-from jaxnn.diagnostics.figure_style import png_of
+from jaxnn.diagnostics import CONTESTANTS, SURFACES, run_races
+from jaxnn.plots import plot_confusion, plot_curves, write_race_page
+from jaxnn.plots.figure_style import png_of
 from jaxnn.runs.report_page import Picture, write_report
 
 WIDTHS = (390, 1280)

@@ -25,7 +25,7 @@ import tyro
 from measuring import NOT_INSTALLED, Program, Report, Target, in_turn, installed, publish, run_program, spawn
 from throughput import save_mnist
 
-from jaxnn.cli.configurations import RECIPES
+from jaxnn.cli.training_flags import RECIPES
 
 JAXNN = "`jaxnn train lenet5`"
 BARE = "the same, `--no-pictures`"  # what the peers do: import, read, compile, train, evaluate

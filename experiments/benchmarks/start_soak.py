@@ -24,7 +24,7 @@ from typing import NamedTuple
 import tyro
 from measuring import Report, Target, publish
 
-from jaxnn.cli.supervision import describe_end
+from jaxnn.cli.process_supervision import describe_end
 
 TRAIN = (sys.executable, "-m", "jaxnn", "train", "mlp", "--train-examples", "256", "--test-examples", "100")
 TRAIN += ("--epochs", "1", "--no-pictures", "--no-tensorboard")

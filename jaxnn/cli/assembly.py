@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jaxnn.cli.configurations import Training
 from jaxnn.cli.field_rules import fields_of
+from jaxnn.cli.training_flags import Training
 from jaxnn.cli.work_limits import check_steps
 from jaxnn.data import Dataset, hold_out
 from jaxnn.recipes import Facts, Recipe

@@ -11,11 +11,11 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import check, load_data
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, Matching, check_effects
 from jaxnn.cli.hyperparameters import grid_values, parse_over, told, train_command
 from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, metric_of, parse_with_recipe
+from jaxnn.cli.training_flags import check, load_data
 from jaxnn.cli.work_limits import MOST_TRAININGS, check_steps, check_trainings
 from jaxnn.recipes.named_recipes import known_recipe
 
@@ -128,7 +128,7 @@ def _check_folds(config: CrossValidation, values, labels) -> int:
 
 def _report(config: CrossValidation, validated, records, *, inputs: int, seconds: float) -> None:
     from jaxnn.cli.population_records import columns
-    from jaxnn.diagnostics.study_plots import plot_cross_validation
+    from jaxnn.plots.study_plots import plot_cross_validation
 
     best, chosen = validated.best(), validated.one_standard_error(lambda setting: _complexity(setting, inputs))
     records.write_csv("cross_validation.csv", [_row(validated, i) for i in range(len(validated.settings))])

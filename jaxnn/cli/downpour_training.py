@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from jaxnn.cli.configurations import Training, load_data, to_record
+from jaxnn.cli.training_flags import Training, load_data, to_record
 
 
 def train_by_servers(config: Training, folder: Path | None) -> tuple:
@@ -20,9 +20,9 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
     """
     check_alone(config, launched="JAXNN_COORDINATOR" in os.environ)
     from jaxnn.cli.assembly import assemble
-    from jaxnn.parallel.downpour_client import Downpour
-    from jaxnn.parallel.ray_cluster import train_asynchronously
-    from jaxnn.parallel.ray_startup import check_ray
+    from jaxnn.parameter_server.downpour_worker import Downpour
+    from jaxnn.parameter_server.ray_cluster import train_asynchronously
+    from jaxnn.parameter_server.ray_startup import check_ray
     from jaxnn.recipes.optimizer_choice import build_optimizer
     from jaxnn.runs import create, one_writer
     from jaxnn.runs.signals import graceful_stop

@@ -8,7 +8,7 @@ import numpy as np
 
 from jaxnn import data
 from jaxnn.cli.assembly import trials_of, used_fields
-from jaxnn.cli.configurations import Training
+from jaxnn.cli.training_flags import Training
 from jaxnn.populations import Population
 from jaxnn.runs import checkpoints
 from jaxnn.training import Evaluated

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import check_runnable, load_data
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, check_effects
 from jaxnn.cli.population_flags import Settings, parse_with_recipe
+from jaxnn.cli.training_flags import check_runnable, load_data
 from jaxnn.cli.work_limits import MOST_TRAININGS, check_members, check_steps
 from jaxnn.recipes.named_recipes import known_recipe
 
@@ -141,7 +141,7 @@ def _report(config, trained, dataset, records, *, seconds: float) -> None:
 def _report_errors(config, whole, objective, dataset, records, seconds):
     """How often one member is wrong, and all together."""
     from jaxnn.cli.population_records import columns
-    from jaxnn.diagnostics.study_plots import plot_ensemble_errors
+    from jaxnn.plots.study_plots import plot_ensemble_errors
     from jaxnn.populations import ensemble_errors, predict_members
 
     inputs, labels = (dataset.test[name] for name in objective.fields)

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import Count, load_data
 from jaxnn.cli.field_rules import Matching
 from jaxnn.cli.main import parse
 from jaxnn.cli.recorded_places import place_data
 from jaxnn.cli.training_commands import config_of, name_recipe
+from jaxnn.cli.training_flags import Count, load_data
 
 Checkpoint = Annotated[str, Matching(r"last|best|[0-9]{1,10}", "last, best or the number of a step")]
 

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli import supervision
-from jaxnn.cli.configurations import Processes, Training, load_data
+from jaxnn.cli import process_supervision
 from jaxnn.cli.downpour_training import check_alone
 from jaxnn.cli.main import COMMANDS, main, parse
 from jaxnn.cli.placement_flags import check_divides, placement_of_many, resume_line
 from jaxnn.cli.training_commands import read_run, read_training, training_of
+from jaxnn.cli.training_flags import Processes, Training, load_data
 from jaxnn.cli.work_limits import check_processes
 from jaxnn.naming import unknown
 
@@ -54,9 +54,9 @@ def launch_command(args) -> int:
 def _supervise(command, processes, remedy) -> int:
     """`remedy(environment)`: what to do after an end that nobody asked for."""
     environments = [_environment(seat) for seat in _seats(processes)]
-    ending = supervision.supervise([sys.executable, *command], environments)
+    ending = process_supervision.supervise([sys.executable, *command], environments)
     if ending.process is not None:
-        how = supervision.describe_end(ending.returncode)
+        how = process_supervision.describe_end(ending.returncode)
         print(f"jaxnn: process {ending.process} of {processes} {how}; {remedy(environments[0])}", file=sys.stderr)
     return ending.status
 

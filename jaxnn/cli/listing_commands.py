@@ -5,7 +5,10 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import (
+from jaxnn.cli.field_rules import NameOrCode, check_effects
+from jaxnn.cli.main import parse
+from jaxnn.cli.placement_flags import choose_placement, memory_of
+from jaxnn.cli.training_flags import (
     MODELS,
     OPTIMIZERS,
     PLACEMENTS,
@@ -19,9 +22,6 @@ from jaxnn.cli.configurations import (
     check,
     load_data,
 )
-from jaxnn.cli.field_rules import NameOrCode, check_effects
-from jaxnn.cli.main import parse
-from jaxnn.cli.placement_flags import choose_placement, memory_of
 from jaxnn.recipes import Recipe, recipe
 from jaxnn.recipes.image_classifiers import RECIPES
 from jaxnn.recipes.named_recipes import known_recipe

@@ -5,8 +5,8 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from jaxnn.cli.configurations import Training
 from jaxnn.cli.recorded_places import resumption
+from jaxnn.cli.training_flags import Training
 from jaxnn.cli.work_limits import bytes_told
 
 LARGE = 2**26  # bytes, or pixels of a batch: here counting the step's memory is worth its time
@@ -58,7 +58,7 @@ def check_memory(task, placement, *, batch_size: int) -> None:
     import jax
 
     from jaxnn.parallel import LocalRows
-    from jaxnn.populations.memory import free_memory, size_of
+    from jaxnn.populations.member_memory import free_memory, size_of
     from jaxnn.runs.training_run import shape_of_state
     from jaxnn.training.batching import first_example
 

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import (
+from jaxnn.cli.field_rules import Between, fields_of, plain
+from jaxnn.cli.main import parse
+from jaxnn.cli.training_flags import (
     Count,
     Devices,
     Placement,
@@ -16,8 +18,6 @@ from jaxnn.cli.configurations import (
     Training,
     check_runnable,
 )
-from jaxnn.cli.field_rules import Between, fields_of, plain
-from jaxnn.cli.main import parse
 from jaxnn.cli.work_limits import MOST_TRAININGS
 from jaxnn.recipes import recipe
 from jaxnn.recipes.image_classifiers import RECIPES

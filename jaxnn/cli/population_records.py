@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from jaxnn.cli.configurations import Training, check_runnable
 from jaxnn.cli.field_records import read_record
 from jaxnn.cli.hyperparameters import told
 from jaxnn.cli.interruption import raised
 from jaxnn.cli.recorded_places import resumption
+from jaxnn.cli.training_flags import Training, check_runnable
 from jaxnn.runs import atomic_files, check_new, create, default_path, one_writer
 from jaxnn.training import Evaluated, Started
 
@@ -102,7 +102,7 @@ class Records:
 
     def save_figure(self, name: str, figure) -> None:
         """A picture."""
-        from jaxnn.diagnostics.figure_style import save_figure
+        from jaxnn.plots.figure_style import save_figure
 
         save_figure(figure, self.folder / name)
 

@@ -10,12 +10,12 @@ import jax
 
 from jaxnn import data, populations
 from jaxnn.cli.assembly import trials_of, used_fields
-from jaxnn.cli.configurations import Training
 from jaxnn.cli.population_records import Records
+from jaxnn.cli.training_flags import Training
 from jaxnn.cli.training_journal import Journal
 from jaxnn.cli.work_limits import check_members
+from jaxnn.populations.member_memory import size_of
 from jaxnn.populations.member_steps import Blueprint
-from jaxnn.populations.memory import size_of
 from jaxnn.runs import ProgressBar
 from jaxnn.training import Evaluated, Started
 from jaxnn.training.batching import first_example

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.configurations import Positive, Seed
 from jaxnn.cli.field_rules import Between, Needs, check_effects
 from jaxnn.cli.main import parse
+from jaxnn.cli.training_flags import Positive, Seed
 from jaxnn.naming import unknown
 
 MOST_STEPS = 10_000  # every step of every path stands in the page
@@ -94,11 +94,11 @@ def _new_folder(out: str | None) -> Path:
 
 
 def _race_on_surfaces(folder: Path, config: Race, surfaces, names) -> dict:
-    from jaxnn.diagnostics.animation import write_race_gif
-    from jaxnn.diagnostics.figure_style import save_figure
-    from jaxnn.diagnostics.race_page import write_race_page
-    from jaxnn.diagnostics.race_plots import plot_race
     from jaxnn.diagnostics.trajectories import CONTESTANTS, judge, run_races
+    from jaxnn.plots.figure_style import save_figure
+    from jaxnn.plots.race_animation import write_race_gif
+    from jaxnn.plots.race_page import write_race_page
+    from jaxnn.plots.race_plots import plot_race
 
     contestants = [CONTESTANTS[name] for name in names]
     paths = run_races(surfaces, contestants, steps=config.steps, rate_scale=config.rate_scale)
@@ -118,11 +118,11 @@ def _race_on_surfaces(folder: Path, config: Race, surfaces, names) -> dict:
 
 def _race_on_mnist(folder: Path, config: Race, names) -> dict:
     from jaxnn import data
-    from jaxnn.diagnostics.figure_style import save_figure
-    from jaxnn.diagnostics.race_plots import plot_training_race, training_verdict
     from jaxnn.diagnostics.trajectories import CONTESTANTS, race_training
     from jaxnn.losses import cross_entropy
     from jaxnn.models import MLP
+    from jaxnn.plots.figure_style import save_figure
+    from jaxnn.plots.race_plots import plot_training_race, training_verdict
     from jaxnn.preprocessing import Standardize
 
     mnist, contestants = data.load("mnist"), [CONTESTANTS[name] for name in names]

@@ -26,7 +26,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxnn.cli.configurations import Training
+from jaxnn.cli.training_flags import Training
 
 
 def place_data(record: dict[str, Any], folder: Path, given: str | None) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from jaxnn.cli.configurations import check, load_data
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, Matching, check_effects
 from jaxnn.cli.hyperparameters import Range, grid_values, parse_over, told, train_command
 from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, metric_of, parse_with_recipe
+from jaxnn.cli.training_flags import check, load_data
 from jaxnn.cli.work_limits import check_steps, check_trainings
 from jaxnn.recipes.named_recipes import known_recipe
 
@@ -251,7 +251,7 @@ def _shown(row, metric: str, names) -> dict[str, str]:
 
 
 def _draw(result, records) -> None:
-    from jaxnn.diagnostics.search_plots import plot_heat_map, plot_parallel_coordinates
+    from jaxnn.plots.search_plots import plot_heat_map, plot_parallel_coordinates
 
     told_metric = result.metric.replace("/", " ")
     records.save_figure(

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxnn.diagnostics.surfaces import Surface
+from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.adam_family import adam
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
-from jaxnn.optimizers.adaptive import adam
-from jaxnn.optimizers.gradient_descent import sgd
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, apply_updates
+from jaxnn.optimizers.momentum_sgd import sgd
 from jaxnn.optimizers.nesterov_adam import nadam
-from jaxnn.optimizers.sign_descent import lion, rprop, sign_sgd
-from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.sign_methods import lion, rprop, sign_sgd
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import plain_order, take_batch
 from jaxnn.training.objectives import supervised

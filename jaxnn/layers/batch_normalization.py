@@ -12,8 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxnn.layers.hand_written import Layer, differentiable
-from jaxnn.layers.static_residuals import Static
+from jaxnn.layers.hand_written import Layer, Static, differentiable
 
 
 class BatchStatistics(NamedTuple):

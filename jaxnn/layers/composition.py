@@ -3,7 +3,7 @@
 A network is a layer itself, so networks nest:
 
 >>> import jax.numpy as jnp
->>> from jaxnn.layers.affine import Dense
+>>> from jaxnn.layers.dense_layer import Dense
 >>> network = chain(Dense(8), Dense(3))
 >>> x = jnp.ones((2, 4))
 >>> params = network.init(jax.random.key(0), x)
@@ -51,9 +51,9 @@ def graph(nodes: Mapping[str, tuple[Any, ...]]) -> Layer:
       ValueError: no nodes, a source that stands nowhere above, a value that nobody reads.
 
     >>> import jax.numpy as jnp
-    >>> from jaxnn.layers.affine import Dense
-    >>> from jaxnn.layers.elementwise import ReLU
-    >>> from jaxnn.layers.junctions import Add
+    >>> from jaxnn.layers.dense_layer import Dense
+    >>> from jaxnn.layers.activation_layers import ReLU
+    >>> from jaxnn.layers.merging_layers import Add
     >>> block = {"dense1": (Dense(4), INPUT), "relu": (ReLU(), "dense1"), "dense2": (Dense(4), "relu")}
     >>> residual = graph({**block, "sum": (Add(), "dense2", INPUT)})
     >>> params = residual.init(jax.random.key(0), jnp.ones((1, 4)))

@@ -19,7 +19,7 @@ from functools import partial
 import jax
 from jax import lax
 
-from jaxnn.layers import canonical_convolution, tiled_convolution
+from jaxnn.layers import convolution_lowering_canonical, convolution_lowering_tiled
 from jaxnn.layers.hand_written import differentiable
 from jaxnn.layers.window_geometry import fitting_edges, positions
 from jaxnn.naming import unknown
@@ -28,7 +28,7 @@ FEW_CHANNELS = 16  # from here on, XLA's own product over the channels is as fas
 LARGEST_TAPS = 2**30  # bytes
 NHWC = ("NHWC", "HWIO", "NHWC")
 
-_HAND_WRITTEN = {"tiled": tiled_convolution, "canonical": canonical_convolution}
+_HAND_WRITTEN = {"tiled": convolution_lowering_tiled, "canonical": convolution_lowering_canonical}
 LOWERINGS = (*_HAND_WRITTEN, "xla")
 
 
@@ -160,7 +160,7 @@ def hand_written(x, kernel_shape, *, lowering=None, **sizes):
     Where XLA's own is faster, that is `canonical`, which is most like it.
     """
     name = lowering or choose_lowering(x.shape, kernel_shape, **sizes, itemsize=x.dtype.itemsize)
-    return _HAND_WRITTEN.get(name, canonical_convolution)
+    return _HAND_WRITTEN.get(name, convolution_lowering_canonical)
 
 
 _convolve = differentiable(forward, backward)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from jaxnn.initializers import fan_in_uniform
-from jaxnn.layers import convolution, local_connection, transposed_convolution
+from jaxnn.layers import convolution, locally_connected_layer, transposed_convolution
 from jaxnn.layers.hand_written import Layer
 from jaxnn.layers.window_geometry import check_padding, check_sizes
 
@@ -107,7 +107,7 @@ def LocallyConnected(
     sizes = {"window": tuple(window), "strides": tuple(strides), "padding": padding}
 
     def kernel_shape(x_shape):
-        return local_connection.kernel_shape(x_shape, features, **sizes)
+        return locally_connected_layer.kernel_shape(x_shape, features, **sizes)
 
     def init(key, x):
         rows, columns, inputs, _ = kernel_shape(x.shape)
@@ -115,7 +115,7 @@ def LocallyConnected(
         kernel = kernel.reshape(inputs, rows, columns, features).transpose(1, 2, 0, 3)
         return {"kernel": kernel, "bias": jnp.zeros((rows, columns, features), x.dtype)}
 
-    return Layer(init, *_with_bias(local_connection, sizes, kernel_shape, summed=(0,)))
+    return Layer(init, *_with_bias(locally_connected_layer, sizes, kernel_shape, summed=(0,)))
 
 
 def _with_shared_bias(pair, sizes, kernel_shape, kernel_init):

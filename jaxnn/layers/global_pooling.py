@@ -5,8 +5,7 @@ import math
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnn.layers.hand_written import Layer, differentiable, without_parameters
-from jaxnn.layers.static_residuals import Static
+from jaxnn.layers.hand_written import Layer, Static, differentiable, without_parameters
 
 
 def average_forward(_, x):

@@ -4,13 +4,36 @@ forward(params, x, **static) -> (y, residuals)          residuals: a pytree of a
 backward(residuals, dy, **static) -> (dparams, dx)      dparams like params, dx like x
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import jax
+from jax.experimental.layout import Layout, with_layout_constraint
 
 from jaxnn.signatures import accepted
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Static:
+    """A leafless node of the residuals: `jit` and `vmap` carry its value in the tree's structure, untraced.
+
+    >>> jax.tree.leaves(Static((2, 3)))
+    []
+    """
+
+    value: Hashable
+
+
+def batch_minor(x):
+    """The same NHWC array, kept on CPU with the batch as the fastest-varying axis; elsewhere XLA knows better.
+
+    Between convolutions this turns every copy and every elementwise operation into long contiguous runs, whatever the
+    number of channels.
+    """
+    return with_layout_constraint(x, Layout((3, 1, 2, 0))) if jax.default_backend() == "cpu" else x
 
 
 class Layer(NamedTuple):

@@ -12,9 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxnn.layers import disjoint_pooling, overlapping_pooling
-from jaxnn.layers.hand_written import Layer, differentiable, without_parameters
-from jaxnn.layers.static_residuals import Static
+from jaxnn.layers import pooling_disjoint_windows, pooling_overlapping_windows
+from jaxnn.layers.hand_written import Layer, Static, differentiable, without_parameters
 from jaxnn.layers.window_geometry import explicit_padding, fitting_edges
 
 Padding = str | Sequence[tuple[int, int]]
@@ -40,9 +39,9 @@ def max_forward(_, x, *, window, strides=None, padding="VALID"):
     windows = _windows(x.shape, window, strides, padding)
     fitted = _fit(x, windows, -jnp.inf)
     if windows.are_disjoint:
-        y, residuals = disjoint_pooling.max_forward(fitted, window=windows.size)
+        y, residuals = pooling_disjoint_windows.max_forward(fitted, window=windows.size)
     else:
-        y, residuals = overlapping_pooling.max_forward(fitted, window=windows.size, strides=windows.strides)
+        y, residuals = pooling_overlapping_windows.max_forward(fitted, window=windows.size, strides=windows.strides)
     return y, (residuals, Static(windows))
 
 
@@ -50,9 +49,9 @@ def max_backward(residuals, dy):
     """`dx[n, h, w, c]` sums `dy` over the windows of which `x[n, h, w, c]` is the first maximum."""
     residuals, windows = residuals[0], residuals[1].value
     if windows.are_disjoint:
-        dx = disjoint_pooling.max_backward(residuals, dy, window=windows.size)
+        dx = pooling_disjoint_windows.max_backward(residuals, dy, window=windows.size)
     else:
-        dx = overlapping_pooling.max_backward(residuals, dy, window=windows.size, strides=windows.strides)
+        dx = pooling_overlapping_windows.max_backward(residuals, dy, window=windows.size, strides=windows.strides)
     return (), _unfit(dx, windows)
 
 
@@ -61,8 +60,8 @@ def average_forward(_, x, *, window, strides=None, padding="VALID", count_includ
     windows = _windows(x.shape, window, strides, padding)
     fitted = _fit(x, windows, 0.0)
     if windows.are_disjoint:
-        return disjoint_pooling.average_forward(fitted, window=windows.size), (Static(windows), None)
-    y = overlapping_pooling.average_forward(fitted, window=windows.size, strides=windows.strides)
+        return pooling_disjoint_windows.average_forward(fitted, window=windows.size), (Static(windows), None)
+    y = pooling_overlapping_windows.average_forward(fitted, window=windows.size, strides=windows.strides)
     share = None if count_include_pad else jnp.asarray(_share_inside(windows), x.dtype)
     return y if share is None else y / share, (Static(windows), share)
 
@@ -72,10 +71,12 @@ def average_backward(residuals, dy):
     windows, share = residuals[0].value, residuals[1]
     dy = dy if share is None else dy / share
     if windows.are_disjoint:
-        dx = disjoint_pooling.average_backward(dy, window=windows.size)
+        dx = pooling_disjoint_windows.average_backward(dy, window=windows.size)
     else:
         fitted = [n + low + high for n, (low, high) in zip(windows.image, windows.edges, strict=True)]
-        dx = overlapping_pooling.average_backward(dy, window=windows.size, strides=windows.strides, image=fitted)
+        dx = pooling_overlapping_windows.average_backward(
+            dy, window=windows.size, strides=windows.strides, image=fitted
+        )
     return (), _unfit(dx, windows)
 
 

@@ -20,7 +20,7 @@ def repeat(layer: Layer, times: int) -> Layer:
     Raises:
       ValueError: n < 1.
 
-    >>> from jaxnn.layers.affine import Dense
+    >>> from jaxnn.layers.dense_layer import Dense
     >>> network, x = repeat(Dense(8), 32), jnp.ones((2, 8))
     >>> params = network.init(jax.random.key(0), x)
     >>> y, residuals = network.forward(params, x)

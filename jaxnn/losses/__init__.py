@@ -4,26 +4,26 @@ A label that names no class makes the loss of its example NaN, and its gradient 
 read, and a mask may hide it; where the labels are NumPy arrays, it raises a ValueError.
 """
 
-from jaxnn.losses.adversarial import least_squares_discriminator as least_squares_discriminator
-from jaxnn.losses.adversarial import least_squares_generator as least_squares_generator
-from jaxnn.losses.adversarial import minimax_discriminator as minimax_discriminator
-from jaxnn.losses.adversarial import minimax_generator as minimax_generator
-from jaxnn.losses.adversarial import non_saturating_generator as non_saturating_generator
+from jaxnn.losses.contrastive_losses import contrastive as contrastive
+from jaxnn.losses.contrastive_losses import negative_sampling as negative_sampling
+from jaxnn.losses.contrastive_losses import triplet as triplet
 from jaxnn.losses.cross_entropies import binary_cross_entropy as binary_cross_entropy
 from jaxnn.losses.cross_entropies import cross_entropy as cross_entropy
 from jaxnn.losses.cross_entropies import cross_entropy_with_rejection as cross_entropy_with_rejection
 from jaxnn.losses.cross_entropies import kl_divergence as kl_divergence
-from jaxnn.losses.likelihoods import bernoulli_log_likelihood as bernoulli_log_likelihood
-from jaxnn.losses.likelihoods import gaussian_log_likelihood as gaussian_log_likelihood
-from jaxnn.losses.likelihoods import kl_to_standard_normal as kl_to_standard_normal
-from jaxnn.losses.margins import crammer_singer as crammer_singer
-from jaxnn.losses.margins import hinge as hinge
-from jaxnn.losses.margins import multiclass_perceptron_criterion as multiclass_perceptron_criterion
-from jaxnn.losses.margins import perceptron_criterion as perceptron_criterion
-from jaxnn.losses.margins import weston_watkins as weston_watkins
-from jaxnn.losses.regression import absolute_error as absolute_error
-from jaxnn.losses.regression import huber as huber
-from jaxnn.losses.regression import squared_error as squared_error
-from jaxnn.losses.similarities import contrastive as contrastive
-from jaxnn.losses.similarities import negative_sampling as negative_sampling
-from jaxnn.losses.similarities import triplet as triplet
+from jaxnn.losses.gan_losses import least_squares_discriminator as least_squares_discriminator
+from jaxnn.losses.gan_losses import least_squares_generator as least_squares_generator
+from jaxnn.losses.gan_losses import minimax_discriminator as minimax_discriminator
+from jaxnn.losses.gan_losses import minimax_generator as minimax_generator
+from jaxnn.losses.gan_losses import non_saturating_generator as non_saturating_generator
+from jaxnn.losses.hinge_losses import crammer_singer as crammer_singer
+from jaxnn.losses.hinge_losses import hinge as hinge
+from jaxnn.losses.hinge_losses import multiclass_perceptron_criterion as multiclass_perceptron_criterion
+from jaxnn.losses.hinge_losses import perceptron_criterion as perceptron_criterion
+from jaxnn.losses.hinge_losses import weston_watkins as weston_watkins
+from jaxnn.losses.regression_losses import absolute_error as absolute_error
+from jaxnn.losses.regression_losses import huber as huber
+from jaxnn.losses.regression_losses import squared_error as squared_error
+from jaxnn.losses.vae_losses import bernoulli_log_likelihood as bernoulli_log_likelihood
+from jaxnn.losses.vae_losses import gaussian_log_likelihood as gaussian_log_likelihood
+from jaxnn.losses.vae_losses import kl_to_standard_normal as kl_to_standard_normal

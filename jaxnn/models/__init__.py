@@ -8,8 +8,8 @@ from jaxnn.models.generalized_linear_models import FittedGLM as FittedGLM
 from jaxnn.models.generalized_linear_models import fit_glm as fit_glm
 from jaxnn.models.generalized_linear_models import irls_step as irls_step
 from jaxnn.models.generalized_linear_models import predict_glm as predict_glm
-from jaxnn.models.lenet import LeNet5 as LeNet5
-from jaxnn.models.lenet_1998 import LeNet1998 as LeNet1998
+from jaxnn.models.lenet5 import LeNet5 as LeNet5
+from jaxnn.models.lenet5_of_1998 import LeNet1998 as LeNet1998
 from jaxnn.models.mlp import MLP as MLP
 from jaxnn.models.perceptron import TrainedPerceptron as TrainedPerceptron
 from jaxnn.models.perceptron import mistake_bound as mistake_bound

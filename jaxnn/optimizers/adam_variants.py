@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.naming import unknown
-from jaxnn.optimizers.adaptive import AdamState, check_moments, corrections
+from jaxnn.optimizers.adam_family import AdamState, check_moments, corrections
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 

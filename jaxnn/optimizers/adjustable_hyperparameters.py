@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.naming import unknown
-from jaxnn.optimizers.gradient_transformation import GradientTransformation
-from jaxnn.optimizers.requirements import run_update
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, run_update
 
 
 class AdjustableState(NamedTuple):
@@ -30,7 +29,7 @@ def adjustable(factory: Callable[..., GradientTransformation]):
 
     >>> from jaxnn.optimizers import sgd
     >>> from jaxnn.optimizers.chaining import chain
-    >>> from jaxnn.optimizers.clipping import clip
+    >>> from jaxnn.optimizers.gradient_clipping import clip
     >>> clipped = lambda learning_rate, max_delta: chain(clip(max_delta), sgd(learning_rate))
     >>> optimizer = adjustable(clipped)(learning_rate=0.5, max_delta=4.0)
     >>> state = optimizer.init(jnp.zeros(1))

@@ -5,9 +5,14 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, value_at
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    check_learning_rate,
+    check_transformation,
+    run_update,
+    value_at,
+)
 from jaxnn.optimizers.leafwise_update import leafwise
-from jaxnn.optimizers.requirements import check_transformation, run_update
 
 
 class ScaleByScheduleState(NamedTuple):

@@ -5,9 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    check_at_least,
+    check_transformation,
+    run_update,
+)
 from jaxnn.optimizers.leafwise_update import leafwise
-from jaxnn.optimizers.requirements import check_at_least, check_transformation, run_update
 
 
 class AccumulationState(NamedTuple):

@@ -6,9 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_at_least
 from jaxnn.optimizers.leafwise_update import is_trainable, leafwise
-from jaxnn.optimizers.requirements import check_at_least
 
 
 class AddNoiseState(NamedTuple):

@@ -2,9 +2,8 @@
 
 import jax
 
-from jaxnn.optimizers.gradient_transformation import GradientTransformation
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_transformation, run_update
 from jaxnn.optimizers.leafwise_update import widen
-from jaxnn.optimizers.requirements import check_transformation, run_update
 
 
 def in_float32(optimizer) -> GradientTransformation:

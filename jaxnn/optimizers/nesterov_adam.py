@@ -5,10 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.adaptive import adam, adamw, check_moments
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, value_at
+from jaxnn.optimizers.adam_family import adam, adamw, check_moments
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_at_least, value_at
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
-from jaxnn.optimizers.requirements import check_at_least
 
 
 class NadamState(NamedTuple):

@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.naming import unknown
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_at_least, check_range
 from jaxnn.optimizers.leafwise_update import leafwise
-from jaxnn.optimizers.requirements import check_at_least
 
 _SIGNS = {"min": 1, "max": -1}
 

@@ -25,9 +25,17 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.optimizers.gradient_accumulation import wide_zeros
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, apply_updates, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    apply_updates,
+    check_at_least,
+    check_range,
+    check_transformation,
+    require_params,
+    run_update,
+    value_at,
+)
 from jaxnn.optimizers.leafwise_update import is_trainable, leafwise
-from jaxnn.optimizers.requirements import check_at_least, check_transformation, require_params, run_update
 
 
 class AverageState(NamedTuple):

@@ -1,28 +1,9 @@
-"""The same step on many devices and processes: data, sharded and tensor parallelism, asynchronous SGD."""
+"""The same step on many devices and processes: data, fully sharded and tensor parallelism.
 
-from jaxnn.parallel.async_sgd import downpour as downpour
-from jaxnn.parallel.async_sgd import replay as replay
-from jaxnn.parallel.async_sgd import replicate as replicate
-from jaxnn.parallel.downpour_client import Downpour as Downpour
-from jaxnn.parallel.elastic_averaging import easgd as easgd
-from jaxnn.parallel.event_logs import Log as Log
-from jaxnn.parallel.event_logs import clock_gaps as clock_gaps
-from jaxnn.parallel.event_logs import log_of as log_of
-from jaxnn.parallel.event_logs import program_of as program_of
-from jaxnn.parallel.event_logs import staleness_of as staleness_of
-from jaxnn.parallel.event_scan import Cluster as Cluster
-from jaxnn.parallel.event_scan import Shards as Shards
-from jaxnn.parallel.event_times import Program as Program
-from jaxnn.parallel.event_times import in_turns as in_turns
-from jaxnn.parallel.event_times import simulate as simulate
-from jaxnn.parallel.gradient_compression import EightBits as EightBits
-from jaxnn.parallel.gradient_compression import Exact as Exact
-from jaxnn.parallel.gradient_compression import TopK as TopK
-from jaxnn.parallel.local_descent import diloco as diloco
-from jaxnn.parallel.local_descent import local_cluster as local_cluster
-from jaxnn.parallel.local_descent import local_sgd as local_sgd
-from jaxnn.parallel.lock_free import hogwild as hogwild
-from jaxnn.parallel.log_replay import replay_run as replay_run
+A placement says where a step runs; `fit(placement=...)` ends at the parameters of one device. Asynchronous SGD is in
+`jaxnn.asynchronous`, simulated, and in `jaxnn.parameter_server`, on Ray.
+"""
+
 from jaxnn.parallel.memory_report import MemoryReport as MemoryReport
 from jaxnn.parallel.memory_report import report_memory as report_memory
 from jaxnn.parallel.memory_report import shapes_of as shapes_of
@@ -35,26 +16,16 @@ from jaxnn.parallel.placements import ShardMap as ShardMap
 from jaxnn.parallel.placements import Single as Single
 from jaxnn.parallel.placements import placement as placement
 from jaxnn.parallel.placements import rows_of_process as rows_of_process
-from jaxnn.parallel.push_log import push_rows as push_rows
-from jaxnn.parallel.push_log import read_log as read_log
-from jaxnn.parallel.ray_cluster import train_asynchronously as train_asynchronously
-from jaxnn.parallel.ray_replay import replay_on_ray as replay_on_ray
 from jaxnn.parallel.scaling_model import Link as Link
 from jaxnn.parallel.scaling_model import all_reduce_seconds as all_reduce_seconds
 from jaxnn.parallel.scaling_model import break_even as break_even
 from jaxnn.parallel.scaling_model import efficiency as efficiency
 from jaxnn.parallel.scaling_model import step_seconds as step_seconds
-from jaxnn.parallel.server_deaths import lost_updates as lost_updates
-from jaxnn.parallel.sharded import Sharded as Sharded
-from jaxnn.parallel.sharded import shard_by as shard_by
+from jaxnn.parallel.sharded_placement import Sharded as Sharded
+from jaxnn.parallel.sharded_placement import shard_by as shard_by
 from jaxnn.parallel.sharding_rules import Divide as Divide
 from jaxnn.parallel.sharding_rules import Largest as Largest
 from jaxnn.parallel.sharding_rules import ShardingRules as ShardingRules
 from jaxnn.parallel.sharding_rules import explain_sharding as explain_sharding
 from jaxnn.parallel.sharding_rules import fully_sharded as fully_sharded
 from jaxnn.parallel.sharding_rules import tensor_parallel as tensor_parallel
-from jaxnn.parallel.synchronous_rounds import synchronous as synchronous
-from jaxnn.parallel.waves import downpour_waves as downpour_waves
-from jaxnn.parallel.worker_times import Outage as Outage
-from jaxnn.parallel.worker_times import WorkerTimes as WorkerTimes
-from jaxnn.parallel.worker_times import round_times as round_times

@@ -14,7 +14,7 @@ from jax.extend.core import Literal
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from jaxnn.parallel.sharded import Sharded, shard_by
+from jaxnn.parallel.sharded_placement import Sharded, shard_by
 from jaxnn.parallel.sharding_rules import DATA, ShardingRules
 from jaxnn.training.placement_contract import OneDevice
 from jaxnn.training.train_state import TrainState, init_state

@@ -7,7 +7,7 @@ computes the gradient of its rows, and their sum is the gradient of the batch, w
     pmap            as the course has it: the step of a device, mapped
     shard_map       the same step over a mesh: what `pmap` has become
     automatic       the step of the whole batch, compiled for divided rows: XLA finds where to sum
-    fully_sharded   automatic where each device keeps only its part of parameters and moments (`jaxnn.parallel.sharded`)
+    fully_sharded   automatic where each device keeps only its part of parameters and moments (`sharded_placement`)
     local_rows      shard_map where each device keeps only its rows of the training data, and shuffles them apart
 
 Under `pmap`, `shard_map` and `local_rows` a device's rows are a batch of their own. Batch norm sees them alone, unless
@@ -33,7 +33,7 @@ from jax.sharding import PartitionSpec as P
 
 from jaxnn.naming import unknown
 from jaxnn.parallel.process_arrays import gather, largest, put
-from jaxnn.parallel.sharded import shard_by
+from jaxnn.parallel.sharded_placement import shard_by
 from jaxnn.parallel.sharding_rules import fully_sharded
 from jaxnn.training.batching import Shuffle
 from jaxnn.training.compilation import bind

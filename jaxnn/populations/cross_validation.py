@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxnn.populations.k_folds_and_bootstraps import k_fold, stratified_k_fold
 from jaxnn.populations.members import members_of
-from jaxnn.populations.subsets import k_fold, stratified_k_fold
-from jaxnn.populations.trainers import check_metric
+from jaxnn.populations.population_training import check_metric
 from jaxnn.training.early_stopping import is_better_large
 
 

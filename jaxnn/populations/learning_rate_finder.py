@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxnn.populations.hyperparameter_search import scores_of
 from jaxnn.populations.members import grid, members_of
 from jaxnn.populations.population_training import fit
-from jaxnn.populations.searches import scores_of
 from jaxnn.training.checked_data import as_split
 
 _LEAST_DESCENT = 0.01  # of the loss: less says nothing about the rate

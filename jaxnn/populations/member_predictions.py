@@ -10,8 +10,8 @@ import numpy as np
 
 from jaxnn.populations.chunks import cut
 from jaxnn.populations.mapping import MemberMesh, OverMembers, choose_mapping
+from jaxnn.populations.member_memory import SHARE, choose_chunk, free_memory, size_of, working_size
 from jaxnn.populations.members import is_traced
-from jaxnn.populations.memory import SHARE, choose_chunk, free_memory, size_of, working_size
 from jaxnn.populations.population import Population, stacked
 from jaxnn.preprocessing import as_float
 from jaxnn.training import FunctionalModel

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxnn.populations.subsets import Split
+from jaxnn.populations.k_folds_and_bootstraps import Split
 from jaxnn.training.compilation import is_hashable
 
 

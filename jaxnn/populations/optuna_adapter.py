@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from jaxnn.populations.hyperparameter_search import SearchResult, search, together
 from jaxnn.populations.population import Population
-from jaxnn.populations.searches import SearchResult, search, together
-from jaxnn.populations.settings import Choice, Range, is_distribution
+from jaxnn.populations.search_spaces import Choice, Range, is_distribution
 from jaxnn.training.early_stopping import is_better_large
 
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from jaxnn.populations.chunks import Programs
 from jaxnn.populations.mapping import MemberMesh, choose_mapping
+from jaxnn.populations.member_memory import choose_chunk, size_of, working_size
 from jaxnn.populations.member_steps import BATCH_SIZE, Blueprint, MemberStep
 from jaxnn.populations.members import Member, is_traced
-from jaxnn.populations.memory import choose_chunk, size_of, working_size
 from jaxnn.training.batching import check_batch_size, count_examples
 from jaxnn.training.compilation import program
 

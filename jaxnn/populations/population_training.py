@@ -1,6 +1,8 @@
 """`fit` for many: the same run over seeds, hyperparameters and subsets of the data, one program for all alike."""
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,9 +11,9 @@ from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy
 from jaxnn.populations.hyperparameter_paths import SupervisedTrials, paths_of
 from jaxnn.populations.mapping import MemberMesh, check_mapping
+from jaxnn.populations.member_memory import SHARE, free_memory
 from jaxnn.populations.member_steps import BATCH_SIZE, Blueprint
 from jaxnn.populations.members import Member, check_members, groups_of
-from jaxnn.populations.memory import SHARE, free_memory
 from jaxnn.populations.planning import Resources, plan
 from jaxnn.populations.population import Population
 from jaxnn.populations.population_run import PopulationRun
@@ -33,6 +35,35 @@ from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import check_objective, on_device
 from jaxnn.training.functional_model import FunctionalModel
 from jaxnn.training.objectives import Supervised
+
+
+def check_metric(train: Callable, metric: str, *, splits: bool = False) -> None:
+    """Refuses a metric that will not be measured, before anything is trained.
+
+    A `functools.partial` of `populations.fit` shows what it will measure; of any other trainer it is found out by what
+    it returns.
+
+    Args:
+      train: a trainer.
+      metric: such as "validation/accuracy".
+      splits: whether the members have test rows of their own; else "validation/..." needs `validation`.
+
+    Raises:
+      ValueError: it will not be measured.
+
+    >>> check_metric(partial(fit, metrics=()), "validation/loss")
+    Traceback (most recent call last):
+    ValueError: `metric` must be one of ['train/loss']; received 'validation/loss'. Has the trainer `validation` data?
+    """
+    if not isinstance(train, partial) or train.func is not fit:
+        return
+    metrics = train.keywords.get("metrics", inspect.signature(fit).parameters["metrics"].default)
+    has_test = splits or train.keywords.get("validation") is not None
+    measured, splits = sorted({"loss", *as_metrics(metrics)}), ("validation", "train")[not has_test :]
+    known = [f"{split}/{name}" for split in splits for name in measured]
+    if metric not in known:
+        advice = "" if has_test or not metric.startswith("validation/") else " Has the trainer `validation` data?"
+        raise ValueError(f"`metric` must be one of {known}; received {metric!r}.{advice}")
 
 
 def fit(
@@ -127,7 +158,7 @@ def train(
       batch_size: examples in a step.
       population: where to go on: as many members, whose traced hyperparameters may have changed.
       patience: a member stops after so many epochs in a row without a better `monitor`; None: never.
-      hooks: functions of an event (`jaxnn.training.events`), whose metrics are medians over the members, and whose
+      hooks: functions of an event (`jaxnn.training.fit_events`), whose metrics are medians over the members, and whose
         `state` is a function that returns the `Population` so far; one that returns True stops all after the epoch.
       mapping: "vmap" or "map"; None decides by the model and the platform.
       devices: over which the members are spread; by default all of this process. On CPU members run fastest with a

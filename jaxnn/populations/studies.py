@@ -11,9 +11,9 @@ import numpy as np
 
 from jaxnn.metrics import Interval, Moments, student_interval
 from jaxnn.naming import unknown
+from jaxnn.populations.k_folds_and_bootstraps import Split, hold_out, nested_parts
 from jaxnn.populations.members import Member, grid, members_of
 from jaxnn.populations.population import Population
-from jaxnn.populations.subsets import Split, hold_out, nested_parts
 from jaxnn.training.early_stopping import is_better_large
 
 

@@ -12,7 +12,7 @@ user's. Nothing here imports jax before a recipe builds.
     MINE = Recipe(defaults=Training("mine", epochs=5), build=build)
 """
 
-from jaxnn.cli.configurations import Training as Training
+from jaxnn.cli.training_flags import Training as Training
 from jaxnn.recipes.named_recipes import recipe as recipe
 from jaxnn.recipes.named_recipes import recorded_recipe as recorded_recipe
 from jaxnn.recipes.training_recipes import Facts as Facts

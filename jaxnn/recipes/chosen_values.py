@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jaxnn.cli.configurations import Training
+from jaxnn.cli.training_flags import Training
 
 
 @dataclass(frozen=True)

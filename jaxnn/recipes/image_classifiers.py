@@ -1,6 +1,6 @@
 """The recipes of the package: classifiers, of images or of points. Imports no jax before one is built."""
 
-from jaxnn.cli.configurations import RECIPES as DEFAULTS
+from jaxnn.cli.training_flags import RECIPES as DEFAULTS
 from jaxnn.recipes.training_recipes import Facts, Recipe
 
 

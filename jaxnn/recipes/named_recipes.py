@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from jaxnn.cli.configurations import Training
+from jaxnn.cli.training_flags import Training
 from jaxnn.naming import unknown
 from jaxnn.recipes.image_classifiers import RECIPES
 from jaxnn.recipes.training_recipes import Recipe

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from jaxnn.cli.configurations import Training
+from jaxnn.cli.training_flags import Training
 
 
 class Facts(NamedTuple):

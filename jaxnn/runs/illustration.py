@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxnn.diagnostics import plot_confusion, plot_curves, plot_filters, plot_mistakes, save_figure
-from jaxnn.diagnostics.figure_style import new_figure, png_of
 from jaxnn.metrics import confusion_matrix, wilson_interval
+from jaxnn.plots import plot_confusion, plot_curves, plot_filters, plot_mistakes, save_figure
+from jaxnn.plots.figure_style import new_figure, png_of
 from jaxnn.runs.report_page import Picture, grouped, write_report
 from jaxnn.runs.run_folder import read_config
 from jaxnn.training import predict

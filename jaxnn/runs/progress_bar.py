@@ -2,7 +2,7 @@
 
 import sys
 
-from jaxnn.training.events import Compiled, Evaluated, Event, Progress, Started, Stopped
+from jaxnn.training.fit_events import Compiled, Evaluated, Event, Progress, Started, Stopped
 
 
 class ProgressBar:

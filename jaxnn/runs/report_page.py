@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxnn.diagnostics.html_page import render_page
+from jaxnn.plots.html_page import render_page
 from jaxnn.runs import atomic_files
 from jaxnn.runs.report_style import STYLE
 from jaxnn.version import __version__

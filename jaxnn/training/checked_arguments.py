@@ -11,7 +11,7 @@ from jaxnn import losses, optimizers
 from jaxnn.metrics import accuracy
 from jaxnn.naming import unknown
 from jaxnn.optimizers import GradientTransformation
-from jaxnn.optimizers.requirements import check_transformation
+from jaxnn.optimizers.gradient_transformation import check_transformation
 from jaxnn.training.compilation import result_like
 
 _METRICS = {"accuracy": accuracy}

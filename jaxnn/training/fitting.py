@@ -28,8 +28,8 @@ from jaxnn.training.data_streams import Stream
 from jaxnn.training.early_stopping import check_monitor
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import check_objective, on_device
-from jaxnn.training.events import Event
 from jaxnn.training.feeds import ResidentFeed, StreamFeed
+from jaxnn.training.fit_events import Event
 from jaxnn.training.key_streams import as_key
 from jaxnn.training.placement_contract import ONE_DEVICE, OneDevice
 from jaxnn.training.train_state import TrainState, copy_state
@@ -77,7 +77,7 @@ def fit(
       augment: `augment(key, inputs) -> inputs` before it, in training only.
       fields: the names of inputs and targets in the data; other fields stay on the host.
       state: where to go on, at any step; the result is bit for bit that of an uninterrupted run. It stays usable.
-      hooks: functions of an event (`jaxnn.training.events`); one that returns True stops the run.
+      hooks: functions of an event (`jaxnn.training.fit_events`); one that returns True stops the run.
       patience: the run ends after so many evaluations in a row without a better `monitor`, and returns the best state.
       fused: whether steps are compiled together; None lets `choose_fusion` decide.
       placement: on which devices, and how; see `jaxnn.parallel.placement`.

@@ -10,8 +10,8 @@ from jaxnn.training.compilation import prepare, result_like
 from jaxnn.training.early_stopping import check_monitor, stalled
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import compile_evaluation, evaluate_objective
-from jaxnn.training.events import Compiled, Compiling, DivergenceError, Evaluated, Event, Progress, Started, Stopped
 from jaxnn.training.feeds import ResidentFeed, StreamFeed
+from jaxnn.training.fit_events import Compiled, Compiling, DivergenceError, Evaluated, Event, Progress, Started, Stopped
 from jaxnn.training.host_loop import StepCalls, Totals, mean_of_call
 from jaxnn.training.keyboard_interrupts import interruption
 from jaxnn.training.placement_contract import ONE_DEVICE

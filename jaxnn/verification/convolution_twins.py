@@ -8,7 +8,7 @@ from jax import lax
 
 from jaxnn import layers
 from jaxnn.layers.convolution_layers import Convolution, LocallyConnected, TransposedConvolution
-from jaxnn.layers.local_connection import connect_locally
+from jaxnn.layers.locally_connected_layer import connect_locally
 from jaxnn.layers.transposed_convolution import convolve_transposed
 from jaxnn.verification.rows import FunctionRow, LayerRow
 

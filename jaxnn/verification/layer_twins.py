@@ -9,8 +9,7 @@ import numpy as np
 import optax
 
 from jaxnn import layers
-from jaxnn.layers.classification_head import softmax_cross_entropy
-from jaxnn.layers.elementwise import (
+from jaxnn.layers.activation_layers import (
     ELU,
     GELU,
     Elementwise,
@@ -23,10 +22,11 @@ from jaxnn.layers.elementwise import (
     Softplus,
     Tanh,
 )
-from jaxnn.layers.embedding import Embedding, embed
-from jaxnn.layers.inverted_dropout import Dropout, dropout, unscaled_dropout, weight_scaled
-from jaxnn.layers.junctions import Flatten
-from jaxnn.layers.maximum_units import Maxout, maximum_of_pieces
+from jaxnn.layers.dropout_masks import Dropout, dropout, unscaled_dropout, weight_scaled
+from jaxnn.layers.embedding_table import Embedding, embed
+from jaxnn.layers.maxout_units import Maxout, maximum_of_pieces
+from jaxnn.layers.merging_layers import Flatten
+from jaxnn.layers.softmax_head import softmax_cross_entropy
 from jaxnn.verification.arguments import BAD_LABELS, logits_and_labels, logits_and_probabilities, normal
 from jaxnn.verification.normalization_twins import NORMALIZATION_LAYERS, NORMALIZATIONS
 from jaxnn.verification.pooling_twins import POOLING_LAYERS, POOLINGS

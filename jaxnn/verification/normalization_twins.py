@@ -14,8 +14,8 @@ from jaxnn.layers.batch_normalization import (
     batch_norm_inference,
     moving_average,
 )
-from jaxnn.layers.feature_normalization import GroupNorm, LayerNorm, RMSNorm, group_norm, layer_norm, rms_norm
-from jaxnn.layers.response_normalization import LocalResponseNorm, local_response_norm
+from jaxnn.layers.layer_normalization import GroupNorm, LayerNorm, RMSNorm, group_norm, layer_norm, rms_norm
+from jaxnn.layers.local_response_normalization import LocalResponseNorm, local_response_norm
 from jaxnn.verification.arguments import normal
 from jaxnn.verification.rows import FunctionRow, LayerRow
 

@@ -6,15 +6,15 @@ import numpy as np
 import optax
 
 from jaxnn.optimizers import apply_updates
+from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.adam_family import adam, adamw
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
-from jaxnn.optimizers.adaptive import adam, adamw
-from jaxnn.optimizers.gradient_descent import sgd
-from jaxnn.optimizers.layerwise import lamb, lars
+from jaxnn.optimizers.gradient_transformation import run_update
+from jaxnn.optimizers.lars_and_lamb import lamb, lars
+from jaxnn.optimizers.momentum_sgd import sgd
+from jaxnn.optimizers.muon_updates import muon
 from jaxnn.optimizers.nesterov_adam import nadam, nadamw
-from jaxnn.optimizers.orthogonalized import muon
-from jaxnn.optimizers.requirements import run_update
-from jaxnn.optimizers.sign_descent import lion, rprop, sign_sgd
-from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.sign_methods import lion, rprop, sign_sgd
 from jaxnn.verification.optimizer_dialects import (
     adagrad_of_pytorch,
     adam_of_keras,

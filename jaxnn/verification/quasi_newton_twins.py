@@ -7,10 +7,10 @@ import numpy as np
 import optax
 
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
-from jaxnn.optimizers.limited_memory import lbfgs, scale_by_lbfgs
-from jaxnn.optimizers.line_search import scale_by_backtracking_linesearch
-from jaxnn.optimizers.searched_descent import searched
-from jaxnn.optimizers.wolfe_search import scale_by_zoom_linesearch
+from jaxnn.second_order.lbfgs_updates import lbfgs, scale_by_lbfgs
+from jaxnn.second_order.line_search import scale_by_backtracking_linesearch
+from jaxnn.second_order.searched_descent import searched
+from jaxnn.second_order.wolfe_line_search import scale_by_zoom_linesearch
 from jaxnn.verification.dense_descents import REGRESSION, SADDLE, around, walked, whole_matrix_bfgs
 from jaxnn.verification.optimizer_twins import descend_informed, rosenbrock, small_mlp
 from jaxnn.verification.rows import DescentRow

@@ -5,9 +5,9 @@ import numpy as np
 import optax
 import scipy.linalg
 
-from jaxnn.optimizers.natural_gradients import natural_gradient, natural_gradient_cg
-from jaxnn.optimizers.newton_raphson import newton, newton_cg, saddle_free_newton
-from jaxnn.optimizers.residual_least_squares import gauss_newton, levenberg_marquardt
+from jaxnn.second_order.gauss_newton_steps import gauss_newton, levenberg_marquardt
+from jaxnn.second_order.natural_gradients import natural_gradient, natural_gradient_cg
+from jaxnn.second_order.newton_steps import newton, newton_cg, saddle_free_newton
 from jaxnn.verification.dense_descents import (
     CURVE,
     FLAT_REGRESSION,

@@ -3,14 +3,20 @@
 import jax
 import optax
 
-from jaxnn.optimizers.adaptive import adam
+from jaxnn.optimizers.adam_family import adam
 from jaxnn.optimizers.chaining import chain, identity, scale, scale_by_learning_rate
-from jaxnn.optimizers.clipping import adaptive_grad_clip, clip, clip_by_block_rms, clip_by_global_norm, clip_by_norm
 from jaxnn.optimizers.gradient_accumulation import accumulate
-from jaxnn.optimizers.gradient_descent import sgd
+from jaxnn.optimizers.gradient_clipping import (
+    adaptive_grad_clip,
+    clip,
+    clip_by_block_rms,
+    clip_by_global_norm,
+    clip_by_norm,
+)
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
-from jaxnn.optimizers.grouping import parameter_groups
-from jaxnn.optimizers.slow_weights import lookahead
+from jaxnn.optimizers.lookahead_weights import lookahead
+from jaxnn.optimizers.momentum_sgd import sgd
+from jaxnn.optimizers.parameter_grouping import parameter_groups
 from jaxnn.optimizers.weight_decay import add_decayed_weights
 from jaxnn.parameter_paths import path_names
 from jaxnn.verification.rows import OptimizerRow

@@ -18,9 +18,9 @@ from PIL import Image
 from rings import first_of
 
 from jaxnn import data
-from jaxnn.cli import configurations
-from jaxnn.cli.configurations import RECIPES, Training, check, from_record, to_record
+from jaxnn.cli import training_flags
 from jaxnn.cli.main import COMMANDS, main
+from jaxnn.cli.training_flags import RECIPES, Training, check, from_record, to_record
 from jaxnn.models import MODELS
 from jaxnn.recipes.optimizer_choice import build_optimizer, build_schedule
 from jaxnn.verification import activation_twins
@@ -387,7 +387,7 @@ def test_a_closed_pipe_is_no_error():
 # ------------------------------------------------------------------------------- optimizers and schedules by name
 
 
-@first_of("name", configurations.OPTIMIZERS)
+@first_of("name", training_flags.OPTIMIZERS)
 def test_every_optimizer_can_be_chosen(name):
     config = dataclasses.replace(RECIPES["lenet5"], optimizer=name)
     optimizer, params = build_optimizer(check(config), steps=10), {"kernel": jnp.ones((3, 2)), "bias": jnp.ones(2)}
@@ -405,7 +405,7 @@ def test_numbers_reach_the_optimizers_that_take_them():
     }
 
 
-@first_of("name", configurations.SCHEDULES)
+@first_of("name", training_flags.SCHEDULES)
 @pytest.mark.parametrize("warmup", [None, 0.3])
 def test_every_schedule_can_be_chosen_and_warmed_up(name, warmup):
     config = check(dataclasses.replace(RECIPES["lenet5"], schedule=name, warmup=warmup, learning_rate=0.5))

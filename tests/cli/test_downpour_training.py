@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from jaxnn.cli import downpour_training, supervision
+from jaxnn.cli import downpour_training, process_supervision
 from jaxnn.cli.main import main
-from jaxnn.parallel.push_log import read_log
-from jaxnn.parallel.ray_cluster import Progress, Trained
+from jaxnn.parameter_server.push_log import read_log
+from jaxnn.parameter_server.ray_cluster import Progress, Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -43,7 +43,7 @@ def test_bad_input_is_refused(args, message, capsys):
 @pytest.mark.parametrize("args", [["-n", "2", "--"], ["--cluster", "--"]], ids=["here", "on a cluster"])
 def test_launch_refuses_it_in_one_sentence(args, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(supervision, "start", None)
+    monkeypatch.setattr(process_supervision, "start", None)
     monkeypatch.setenv("JAXNN_COORDINATOR", "")  # what --cluster sets, is taken back
     assert main(["launch", *args, "train", "mlp", "--strategy", "downpour", "--workers", "3"]) == 2
     assert capsys.readouterr().err == (

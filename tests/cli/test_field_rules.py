@@ -9,8 +9,7 @@ import pytest
 import tyro
 
 from jaxnn import optimizers
-from jaxnn.cli import configurations
-from jaxnn.cli.configurations import MODELS, OPTIMIZERS, RECIPES, Training, check_given, from_record, optimizers_with
+from jaxnn.cli import training_flags
 from jaxnn.cli.cross_validation_command import CrossValidation
 from jaxnn.cli.ensemble_command import Ensemble
 from jaxnn.cli.field_records import read_record, record_of
@@ -18,6 +17,7 @@ from jaxnn.cli.field_rules import POSITIVE, Between, Each, Needs, check_effects,
 from jaxnn.cli.flag_words import check_words
 from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
 from jaxnn.cli.search_command import Search
+from jaxnn.cli.training_flags import MODELS, OPTIMIZERS, RECIPES, Training, check_given, from_record, optimizers_with
 from jaxnn.signatures import accepted
 
 FLAGS = ("momentum", "nesterov", "b1", "b2", "eps", "weight_decay")
@@ -185,7 +185,7 @@ def test_every_recipe_is_a_model_that_can_be_named_and_gives_nothing_idle():
     assert tuple(RECIPES) == MODELS
     for recipe in RECIPES.values():
         assert check_given(recipe, recipe) is recipe
-    assert configurations.RECIPES["mlp"].hidden == (128,)
+    assert training_flags.RECIPES["mlp"].hidden == (128,)
 
 
 # ----------------------------------------------------------------------------------------------------------- words

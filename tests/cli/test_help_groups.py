@@ -1,9 +1,9 @@
 import pytest
 
-from jaxnn.cli.configurations import RECIPES, Training
 from jaxnn.cli.field_rules import fields_of
 from jaxnn.cli.help_groups import _field_texts
 from jaxnn.cli.main import main
+from jaxnn.cli.training_flags import RECIPES, Training
 
 
 def shown(args, capsys):

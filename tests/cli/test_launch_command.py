@@ -13,7 +13,7 @@ import pytest
 from process_groups import run_alone, running
 from safetensors.numpy import load_file
 
-from jaxnn.cli import supervision
+from jaxnn.cli import process_supervision
 from jaxnn.cli.main import main
 
 TINY = ["--train-examples", "600", "--test-examples", "200", "--batch-size", "50", "--no-tensorboard", "--no-pictures"]
@@ -52,14 +52,14 @@ def refusal(capsys, *args) -> str:
 )
 def test_bad_arguments_start_nothing(args, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(supervision, "start", None)
+    monkeypatch.setattr(process_supervision, "start", None)
     assert words in refusal(capsys, "launch", *args)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_in_use_is_refused_before_anything_starts(tmp_path, capsys, monkeypatch):
     (tmp_path / "mine").write_text("")
-    monkeypatch.setattr(supervision, "start", None)
+    monkeypatch.setattr(process_supervision, "start", None)
     assert "is not empty" in refusal(capsys, "launch", "--", "train", "mlp", "--out", tmp_path)
     assert "is a file" in refusal(capsys, "launch", "--", "train", "mlp", "--out", tmp_path / "mine")
 
@@ -97,7 +97,7 @@ WAIT = "import os, time; time.sleep({}); os._exit({}) if os.environ['N'] == '1' 
 def supervised(code, processes=2):
     began = time.monotonic()
     environments = [os.environ | {"N": str(number)} for number in range(processes)]
-    ending = supervision.supervise([sys.executable, "-c", code], environments)
+    ending = process_supervision.supervise([sys.executable, "-c", code], environments)
     return ending, time.monotonic() - began
 
 
@@ -129,14 +129,14 @@ def test_a_signal_reaches_all_and_the_second_ends_those_who_do_not_hear_the_firs
 
 
 def test_a_signal_before_all_have_started_ends_those_who_have(monkeypatch):
-    start, children = supervision.start, []
+    start, children = process_supervision.start, []
 
     def interrupted(*args):
         children.append(start(*args))
         os.kill(os.getpid(), signal.SIGINT)
         return children[-1]
 
-    monkeypatch.setattr(supervision, "start", interrupted)
+    monkeypatch.setattr(process_supervision, "start", interrupted)
     assert supervised("import time; time.sleep(60)")[0] == (130, None, 0)
     assert len(children) == 2
     assert all(child.process.returncode for child in children)  # of the first signal, or of the second

@@ -19,13 +19,13 @@ from rings import first_of
 from jaxnn import data, optimizers, training
 from jaxnn.cli import cross_validation_command, ensemble_command, population_tasks, search_command, training_journal
 from jaxnn.cli.assembly import MemberTrials
-from jaxnn.cli.configurations import RECIPES, Training, check, from_record, load_data, to_record
 from jaxnn.cli.ensemble_command import Ensemble
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.hyperparameters import Range, parse_over, train_command
 from jaxnn.cli.main import main, parse
 from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
 from jaxnn.cli.search_command import Search
+from jaxnn.cli.training_flags import RECIPES, Training, check, from_record, load_data, to_record
 from jaxnn.recipes import Facts
 from jaxnn.recipes.chosen_values import Chosen
 from jaxnn.recipes.named_recipes import known_recipe

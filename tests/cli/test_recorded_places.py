@@ -9,10 +9,10 @@ import pytest
 
 from jaxnn import data
 from jaxnn.cli import launch_command, training_commands
-from jaxnn.cli.configurations import RECIPES, Training, to_record
 from jaxnn.cli.main import main
 from jaxnn.cli.placement_flags import resume_line
 from jaxnn.cli.recorded_places import resumption
+from jaxnn.cli.training_flags import RECIPES, Training, to_record
 from jaxnn.data import datasets
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from jaxnn.cli import training_journal
-from jaxnn.cli.configurations import Training
 from jaxnn.cli.main import main
 from jaxnn.cli.population_records import Records
+from jaxnn.cli.training_flags import Training
 from jaxnn.populations import Member
 from jaxnn.populations.member_steps import Blueprint
 from jaxnn.runs import checkpoints, one_writer, run_folder

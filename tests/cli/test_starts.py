@@ -62,7 +62,7 @@ def test_data_is_loaded_beside_jax_only_when_nothing_is_left_to_import(monkeypat
 
     from jaxnn import data
     from jaxnn.cli import training_commands
-    from jaxnn.cli.configurations import RECIPES
+    from jaxnn.cli.training_flags import RECIPES
 
     threads = []
     find = lambda name, *, folder: threads.append(threading.current_thread())  # noqa: E731

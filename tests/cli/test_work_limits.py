@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from jaxnn.cli import placement_flags, work_limits
-from jaxnn.cli.configurations import RECIPES, check_runnable
 from jaxnn.cli.main import main
+from jaxnn.cli.training_flags import RECIPES, check_runnable
 from jaxnn.cli.work_limits import check_members, check_processes, check_steps, check_widths
 
 HUGE = str(10**9)
@@ -78,11 +78,11 @@ def test_what_is_too_much_is_refused_before_jax_looks_at_it(args, words, capsys,
     ],
 )
 def test_what_does_not_fit_is_refused_before_it_is_compiled(args, words, capsys, tmp_path, monkeypatch):
-    import jaxnn.populations.memory
+    import jaxnn.populations.member_memory
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(work_limits, "available_memory", lambda: 2**20)
-    monkeypatch.setattr(jaxnn.populations.memory, "available_memory", lambda: 2**20)
+    monkeypatch.setattr(jaxnn.populations.member_memory, "available_memory", lambda: 2**20)
     assert main(args) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -15,9 +15,6 @@ import pytest
 from PIL import Image
 from tolerances import assert_close
 
-from jaxnn.diagnostics.animation import MOST_FRAMES, write_race_gif
-from jaxnn.diagnostics.race_page import write_race_page
-from jaxnn.diagnostics.race_plots import contours, cut_off, look, moving_average, plot_race, plot_training_race
 from jaxnn.diagnostics.surfaces import SURFACES
 from jaxnn.diagnostics.trajectories import (
     CONTESTANTS,
@@ -29,6 +26,9 @@ from jaxnn.diagnostics.trajectories import (
     run_races,
 )
 from jaxnn.losses import cross_entropy
+from jaxnn.plots.race_animation import MOST_FRAMES, write_race_gif
+from jaxnn.plots.race_page import write_race_page
+from jaxnn.plots.race_plots import contours, cut_off, look, moving_average, plot_race, plot_training_race
 
 SADDLE, BEALE, VALLEY = (SURFACES[name] for name in ("saddle", "beale", "long-valley"))
 EVIL = '</script><img src=x onerror="alert(1)"> & $x'

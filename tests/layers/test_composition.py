@@ -23,8 +23,8 @@ from jaxnn.layers import (
     ReLU,
     Tanh,
     chain,
-    classification_head,
     graph,
+    softmax_head,
 )
 from jaxnn.layers.hand_written import run
 
@@ -68,8 +68,8 @@ def by_hand(network):
 
     def gradients(params, state, x, labels, key):
         logits, residuals = run(network, params, x, state=state, train=True, key=key)
-        _, head = classification_head.forward(labels, logits)
-        _, dlogits = classification_head.backward(head, jnp.full(len(x), 1 / len(x), logits.dtype))
+        _, head = softmax_head.forward(labels, logits)
+        _, dlogits = softmax_head.backward(head, jnp.full(len(x), 1 / len(x), logits.dtype))
         return network.backward(residuals, dlogits)[0], network.advance(state, residuals)
 
     return gradients

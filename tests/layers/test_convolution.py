@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jax import lax
 from tolerances import assert_close, directional_error
 
-from jaxnn.layers import LOWERINGS, choose_lowering, convolve, tiled_convolution
+from jaxnn.layers import LOWERINGS, choose_lowering, convolution_lowering_tiled, convolve
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
@@ -90,7 +90,7 @@ def test_gradients_are_those_of_central_differences(lowering, case):
     ids=str,
 )
 def test_every_tile_gives_the_same(tile, kernel_size, strides, x64, monkeypatch):
-    monkeypatch.setattr(tiled_convolution, "choose_tile", lambda *_: tile)
+    monkeypatch.setattr(convolution_lowering_tiled, "choose_tile", lambda *_: tile)
     size = [k + 7 * s for k, s in zip(kernel_size, strides, strict=True)]  # 8 x 8 outputs: 1, 2 and 4 divide
     x, kernel = random_arrays((3, *size, 2), (*kernel_size, 2, 3))
 
@@ -110,14 +110,14 @@ def test_every_tile_gives_the_same(tile, kernel_size, strides, x64, monkeypatch)
 )
 @settings(max_examples=200)
 def test_tiles_divide_the_output(kernel, strides, out_size):
-    tiling = tiled_convolution.choose_tiling(kernel, strides, out_size)
+    tiling = convolution_lowering_tiled.choose_tiling(kernel, strides, out_size)
     assert all(t in (1, 2, 4) and t * n == size for t, n, size in zip(tiling.tile, tiling.tiles, out_size, strict=True))
 
 
 def test_choose_tile_really_chooses():
     """All sides occur for one shape or another, so that no branch of the cost is dead."""
     chosen = {
-        tiled_convolution.choose_tile((k, k, i, o), (1, 1), (28, 28))
+        convolution_lowering_tiled.choose_tile((k, k, i, o), (1, 1), (28, 28))
         for k in (1, 3, 5)
         for i in (1, 64)
         for o in (1, 8, 512)
@@ -127,23 +127,23 @@ def test_choose_tile_really_chooses():
 
 @pytest.mark.parametrize("apart", [(1, 1), (3, 2)], ids=str)
 def test_scatter_is_the_transpose_of_gather(apart, x64):
-    tiling = tiled_convolution.Tiling(tile=(2, 1), tiles=(3, 4), taps=(4, 3), step=(2, 2), apart=apart)
+    tiling = convolution_lowering_tiled.Tiling(tile=(2, 1), tiles=(3, 4), taps=(4, 3), step=(2, 2), apart=apart)
     sizes = zip(tiling.step, tiling.tiles, tiling.taps, apart, strict=True)
     height, width = (step * (n - 1) + (t - 1) * d + 1 for step, n, t, d in sizes)
     x, taps = random_arrays((2, height, width, 5), (4 * 3 * 2, 3 * 4 * 5))
-    back = tiled_convolution.scatter_taps(taps, tiling, batch=5)
+    back = convolution_lowering_tiled.scatter_taps(taps, tiling, batch=5)
     np.testing.assert_array_equal(back[:, height:], 0)
     np.testing.assert_array_equal(back[:, :, width:], 0)
-    inner = jnp.vdot(tiled_convolution.gather_taps(x, tiling), taps)
+    inner = jnp.vdot(convolution_lowering_tiled.gather_taps(x, tiling), taps)
     assert_close(jnp.vdot(x, back[:, :height, :width]), inner)
 
 
 def test_fold_is_the_transpose_of_spread(x64):
     (kernel,) = random_arrays((3, 2, 2, 5))
     sizes = {"strides": (2, 1), "tile": (2, 4)}
-    copies = tiled_convolution.spread_kernel(kernel, **sizes)
+    copies = convolution_lowering_tiled.spread_kernel(kernel, **sizes)
     (weights,) = random_arrays(copies.shape, seed=1)
-    folded = tiled_convolution.fold_kernel(weights, kernel.shape, **sizes)
+    folded = convolution_lowering_tiled.fold_kernel(weights, kernel.shape, **sizes)
     assert_close(jnp.vdot(kernel, folded), jnp.vdot(copies, weights))
 
 

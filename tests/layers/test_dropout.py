@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from tolerances import assert_close
 
+from jaxnn.layers.dropout_masks import Dropout, dropout, unscaled_dropout, weight_scaled
 from jaxnn.layers.hand_written import run
-from jaxnn.layers.inverted_dropout import Dropout, dropout, unscaled_dropout, weight_scaled
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tolerances import assert_close
 
-from jaxnn.layers.embedding import Embedding, embed
+from jaxnn.layers.embedding_table import Embedding, embed
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 

@@ -9,9 +9,9 @@ from tolerances import assert_close
 
 from jaxnn.layers import batch_normalization
 from jaxnn.layers.batch_normalization import BatchNorm, BatchStatistics, batch_norm, moving_average
-from jaxnn.layers.feature_normalization import GroupNorm, group_norm, layer_norm
 from jaxnn.layers.hand_written import run
-from jaxnn.layers.response_normalization import local_response_norm
+from jaxnn.layers.layer_normalization import GroupNorm, group_norm, layer_norm
+from jaxnn.layers.local_response_normalization import local_response_norm
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 

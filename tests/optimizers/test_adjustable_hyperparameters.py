@@ -8,7 +8,7 @@ from tolerances import assert_close
 from jaxnn.optimizers import adam, adjustable, sgd
 from jaxnn.optimizers.adjustable_hyperparameters import with_hyperparameters
 from jaxnn.optimizers.chaining import chain
-from jaxnn.optimizers.clipping import clip_by_global_norm
+from jaxnn.optimizers.gradient_clipping import clip_by_global_norm
 from jaxnn.optimizers.weight_decay import add_decayed_weights
 from jaxnn.schedules import one_cycle
 from jaxnn.training import init_state

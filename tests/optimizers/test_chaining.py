@@ -9,7 +9,7 @@ from tolerances import assert_close
 
 from jaxnn.optimizers import adam, sgd
 from jaxnn.optimizers.chaining import chain, identity, scale, scale_by_learning_rate
-from jaxnn.optimizers.clipping import clip
+from jaxnn.optimizers.gradient_clipping import clip
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
 from jaxnn.schedules import linear
 

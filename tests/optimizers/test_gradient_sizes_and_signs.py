@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnn.optimizers.adagrad_family import adagrad, rmsprop
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
-from jaxnn.optimizers.sign_descent import rprop, sign_sgd
-from jaxnn.optimizers.squared_gradients import adagrad, rmsprop
+from jaxnn.optimizers.sign_methods import rprop, sign_sgd
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.adam_family import adam, adamw
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
-from jaxnn.optimizers.adaptive import adam, adamw
-from jaxnn.optimizers.gradient_descent import sgd
+from jaxnn.optimizers.momentum_sgd import sgd
 from jaxnn.optimizers.nesterov_adam import nadam
-from jaxnn.optimizers.sign_descent import rprop
-from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.sign_methods import rprop
 from jaxnn.verification.optimizer_twins import descend
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog

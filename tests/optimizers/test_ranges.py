@@ -7,14 +7,14 @@ import pytest
 from catalog import OPTIMIZERS
 
 from jaxnn.optimizers import adjustable
+from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.adam_family import adam, adamw
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
-from jaxnn.optimizers.adaptive import adam, adamw
-from jaxnn.optimizers.gradient_descent import sgd
-from jaxnn.optimizers.layerwise import lamb, lars
+from jaxnn.optimizers.lars_and_lamb import lamb, lars
+from jaxnn.optimizers.momentum_sgd import sgd
+from jaxnn.optimizers.muon_updates import muon
 from jaxnn.optimizers.nesterov_adam import nadam, nadamw
-from jaxnn.optimizers.orthogonalized import muon
-from jaxnn.optimizers.sign_descent import lion, rprop
-from jaxnn.optimizers.squared_gradients import adadelta, adagrad, rmsprop
+from jaxnn.optimizers.sign_methods import lion, rprop
 from jaxnn.schedules import constant
 
 FACTORIES = list({row.factory: None for row in OPTIMIZERS})

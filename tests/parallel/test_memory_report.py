@@ -10,7 +10,7 @@ from jaxnn.models import MLP
 from jaxnn.optimizers import adam, sgd
 from jaxnn.parallel.memory_report import kept_activations, report_memory, shapes_of, size_on_device
 from jaxnn.parallel.placements import placement
-from jaxnn.parallel.sharded import shard_by
+from jaxnn.parallel.sharded_placement import shard_by
 from jaxnn.parallel.sharding_rules import Largest, ShardingRules, fully_sharded, tensor_parallel
 from jaxnn.training import TrainStep, supervised
 from jaxnn.training.placement_contract import ONE_DEVICE

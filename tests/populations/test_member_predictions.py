@@ -9,7 +9,7 @@ from jaxnn import populations
 from jaxnn.layers import dropout
 from jaxnn.models import MLP
 from jaxnn.optimizers import sgd
-from jaxnn.populations import Member, Population, grid, members_of, memory
+from jaxnn.populations import Member, Population, grid, member_memory, members_of
 from jaxnn.populations.member_predictions import predict_members
 from jaxnn.training import compilation, init_state, predict
 
@@ -115,7 +115,7 @@ def test_members_come_in_chunks_that_need_not_come_out_even(monkeypatch, compile
     population = untrained([MLP(features=(3,), classes=3)] * 11, x)
     whole = predict_members(population, x)
     del compiled[:]
-    monkeypatch.setattr(memory, "MOST_ON_CPU", 1)
+    monkeypatch.setattr(member_memory, "MOST_ON_CPU", 1)
     devices = jax.devices()[:2]
     monkeypatch.setattr(jax, "local_devices", lambda: devices)
     assert_close(predict_members(population, x), whole, rtol=1e-6)

@@ -10,7 +10,7 @@ from least_squares import DIVERGING, Counted, loss_after, train
 from rings import first_of
 
 from jaxnn.populations.optuna_adapter import as_optuna, ask_and_tell
-from jaxnn.populations.settings import choice, log_uniform, uniform
+from jaxnn.populations.search_spaces import choice, log_uniform, uniform
 
 RATE = {"learning_rate": log_uniform(0.01, 1)}
 

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from jaxnn.diagnostics import plot_curves
-from jaxnn.diagnostics.figure_style import png_of
+from jaxnn.plots import plot_curves
+from jaxnn.plots.figure_style import png_of
 from jaxnn.runs import atomic_files
 from jaxnn.runs.report_page import Picture, write_report
 from jaxnn.version import __version__

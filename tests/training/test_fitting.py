@@ -7,7 +7,7 @@ import pytest
 from rings import first_of
 from tolerances import assert_close
 
-from jaxnn import optimizers, training
+from jaxnn import optimizers, second_order, training
 from jaxnn.losses import cross_entropy
 from jaxnn.metrics import accuracy, top_k
 from jaxnn.models import MLP, SoftmaxRegression
@@ -500,7 +500,7 @@ def test_the_state_is_complete():
 @pytest.mark.full
 @pytest.mark.parametrize(
     "optimizer",
-    [optimizers.lbfgs(), optimizers.newton_cg(damping=1e-3, max_steps=20), optax.lbfgs()],
+    [second_order.lbfgs(), second_order.newton_cg(damping=1e-3, max_steps=20), optax.lbfgs()],
     ids=["lbfgs", "newton_cg", "optax.lbfgs"],
 )
 def test_second_order_methods_get_the_loss_of_the_batch(optimizer):

@@ -7,7 +7,7 @@ import pytest
 from catalog import DESCENTS, over
 
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
-from jaxnn.optimizers.newton_raphson import newton
+from jaxnn.second_order.newton_steps import newton
 from jaxnn.verification import verify, verifying
 from jaxnn.verification.dense_descents import CURVE, LOG_PARTITIONS, MODELS, REGRESSION, SADDLE, krylov_step
 

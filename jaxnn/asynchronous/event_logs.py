@@ -1,0 +1,133 @@
+"""What an asynchronous run logs, simulated or real: which gradient was computed from which version, applied to which.
+
+A version is the number of updates that the server has made. From such a log the run can be replayed bit for bit, for
+a gradient depends on nothing but the version that was read and on (key, worker, local step).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from jaxnn.asynchronous.event_simulation import COMPUTE, FETCH, PUSH, Program
+
+
+class Log(NamedTuple):
+    """A row for each gradient that was applied: integer arrays (gradients,).
+
+    worker, local_step: which gradient. version_read: of the parameters that the worker had fetched. version_applied:
+    the server's before the update; rows of one `version_applied` are one push, and their gradients are summed.
+    """
+
+    worker: np.ndarray
+    local_step: np.ndarray
+    version_read: np.ndarray
+    version_applied: np.ndarray
+
+
+def log_of(program: Program) -> Log:
+    """What a server and its workers would have logged.
+
+    >>> from jaxnn.asynchronous.event_simulation import in_turns
+    >>> [column.tolist() for column in log_of(in_turns(2, 3))]
+    [[0, 1, 0], [0, 0, 1], [0, 1, 2], [0, 1, 2]]
+    """
+    version, read, unsent, rows = 0, {}, {}, []
+    for kind, worker, local_step in zip(*(np.asarray(column).tolist() for column in program[:3]), strict=True):
+        if kind == FETCH:
+            read[worker] = version
+        elif kind == COMPUTE:
+            unsent.setdefault(worker, []).append((worker, local_step, read.get(worker, 0)))
+        else:
+            rows += [(*row, version) for row in unsent.pop(worker, [])]
+            version += 1
+    return Log(*np.array(rows, np.int32).reshape(-1, 4).T)
+
+
+def program_of(log: Log) -> Program:
+    """The events that a log tells of, in an order in which every gradient is computed from the version it was.
+
+    A worker fetches where its `version_read` changes, computes as soon as it can, and pushes at `version_applied`; so
+    local steps between two fetches are its own, as in the run. Its next fetch may overtake its last push, as when
+    communication overlaps computation, but not its last but one. The times are the versions.
+
+    Raises:
+      ValueError: a version applied never or by two workers, read before it was there, or overtaken.
+
+    >>> program = program_of(Log([0, 1], [0, 0], [0, 0], [0, 1]))
+    >>> " ".join(f"{'FCP'[kind]}{worker}" for kind, worker in zip(program.kind, program.worker))
+    'F0 C0 F1 C1 P0 P1'
+    """
+    log = Log(*(np.asarray(column, np.int64) for column in log))
+    log = Log(*(column[np.lexsort((log.local_step, log.version_applied))] for column in log))
+    _check_versions(log)
+    events, last = [], {}
+    for row, gradient in enumerate(zip(*(column.tolist() for column in log), strict=True)):
+        worker, local_step, read, applied = gradient
+        ready, must_fetch = _place(last.get(worker), read, applied)
+        events += [(read, row, FETCH, worker, local_step)] * must_fetch
+        events += [(ready, row, COMPUTE, worker, local_step)]
+        last[worker] = _Placed(read, ready, applied)
+    pushes = {applied: (worker, step + 1) for worker, step, _, applied in zip(*(c.tolist() for c in log), strict=True)}
+    events += [(version, len(log.worker), PUSH, *which) for version, which in pushes.items()]
+    version, _, kind, worker, local_step = np.array(sorted(events)).reshape(-1, 5).T
+    return Program(*(column.astype(np.int32) for column in (kind, worker, local_step)), version.astype(float))
+
+
+def staleness_of(log: Log) -> np.ndarray:
+    """The updates that the server made between a gradient's read and its own: `version_applied - version_read`.
+
+    With N always busy workers that fetch and push every step the mean is N - 1, whatever their speeds. In a real run it
+    is that less what others push between a worker's own push and its next fetch, which are two messages there
+    (`push_log.push_rows` makes the rows).
+
+    >>> staleness_of(Log(*np.array([(0, 0, 0, 0), (1, 0, 0, 1)]).T)).tolist()
+    [0, 1]
+    """
+    return np.asarray(log.version_applied) - np.asarray(log.version_read)
+
+
+def clock_gaps(program: Program) -> np.ndarray:
+    """How many pushes a worker is ahead of the slowest, whenever it fetches: (fetches,), at most s under a bound s.
+
+    A worker that has no event left, as after an outage, counts no more.
+    """
+    kind, worker = np.asarray(program.kind), np.asarray(program.worker)
+    last = {who: np.flatnonzero(worker == who)[-1] for who in np.unique(worker).tolist()}
+    clock, gaps = dict.fromkeys(last, 0), []
+    for i, (what, who) in enumerate(zip(kind.tolist(), worker.tolist(), strict=True)):
+        clock[who] += what == PUSH
+        if what == FETCH:
+            gaps.append(clock[who] - min(clock[other] for other in last if last[other] >= i))
+    return np.array(gaps, np.int32)
+
+
+class _Placed(NamedTuple):
+    """A worker's last gradient: the version it is of, that at which it is computed, that to which it is applied."""
+
+    read: int
+    ready: int
+    applied: int
+
+
+def _place(before: _Placed | None, read: int, applied: int) -> tuple[int, bool]:
+    """The version at which a gradient can be computed, what was gathered before being sent, and if a fetch precedes."""
+    if before is None:
+        return read, True
+    if read != before.read and read < before.ready:
+        raise ValueError(
+            "a fetch must not overtake its worker's last push but one; received `version_read` "
+            f"{read} for an update of version {applied}, after one that could not begin before {before.ready}."
+        )
+    sent = 0 if before.applied == applied else before.applied + 1
+    return max(read, before.ready, sent), read != before.read
+
+
+def _check_versions(log):
+    pairs = np.unique(np.stack([log.version_applied, log.worker]), axis=1)
+    if not np.array_equal(pairs[0], np.arange(pairs.shape[1])):
+        raise ValueError(
+            "`version_applied` must be 0, 1, 2, ... without a gap, each of one worker; received the pairs (version, "
+            f"worker) {pairs.T[:8].tolist()}, ... Does the log begin with the run?"
+        )
+    if (log.version_read < 0).any() or (log.version_read > log.version_applied).any():
+        raise ValueError("`version_read` must be at least 0 and at most `version_applied`; received one that is not.")

@@ -1,0 +1,126 @@
+"""Running an event program on the device: one scan, whatever the algorithm, which is a function for each kind of event.
+
+`action(server, worker's own state, event) -> (server, worker's own state, metrics)`: an event touches the server and
+one worker. The states of all workers lie on a leading axis.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from jaxnn.asynchronous.event_simulation import COMPUTE, PUSH, Program
+from jaxnn.metrics import Mean
+from jaxnn.training.batching import take_batch
+from jaxnn.training.key_streams import stream_key
+
+
+class Event(NamedTuple):
+    """One event of a program: int32 scalars."""
+
+    kind: jax.Array
+    worker: jax.Array
+    local_step: jax.Array
+
+
+class Cluster(NamedTuple):
+    """The server's `TrainState`, and what the workers hold, with a leading axis (workers, ...)."""
+
+    server: Any
+    workers: Any
+
+
+@dataclass(frozen=True)
+class Shards:
+    """`shards(key, worker, local_step)`: the rows of a worker's batch, (batch,) int32, drawn from these three alone.
+
+    Worker i of N has the rows from i n / N to (i + 1) n / N (Dean et al. 2012: a shard of the data for each replica),
+    and draws from them with replacement: a step that is repeated after a failure sees the same batch.
+
+    >>> shards = Shards(examples=10, batch_size=4, workers=2)
+    >>> rows = shards(jax.random.key(0), 1, 0)
+    >>> rows.shape, bool((rows >= 5).all())
+    ((4,), True)
+    """
+
+    examples: int
+    batch_size: int
+    workers: int
+
+    def __post_init__(self):
+        if not 1 <= self.workers <= self.examples or self.batch_size < 1:
+            raise ValueError(
+                "`workers` must be between 1 and `examples`, and `batch_size` at least 1; received "
+                f"{self.workers}, {self.examples} and {self.batch_size}."
+            )
+
+    def __call__(self, key, worker, local_step):
+        first, last = (jnp.asarray(worker + i, jnp.int32) * self.examples // self.workers for i in (0, 1))
+        own = jax.random.fold_in(stream_key(key, "order", local_step), worker)
+        return jax.random.randint(own, (self.batch_size,), first, last, jnp.int32)
+
+
+def worker_gradient(step, server, data, event: Event, *, params, model_state, draw, workers: int):
+    """`(grads, metrics, model_state)` of a worker's own parameters and batch: of (key, worker, local step) alone.
+
+    Dropout and the like get the number of this computation among those of all workers in turns,
+    `local_step * workers + worker`: for one worker the number of the step.
+    """
+    number = event.local_step * workers + event.worker
+    state = server._replace(params=params, model_state=model_state, step=number)
+    return step.gradient(state, take_batch(data, draw(server.key, event.worker, event.local_step)))
+
+
+def run_events(actions: tuple[Callable, ...], cluster: Cluster, program: Program) -> tuple[Cluster, Any]:
+    """The cluster after the events, and the metrics of each of them, stacked.
+
+    Args:
+      actions: by kind: FETCH, COMPUTE, PUSH; their metrics are of one structure.
+      cluster: before the events; may be that of an earlier program, which is continued so.
+      program: NumPy or JAX arrays (events,); its times are not looked at.
+
+    Raises:
+      ValueError: a worker or kind that does not exist, as far as the arrays are NumPy's.
+    """
+    _check(program, cluster)
+
+    def one(cluster, event):
+        own = jax.tree.map(lambda all_workers: all_workers[event.worker], cluster.workers)
+        server, own, metrics = lax.switch(event.kind, actions, cluster.server, own, event)
+        workers = jax.tree.map(lambda all_workers, x: all_workers.at[event.worker].set(x), cluster.workers, own)
+        return Cluster(server, workers), metrics
+
+    return lax.scan(one, cluster, Event(*(jnp.asarray(column, jnp.int32) for column in program[:3])))
+
+
+def on_every_worker(tree, workers: int):
+    """A copy for each worker, on a leading axis."""
+    return jax.tree.map(lambda x: jnp.broadcast_to(x, (workers, *jnp.shape(x))), tree)
+
+
+def no_metrics(step, server, data, *, draw) -> dict[str, Mean]:
+    """The (sum, count) pairs of an event at which nothing is measured; as traced ones are typed."""
+    first = lambda server, data: step.gradient(server, take_batch(data, draw(server.key, 0, server.step)))[1]  # noqa: E731
+    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(first, server, data))
+    return {**zeros, "staleness": Mean(jnp.float32(0), jnp.float32(0))}
+
+
+def measured(nothing, *, staleness=None, **metrics) -> dict[str, Mean]:
+    """Pairs of an event: the step's metrics, or the staleness of an update; `nothing` is of `no_metrics`."""
+    late = {} if staleness is None else {"staleness": Mean(jnp.asarray(staleness, jnp.float32), jnp.float32(1))}
+    return {**nothing, **metrics, **late}
+
+
+def _check(program, cluster):
+    workers = jax.tree.leaves(cluster.workers)[0].shape[0]
+    kind, worker = program.kind, program.worker
+    if isinstance(worker, np.ndarray) and worker.size and not 0 <= worker.min() <= worker.max() < workers:
+        raise ValueError(
+            f"`program` must name workers 0 to {workers - 1}; received {worker.max()}. Make a larger cluster."
+        )
+    if isinstance(kind, np.ndarray) and not np.isin(kind, (0, COMPUTE, PUSH)).all():
+        raise ValueError(f"`program.kind` must be FETCH, COMPUTE or PUSH; received {np.unique(kind).tolist()}.")

@@ -1,0 +1,67 @@
+"""Maxout: a unit is the largest of several weighted sums, so that the network learns its own activation."""
+
+from functools import partial
+
+import jax.numpy as jnp
+
+from jaxnn.layers import dense_layer
+from jaxnn.layers.hand_written import Layer, Static, differentiable
+
+
+def forward(params, x, *, pieces):
+    """`y_j = max_p z_{j p}`, `z = x W + b`."""
+    z, residuals = dense_layer.forward(params, x)
+    z = z.reshape(len(x), -1, pieces)
+    return z.max(axis=-1), (residuals, z.argmax(axis=-1), Static(pieces))
+
+
+def backward(residuals, dy):
+    """`dz_{j p} = dy_j` where p is the first largest piece, else 0; `dW`, `db` and `dx` as the dense layer's."""
+    residuals, winner, pieces = residuals
+    wins = winner[..., None] == jnp.arange(pieces.value, dtype=winner.dtype)[None, None]
+    dz = jnp.where(wins, dy[..., None], jnp.zeros((), dy.dtype))
+    return dense_layer.backward(residuals, dz.reshape(len(dy), -1))
+
+
+def maximum_of_pieces(params, x, *, pieces: int):
+    """`y_j = max_p (x W + b)_{j p}`: the dense layer and the maximum of every `pieces` consecutive sums.
+
+    The gradient goes to the first of equal maxima; `activations.maxout`, the maximum alone, shares it among them.
+
+    Args:
+      params: `kernel` (in, out pieces) and `bias` (out pieces,).
+      x: (batch, in).
+      pieces: sums a unit.
+
+    Raises:
+      ValueError: shapes that do not fit.
+
+    Goodfellow et al. 2013, arXiv 1302.4389.
+
+    >>> params = {"kernel": jnp.array([[1.0, -1.0]]), "bias": jnp.zeros(2)}
+    >>> maximum_of_pieces(params, jnp.array([[-3.0], [2.0]]), pieces=2).tolist()  # a learned absolute value
+    [[3.0], [2.0]]
+    """
+    _check(params, x, pieces)
+    return differentiable(partial(forward, pieces=pieces), backward)(params, x)
+
+
+def Maxout(features: int, *, pieces: int = 2, kernel_init=dense_layer.uniform) -> Layer:
+    """`maximum_of_pieces` with `features` outputs, as a layer of a network."""
+
+    def checked(params, x):
+        _check(params, x, pieces)
+        return forward(params, x, pieces=pieces)
+
+    return Layer(dense_layer.Dense(features * pieces, kernel_init=kernel_init).init, checked, backward)
+
+
+def _check(params, x, pieces):
+    kernel, bias = params["kernel"].shape, params["bias"].shape
+    if x.ndim != 2 or len(kernel) != 2 or x.shape[1] != kernel[0] or bias != kernel[1:]:
+        raise ValueError(
+            f"`x` must have shape (batch, in), `kernel` (in, out pieces) and `bias` (out pieces,); received {x.shape}, "
+            f"{kernel} and {bias}. Put a Flatten before it?"
+        )
+    if pieces < 1 or kernel[1] % pieces:
+        raise ValueError(f"`pieces` must be at least 1 and divide the kernel's {kernel[1]} columns; received {pieces}.")

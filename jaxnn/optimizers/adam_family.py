@@ -1,0 +1,158 @@
+"""Adam and its near kin: a step size for each parameter from moving averages of the gradient and of its square."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.naming import unknown
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    check_at_least,
+    check_learning_rate,
+    check_range,
+    value_at,
+)
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.weight_decay import decay_terms
+
+
+class AdamState(NamedTuple):
+    """First moment `m` and second raw moment `v` of the gradient."""
+
+    step: jax.Array
+    m: Any
+    v: Any
+
+
+def adam(
+    learning_rate,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    mu_dtype=None,
+    *,
+    nesterov: bool = False,
+    bias_correction: bool = True,
+    eps_beside: str = "corrected",
+) -> GradientTransformation:
+    """Adam (Kingma and Ba 2014, arXiv 1412.6980, algorithm 1); with t counted from 1,
+
+        m <- b1 m + (1 - b1) g,           m_hat = m / (1 - b1^t)
+        v <- b2 v + (1 - b2) g^2,         v_hat = v / (1 - b2^t)
+        w <- w - lr m_hat / (sqrt(v_hat + eps_root) + eps)
+
+    Args:
+      learning_rate: number or schedule `step -> number`, the step counted from 0.
+      b1, b2: decays of the moments in [0, 1); numbers or traced.
+      eps, eps_root: keep the division, and its derivative where one differentiates through the step, finite.
+      mu_dtype: of m; None for the parameter's. For both moments see `in_float32`.
+      nesterov: NAdam, see `nadam`.
+      bias_correction: False is the form of the lectures, m_hat = m and v_hat = v: short first steps.
+      eps_beside: "corrected", as in the paper's algorithm, Optax and PyTorch, or "uncorrected", as in Keras,
+        TensorFlow and the end of the paper's section 2: eps stands beside sqrt(v), which is larger in early steps.
+
+    Raises:
+      ValueError: a number out of its range, or an unknown `eps_beside`.
+
+    >>> optimizer = adam(0.1)
+    >>> updates, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
+    >>> [round(float(u), 4) for u in updates]  # the first step has the size of lr, whatever the gradient's
+    [-0.1, 0.1]
+    """  # fmt: skip
+    return _adam(
+        learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov,
+        bias_correction=bias_correction, eps_beside=eps_beside, weight_decay=0.0, mask=None,
+    )  # fmt: skip
+
+
+def adamw(
+    learning_rate,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    mu_dtype=None,
+    weight_decay=1e-4,
+    mask=None,
+    *,
+    nesterov: bool = False,
+    bias_correction: bool = True,
+    eps_beside: str = "corrected",
+) -> GradientTransformation:
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2017, arXiv 1711.05101): to Adam's step it adds
+
+        w <- w - lr weight_decay w
+
+    which is not Adam on a loss with an L2 penalty: there large gradients shrink the decay as they shrink the step. The
+    decay is multiplied by the whole lr, as in Optax and PyTorch (whose default is 1e-2), not by the paper's schedule
+    alone.
+
+    Args:
+      learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov, bias_correction, eps_beside: as in `adam`.
+      weight_decay: number or schedule.
+      mask: which parameters decay: a tree of bools, a function `params -> tree`, or globs of paths, such as
+        `jaxnn.parameter_paths.WEIGHTS`; None for all.
+
+    Raises:
+      ValueError: a number out of its range; `update` without parameters.
+
+    >>> optimizer = adamw(0.1, weight_decay=0.5, mask="kernel")
+    >>> params = {"kernel": jnp.float32(2.0), "bias": jnp.float32(2.0)}
+    >>> optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)[0]
+    {'bias': Array(-0., dtype=float32), 'kernel': Array(-0.1, dtype=float32)}
+    """  # fmt: skip
+    return _adam(
+        learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov,
+        bias_correction=bias_correction, eps_beside=eps_beside, weight_decay=weight_decay, mask=mask,
+    )  # fmt: skip
+
+
+def _adam(learning_rate, *, b1, b2, eps, eps_root, mu_dtype, nesterov, bias_correction, eps_beside, weight_decay, mask):
+    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
+    check_at_least("weight_decay", weight_decay, 0)
+
+    def init(params):
+        return AdamState(jnp.zeros((), jnp.int32), filled_like(params, dtype=mu_dtype), filled_like(params))
+
+    def update(grads, state, params=None, **extra):
+        lr = value_at(learning_rate, state.step)
+        of_m, of_g, of_v = corrections(state.step, b1, b2, nesterov=nesterov, bias_correction=bias_correction)
+        beside = eps * jnp.sqrt(of_v) if eps_beside == "uncorrected" else eps
+        decay = decay_terms(weight_decay, mask=mask, grads=grads, params=params, step=state.step)
+
+        def equation(g, m, v, decay):
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * g * g
+            m_hat, v_hat = of_m * m + of_g * g if nesterov else of_m * m, of_v * v
+            return -lr * (m_hat / (jnp.sqrt(v_hat + eps_root) + beside) + decay), m, v
+
+        updates, m, v = leafwise(equation, grads, state.m, state.v, given=(decay,))
+        return updates, AdamState(state.step + 1, m, v)
+
+    return GradientTransformation(init, update)
+
+
+def corrections(step, b1, b2, *, nesterov: bool = False, bias_correction: bool = True):
+    """The scalars of `m_hat = of_m m + of_g g` and `v_hat = of_v v`, multiplied, not divided by, for each parameter.
+
+    >>> [float(x) for x in corrections(0, 0.5, 0.75)]
+    [2.0, 0.0, 4.0]
+    """
+    t = jnp.asarray(step + 1, float)  # float64 where x64 is enabled
+    if not bias_correction:
+        return (b1, 1 - b1, jnp.ones_like(t)) if nesterov else (1.0, 0.0, jnp.ones_like(t))
+    of_m, of_g = (b1 / (1 - b1 ** (t + 1)), (1 - b1) / (1 - b1**t)) if nesterov else (1 / (1 - b1**t), 0.0)
+    return of_m, of_g, 1 / (1 - b2**t)
+
+
+def check_moments(learning_rate, *, b1, b2, eps, eps_root=0.0, eps_beside="corrected") -> None:
+    """Raises ValueError for a number out of its range."""
+    check_learning_rate(learning_rate)
+    for name, decay in (("b1", b1), ("b2", b2)):
+        check_range(name, decay, 0, 1)
+    for name, number in (("eps", eps), ("eps_root", eps_root)):
+        check_at_least(name, number, 0)
+    if eps_beside not in ("corrected", "uncorrected"):
+        raise unknown("root for `eps_beside`", eps_beside, ("corrected", "uncorrected"))

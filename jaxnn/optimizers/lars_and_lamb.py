@@ -1,0 +1,142 @@
+"""Steps in proportion to the size of the layer's weights, for large batches."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.optimizers.adam_family import AdamState, check_moments, corrections
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    check_at_least,
+    check_learning_rate,
+    check_range,
+    require_params,
+    value_at,
+)
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.weight_decay import decay_terms, selected
+
+
+class LarsState(NamedTuple):
+    """`v` is the velocity."""
+
+    step: jax.Array
+    v: Any
+
+
+def lars(
+    learning_rate,
+    weight_decay=0.0,
+    weight_decay_mask=True,
+    trust_coefficient=0.001,
+    eps=0.0,
+    trust_ratio_mask=True,
+    momentum=0.9,
+    nesterov: bool = False,
+) -> GradientTransformation:
+    """LARS (You, Gitman and Ginsburg 2017, arXiv 1708.03888, algorithm 1); for the weights w of each layer,
+
+        g <- g + weight_decay w
+        trust = trust_coefficient |w| / (|g| + eps)         (1 where |w| or |g| is 0)
+        v <- momentum v - lr trust g,        w <- w + v     (w <- w + momentum v - lr trust g with `nesterov`)
+
+    A layer is a leaf. This is Optax's; the paper's trust has |g| + weight_decay |w| below, norms before the sum.
+
+    Args:
+      learning_rate: number or schedule.
+      weight_decay, weight_decay_mask: number or schedule; the mask as in `adamw`.
+      trust_coefficient: the length of a step relative to that of the weights, at rate 1.
+      eps: keeps the division finite.
+      trust_ratio_mask: which leaves are scaled so; biases are often left out. The others have trust 1.
+      momentum, nesterov: in [0, 1), number or schedule; and whether to look ahead.
+
+    Raises:
+      ValueError: a number out of its range; `update` without parameters.
+
+    >>> optimizer, w = lars(1.0), jnp.array([3.0, 4.0])
+    >>> optimizer.update(jnp.array([0.0, 1e6]), optimizer.init(w), w)[0]  # 0.001 of |w| = 5
+    Array([ 0.   , -0.005], dtype=float32)
+    """  # fmt: skip
+    check_learning_rate(learning_rate)
+    check_range("momentum", momentum, 0, 1)
+    check_range("trust_coefficient", trust_coefficient, 0)
+    for name, number in (("weight_decay", weight_decay), ("eps", eps)):
+        check_at_least(name, number, 0)
+
+    def init(params):
+        return LarsState(jnp.zeros((), jnp.int32), filled_like(params))
+
+    def update(grads, state, params=None, **extra):
+        require_params(params, "lars")
+        lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
+        decay = decay_terms(weight_decay, mask=weight_decay_mask, grads=grads, params=params, step=state.step)
+
+        def equation(g, v, w, decay, is_scaled):
+            g = g + decay
+            trust = jnp.where(is_scaled, trust_ratio(w, g, coefficient=trust_coefficient, eps=eps), 1)
+            u = -lr * (trust * g)
+            v = mu * v + u
+            return (mu * v + u if nesterov else v), v
+
+        given = (params, decay, selected(trust_ratio_mask, params))
+        updates, v = leafwise(equation, grads, state.v, given=given)
+        return updates, LarsState(state.step + 1, v)
+
+    return GradientTransformation(init, update)
+
+
+def lamb(
+    learning_rate, b1=0.9, b2=0.999, eps=1e-6, eps_root=0.0, weight_decay=0.0, mask=None
+) -> GradientTransformation:
+    """LAMB (You et al. 2019, arXiv 1904.00962, algorithm 2): the layer's size and Adam's direction,
+
+        u = m_hat / (sqrt(v_hat + eps_root) + eps) + weight_decay w
+        w <- w - lr (|w| / |u|) u                           (ratio 1 where |w| or |u| is 0)
+
+    with m_hat and v_hat as in `adam`. A layer is a leaf; the paper's bound on |w| (phi) is the identity, as in Optax.
+
+    Args:
+      learning_rate, b1, b2, eps, eps_root: as in `adam`.
+      weight_decay, mask: as in `adamw`, but scaled with the rest.
+
+    Raises:
+      ValueError: a number out of its range; `update` without parameters.
+
+    >>> optimizer, w = lamb(0.1), jnp.array([3.0, 4.0])
+    >>> jnp.linalg.norm(optimizer.update(jnp.array([1.0, 1e-3]), optimizer.init(w), w)[0]).round(4)  # lr |w|
+    Array(0.5, dtype=float32)
+    """  # fmt: skip
+    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
+    check_at_least("weight_decay", weight_decay, 0)
+
+    def init(params):
+        return AdamState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
+
+    def update(grads, state, params=None, **extra):
+        require_params(params, "lamb")
+        lr = value_at(learning_rate, state.step)
+        of_m, _, of_v = corrections(state.step, b1, b2)
+        decay = decay_terms(weight_decay, mask=mask, grads=grads, params=params, step=state.step)
+
+        def equation(g, m, v, w, decay):
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * g * g
+            u = of_m * m / (jnp.sqrt(of_v * v + eps_root) + eps) + decay
+            return -lr * (trust_ratio(w, u) * u), m, v
+
+        updates, m, v = leafwise(equation, grads, state.m, state.v, given=(params, decay))
+        return updates, AdamState(state.step + 1, m, v)
+
+    return GradientTransformation(init, update)
+
+
+def trust_ratio(w, u, *, coefficient=1.0, eps=0.0):
+    """`coefficient |w| / (|u| + eps)`, 1 where one of the norms is 0.
+
+    >>> float(trust_ratio(jnp.array([3.0, 4.0]), jnp.array([0.0, 2.0])))
+    2.5
+    """
+    of_w, of_u = (jnp.sqrt(jnp.sum(x * x)) for x in (w, u))
+    is_zero = (of_w == 0) | (of_u == 0)
+    return jnp.where(is_zero, 1, coefficient * of_w / (jnp.where(is_zero, 1, of_u) + eps))

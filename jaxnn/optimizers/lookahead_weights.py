@@ -1,0 +1,79 @@
+"""Look-ahead: slow weights that follow the fast ones from time to time."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    check_at_least,
+    check_range,
+    check_transformation,
+    require_params,
+    run_update,
+)
+from jaxnn.optimizers.leafwise_update import leafwise
+
+
+class LookaheadState(NamedTuple):
+    """`slow` are the slow weights: evaluate with them; `inner` is the state of the fast optimizer."""
+
+    step: jax.Array
+    slow: Any
+    inner: Any
+
+
+def lookahead(
+    fast_optimizer, sync_period=5, slow_step_size=0.5, *, reset_state: bool = False
+) -> GradientTransformation:
+    """"k steps forward, 1 step back" (Zhang et al. 2019, arXiv 1907.08610, algorithm 1): after every k fast steps
+
+        slow <- slow + alpha (fast - slow),        fast <- slow
+
+    The slow weights are a part of the state, and the parameters are the fast ones, so that it stands wherever an
+    optimizer does; Optax keeps both in a pair in place of the parameters. It must stand last in a chain.
+
+    Args:
+      fast_optimizer: any transformation.
+      sync_period: k, at least 1; traced or not.
+      slow_step_size: alpha in (0, 1); traced or not.
+      reset_state: begin anew with the moments of the fast optimizer at each synchronization.
+
+    Raises:
+      ValueError: a number out of its range, no parameters, or an optimizer that is no pair (init, update).
+
+    >>> from jaxnn.optimizers import sgd
+    >>> optimizer = lookahead(sgd(1.0), sync_period=2)
+    >>> params = jnp.zeros(1)
+    >>> state = optimizer.init(params)
+    >>> for _ in range(2):
+    ...     updates, state = optimizer.update(jnp.ones(1), state, params)
+    ...     params = params + updates
+    >>> params, state.slow
+    (Array([-1.], dtype=float32), Array([-1.], dtype=float32))
+    """  # fmt: skip
+    check_transformation("fast_optimizer", fast_optimizer)
+    check_at_least("sync_period", sync_period, 1)
+    check_range("slow_step_size", slow_step_size, 0, 1)
+
+    def init(params):
+        slow = jax.tree.map(jnp.copy, params)  # a buffer of its own: parameters and state may both be donated
+        return LookaheadState(jnp.zeros((), jnp.int32), slow, fast_optimizer.init(params))
+
+    def update(grads, state, params=None, **extra):
+        require_params(params, "lookahead")
+        updates, inner = run_update(fast_optimizer, grads, state.inner, params, extra)
+        sync = (state.step + 1) % sync_period == 0
+
+        def equation(u, slow, fast):
+            nearer = slow + slow_step_size * (fast + u - slow)
+            return jnp.where(sync, nearer - fast, u), jnp.where(sync, nearer, slow)
+
+        updates, slow = leafwise(equation, updates, state.slow, given=(params,))
+        if reset_state:
+            fresh = fast_optimizer.init(params)
+            inner = jax.tree.map(lambda new, old: jnp.where(sync, new, old), fresh, inner)
+        return updates, LookaheadState(state.step + 1, slow, inner)
+
+    return GradientTransformation(init, update)

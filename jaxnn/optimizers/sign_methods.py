@@ -1,0 +1,156 @@
+"""Steps that follow the sign of the gradient and not its size."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    check_at_least,
+    check_learning_rate,
+    check_range,
+    value_at,
+)
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.weight_decay import decay_terms
+
+
+class SignSgdState(NamedTuple):
+    """Nothing but the step."""
+
+    step: jax.Array
+
+
+def sign_sgd(learning_rate) -> GradientTransformation:
+    """Sign descent (Bernstein et al. 2018, arXiv 1802.04434): `w <- w - lr sign(g)`, where sign(0) = 0.
+
+    Args:
+      learning_rate: number or schedule; a schedule that ends at 0, if the path is to end.
+
+    Raises:
+      ValueError: a number out of its range.
+
+    >>> optimizer = sign_sgd(0.5)
+    >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))[0]
+    Array([-0.5,  0.5], dtype=float32)
+    """
+    check_learning_rate(learning_rate)
+
+    def init(params):
+        return SignSgdState(jnp.zeros((), jnp.int32))
+
+    def update(grads, state, params=None, **extra):
+        lr = value_at(learning_rate, state.step)
+        (updates,) = leafwise(lambda g: (-lr * jnp.sign(g),), grads)
+        return updates, SignSgdState(state.step + 1)
+
+    return GradientTransformation(init, update)
+
+
+class LionState(NamedTuple):
+    """`m` is the moving average of the gradient."""
+
+    step: jax.Array
+    m: Any
+
+
+def lion(learning_rate, b1=0.9, b2=0.99, mu_dtype=None, weight_decay=1e-3, mask=None) -> GradientTransformation:
+    """Lion (Chen et al. 2023, arXiv 2302.06675, algorithm 2): the sign of an average that leans on the last gradient,
+
+        w <- w - lr (sign(b1 m + (1 - b1) g) + weight_decay w)
+        m <- b2 m + (1 - b2) g
+
+    Every coordinate moves by lr: take a tenth of Adam's rate, and ten times its decay.
+
+    Args:
+      learning_rate: number or schedule.
+      b1, b2: decays in [0, 1): of what is followed, and of what is kept.
+      mu_dtype: of m; None for the parameter's.
+      weight_decay, mask: decoupled, as in `adamw`.
+
+    Raises:
+      ValueError: a number out of its range; weight decay without parameters.
+
+    >>> optimizer, w = lion(0.5, weight_decay=0.0), jnp.zeros(2)
+    >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(w))[0]
+    Array([-0.5,  0.5], dtype=float32)
+    """  # fmt: skip
+    check_learning_rate(learning_rate)
+    for name, decay in (("b1", b1), ("b2", b2)):
+        check_range(name, decay, 0, 1)
+    check_at_least("weight_decay", weight_decay, 0)
+
+    def init(params):
+        return LionState(jnp.zeros((), jnp.int32), filled_like(params, dtype=mu_dtype))
+
+    def update(grads, state, params=None, **extra):
+        lr = value_at(learning_rate, state.step)
+        decay = decay_terms(weight_decay, mask=mask, grads=grads, params=params, step=state.step)
+
+        def equation(g, m, decay):
+            return -lr * (jnp.sign(b1 * m + (1 - b1) * g) + decay), b2 * m + (1 - b2) * g
+
+        updates, m = leafwise(equation, grads, state.m, given=(decay,))
+        return updates, LionState(state.step + 1, m)
+
+    return GradientTransformation(init, update)
+
+
+class RpropState(NamedTuple):
+    """The last gradient `g`, 0 where its sign changed, and the step sizes `delta`."""
+
+    g: Any
+    delta: Any
+
+
+def rprop(
+    learning_rate, eta_minus=0.5, eta_plus=1.2, min_step_size=1e-6, max_step_size=50.0, *, backtracking: bool = False
+) -> GradientTransformation:
+    """Rprop, of full-batch gradients (Riedmiller and Braun 1993): a step size for each parameter, that grows while the
+    sign of its gradient stays and shrinks when it changes; with g' the gradient before,
+
+        delta <- clip(delta * (eta_plus if g g' > 0, eta_minus if g g' < 0, else 1), min_step_size, max_step_size)
+        g <- 0 where g g' < 0
+        w <- w - delta sign(g)
+
+    This is iRprop- (Igel and Huesken 2000), which PyTorch documents. With `backtracking` the step that went too far
+    is taken back as well, as in 1993. Optax applies each step one iteration late.
+
+    Args:
+      learning_rate: every delta at the start; a number, no schedule.
+      eta_minus, eta_plus: factors, below and above 1.
+      min_step_size, max_step_size: bounds of delta.
+      backtracking: w <- w + (the delta before) sign(g') where g g' < 0.
+
+    Raises:
+      ValueError: a number out of its range, or a schedule.
+
+    >>> optimizer = rprop(0.5)
+    >>> _, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
+    >>> optimizer.update(jnp.array([2.0, 0.01]), state)[0]
+    Array([-0.6,  0. ], dtype=float32)
+    """  # fmt: skip
+    if callable(learning_rate):
+        raise ValueError("`learning_rate` is the first step size, then Rprop adapts it; received a schedule.")
+    check_learning_rate(learning_rate)
+    check_range("eta_minus", eta_minus, 0, 1)
+    check_range("eta_plus", eta_plus, 1)
+    for name, size in (("min_step_size", min_step_size), ("max_step_size", max_step_size)):
+        check_range(name, size, 0)
+
+    def init(params):
+        return RpropState(filled_like(params), filled_like(params, learning_rate))
+
+    def update(grads, state, params=None, **extra):
+        def equation(g, before, delta):
+            agreement = g * jnp.sign(before)
+            factor = jnp.where(agreement > 0, eta_plus, jnp.where(agreement < 0, eta_minus, 1.0))
+            back = jnp.where(agreement < 0, delta * jnp.sign(before), 0) if backtracking else 0
+            delta, g = jnp.clip(delta * factor, min_step_size, max_step_size), jnp.where(agreement < 0, 0, g)
+            return back - delta * jnp.sign(g), g, delta
+
+        updates, g, delta = leafwise(equation, grads, state.g, state.delta)
+        return updates, RpropState(g, delta)
+
+    return GradientTransformation(init, update)
