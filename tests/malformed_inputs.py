@@ -17,35 +17,35 @@ from typing import Any, NamedTuple
 
 import tyro
 
-from jaxnn.cli.cross_validation_command import CrossValidation
-from jaxnn.cli.ensemble_command import Ensemble
+from jaxnn.cli.cross_validation_command import CrossValidationFlags
+from jaxnn.cli.ensemble_command import EnsembleFlags
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, OneOf, fields_of, flag_of, is_marked, is_union, plain, rules_of
-from jaxnn.cli.inference_commands import Evaluation, Prediction
-from jaxnn.cli.launch_command import Launch
-from jaxnn.cli.listing_commands import Listing, Summary
+from jaxnn.cli.inference_commands import EvaluationFlags, PredictionFlags
+from jaxnn.cli.launch_command import LaunchFlags
+from jaxnn.cli.listing_commands import ListingFlags, SummaryFlags
 from jaxnn.cli.main import main
 from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
-from jaxnn.cli.race_command import Race
-from jaxnn.cli.search_command import Search
-from jaxnn.cli.training_commands import Resumption
+from jaxnn.cli.race_command import RaceFlags
+from jaxnn.cli.search_command import SearchFlags
+from jaxnn.cli.training_commands import ResumptionFlags
 from jaxnn.cli.training_flags import RECIPES, Training
-from jaxnn.cli.verification_command import Verification
+from jaxnn.cli.verification_command import VerificationFlags
 from jaxnn.data.sources import SOURCES
 
 PARSED = {
     "train": (Training, ["mlp"]),
-    "search": (Search, ["mlp", "--over", "b1=0.1,0.2"]),
-    "ensemble": (Ensemble, ["mlp"]),
-    "cross-validate": (CrossValidation, ["mlp", "--over", "b1=0.1,0.2"]),
-    "summary": (Summary, ["mlp"]),
-    "race": (Race, ["beale"]),
-    "verify": (Verification, []),
-    "list": (Listing, []),
-    "launch": (Launch, []),
-    "evaluate": (Evaluation, ["RUN"]),
-    "predict": (Prediction, ["RUN", "image.png"]),
-    "resume": (Resumption, ["RUN"]),
+    "search": (SearchFlags, ["mlp", "--over", "b1=0.1,0.2"]),
+    "ensemble": (EnsembleFlags, ["mlp"]),
+    "cross-validate": (CrossValidationFlags, ["mlp", "--over", "b1=0.1,0.2"]),
+    "summary": (SummaryFlags, ["mlp"]),
+    "race": (RaceFlags, ["beale"]),
+    "verify": (VerificationFlags, []),
+    "list": (ListingFlags, []),
+    "launch": (LaunchFlags, []),
+    "evaluate": (EvaluationFlags, ["RUN"]),
+    "predict": (PredictionFlags, ["RUN", "image.png"]),
+    "resume": (ResumptionFlags, ["RUN"]),
 }
 WORDS = {
     int: ["", " ", "abc", "1.5", "nan", "inf", "-1", "0", "1e3", "9" * 23, "9" * 5000, "[1]", "½", "0x10", "1,2", "-"],
@@ -55,9 +55,9 @@ WORDS = {
 }
 RECORDS = {
     "train": RECIPES["mlp"],
-    "search": Search(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("learning_rate=0.1,0.2",)),
-    "ensemble": Ensemble(Settings(**vars(RECIPES["mlp"]))),
-    "cross-validate": CrossValidation(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("hidden=8,16",)),
+    "search": SearchFlags(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("learning_rate=0.1,0.2",)),
+    "ensemble": EnsembleFlags(Settings(**vars(RECIPES["mlp"]))),
+    "cross-validate": CrossValidationFlags(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("hidden=8,16",)),
 }
 WRONG_VALUES = {
     int: [None, True, 1.5, "1", [], {}, 10**30, -1],

@@ -44,17 +44,16 @@ def configuration(command: str) -> Callable[[Path], Subject]:
 
 
 def read_configuration(folder: Path, command: str):
-    from jaxnn.cli.cross_validation_command import CrossValidation
-    from jaxnn.cli.ensemble_command import Ensemble
+    from jaxnn.cli.cross_validation_command import CrossValidationFlags
     from jaxnn.cli.hyperparameters import parse_over
     from jaxnn.cli.population_records import read_settings
-    from jaxnn.cli.search_command import Search
+    from jaxnn.cli.search_command import SearchFlags
     from jaxnn.cli.training_commands import read_run, training_of
 
     _, record = read_run([str(folder)])
     if command == "train":
         return training_of(folder, record)
-    kind = {"search": Search, "cross-validate": CrossValidation, "ensemble": Ensemble}[command]
+    kind = {"search": SearchFlags, "cross-validate": CrossValidationFlags, "ensemble": EnsembleFlags}[command]
     read = read_settings(kind, record, folder=folder)
     return parse_over(read.over, read.training) if command != "ensemble" else read
 

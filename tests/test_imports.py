@@ -171,6 +171,22 @@ def test_no_basename_stands_twice_and_none_is_a_drawer():
     assert NOT_NAMES & {part for module in sources() for part in module.split(".")} == set()
 
 
+def test_a_class_name_means_one_thing():
+    """Private classes too: who searches for a name finds one class."""
+    trees = {module: ast.parse(path.read_text()) for module, path in sources().items()}
+    classes = [n.name.strip("_") for tree in trees.values() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    assert [name for name, count in Counter(classes).items() if count > 1] == []
+
+
+def test_nothing_imports_a_sibling_through_its_own_package():
+    """`from jaxnn.layers import pooling` inside of jaxnn.layers works only while nobody changes an order of imports."""
+    for module in sources():
+        package = module.rpartition(".")[0]
+        tree = ast.parse(sources()[module].read_text())
+        through = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == package != "jaxnn"]
+        assert not through, f"{module} imports {package}; name the module"
+
+
 def test_a_module_and_what_it_exports_never_share_a_name():
     """`jaxnn.training.fit` can be the function only if no module is called `fit`."""
     for package in [name for name, path in sources().items() if path.stem == "__init__"]:

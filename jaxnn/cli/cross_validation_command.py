@@ -23,7 +23,7 @@ REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
 
 
 @dataclass(frozen=True)
-class CrossValidation:
+class CrossValidationFlags:
     """Compare settings by cross-validation: each is trained on all folds but one, and measured on that one, in turn.
 
     jaxnn cross-validate mlp --over hidden=8,32,128 learning_rate=0.002,0.01 --folds 5 --epochs 3
@@ -52,7 +52,7 @@ class CrossValidation:
 
 def cross_validate_command(args) -> int:
     """Prints mean and standard error of each setting, and the command that trains the chosen one."""
-    return _run(parse_with_recipe(CrossValidation, args, command="cross-validate"), is_made=False)
+    return _run(parse_with_recipe(CrossValidationFlags, args, command="cross-validate"), is_made=False)
 
 
 def resume_cross_validation(folder: Path, record: dict) -> int:
@@ -63,10 +63,10 @@ def resume_cross_validation(folder: Path, record: dict) -> int:
     """
     from jaxnn.cli.population_records import read_settings
 
-    return _run(read_settings(CrossValidation, record, folder=folder), is_made=True)
+    return _run(read_settings(CrossValidationFlags, record, folder=folder), is_made=True)
 
 
-def _run(config: CrossValidation, *, is_made: bool) -> int:
+def _run(config: CrossValidationFlags, *, is_made: bool) -> int:
     started = time.perf_counter()
     if is_made and is_finished(config.out, "cross_validation.json"):
         return 0
@@ -107,7 +107,7 @@ def _run(config: CrossValidation, *, is_made: bool) -> int:
     return 0
 
 
-def _check_folds(config: CrossValidation, values, labels) -> int:
+def _check_folds(config: CrossValidationFlags, values, labels) -> int:
     """The examples that a training learns from."""
     import numpy as np
 
@@ -126,7 +126,7 @@ def _check_folds(config: CrossValidation, values, labels) -> int:
     return learned
 
 
-def _report(config: CrossValidation, validated, records, *, inputs: int, seconds: float) -> None:
+def _report(config: CrossValidationFlags, validated, records, *, inputs: int, seconds: float) -> None:
     from jaxnn.cli.population_records import columns
     from jaxnn.plots.study_plots import plot_cross_validation
 
@@ -189,5 +189,5 @@ def _command(config, validated, i):
     return train_command(check(dataclasses.replace(config.training, **setting)), setting)
 
 
-def _record(config: CrossValidation):
+def _record(config: CrossValidationFlags):
     return {"command": "cross-validate", **record_of(config)}

@@ -20,7 +20,7 @@ MOST_ROWS = 10  # of the table; more members are shown in powers of two
 
 
 @dataclass(frozen=True)
-class Ensemble:
+class EnsembleFlags:
     """Train members that differ in their seeds, side by side, and average the probabilities that they give.
 
     Prints the test error of one member and of all together, by the mean of their probabilities and by their votes, and
@@ -39,7 +39,7 @@ class Ensemble:
 
 def ensemble_command(args) -> int:
     """Trains in a new folder."""
-    config = parse_with_recipe(Ensemble, args, command="ensemble")
+    config = parse_with_recipe(EnsembleFlags, args, command="ensemble")
     check_effects(check_runnable(config.training), known_recipe(config.training.model).defaults)
     if config.training.seed + config.members > 2**32:
         raise ValueError(f"--seed must leave room for the seeds of all members; received {config.training.seed}.")
@@ -76,13 +76,13 @@ def restore_ensemble(folder: Path, record: dict):
     return whole, trials_of(config.training, dataset, examples=1)({}).objective, dataset
 
 
-def _read(folder: Path, record: dict) -> Ensemble:
+def _read(folder: Path, record: dict) -> EnsembleFlags:
     from jaxnn.cli.population_records import read_settings
 
-    return read_settings(Ensemble, record, folder=folder)
+    return read_settings(EnsembleFlags, record, folder=folder)
 
 
-def _run(config: Ensemble, *, is_made: bool) -> int:
+def _run(config: EnsembleFlags, *, is_made: bool) -> int:
     started = time.perf_counter()
     from jaxnn.cli.assembly import check_batch
     from jaxnn.cli.ensemble_checkpoints import restore, saving
@@ -110,7 +110,7 @@ def _run(config: Ensemble, *, is_made: bool) -> int:
     return 0
 
 
-def _members(config: Ensemble, examples: int):
+def _members(config: EnsembleFlags, examples: int):
     """Of consecutive seeds; all are tested on the test data, those of a bag too."""
     from jaxnn.populations import Member, Split, bootstraps
 

@@ -17,7 +17,7 @@ NAMES = (*FLOATS, "batch_size", "hidden", "optimizer", "schedule")
 NOT_IN_A_TRAINING = ("model", "out", "keep", "tensorboard", "pictures", "test_examples")
 
 
-class Range(NamedTuple):
+class OverRange(NamedTuple):
     """All numbers from `low` to `high`, evenly, or evenly in their logarithms."""
 
     low: float
@@ -27,7 +27,7 @@ class Range(NamedTuple):
     def points(self, count: int) -> list[float]:
         """So many, evenly, both ends among them.
 
-        >>> Range(0.01, 1.0, True).points(3)
+        >>> OverRange(0.01, 1.0, True).points(3)
         [0.01, 0.1, 1.0]
         """
         shares = [i / (count - 1) for i in range(count)]
@@ -37,14 +37,14 @@ class Range(NamedTuple):
         return [self.low, *(float(f"{value:.12g}") for value in between), self.high]
 
 
-def parse_over(texts, config: Training) -> dict[str, Range | tuple]:
-    """Name -> `Range` or tuple of values; every value one that a training can have.
+def parse_over(texts, config: Training) -> dict[str, OverRange | tuple]:
+    """Name -> `OverRange` or tuple of values; every value one that a training can have.
 
     Raises:
       ValueError: nothing to vary, an unknown name, a name given twice, a value that is none.
 
     >>> parse_over(["learning_rate=log:1e-4:1e-1", "hidden=32,256x128"], Training("mlp"))
-    {'learning_rate': Range(low=0.0001, high=0.1, is_log=True), 'hidden': ((32,), (256, 128))}
+    {'learning_rate': OverRange(low=0.0001, high=0.1, is_log=True), 'hidden': ((32,), (256, 128))}
     """
     over = {}
     for text in texts:
@@ -57,7 +57,7 @@ def parse_over(texts, config: Training) -> dict[str, Range | tuple]:
         if name in over:
             raise ValueError(f"--over must name a hyperparameter once; received {name} twice. Join its values: a,b,c.")
         over[name] = _parse_range(name, values) if ":" in values else _parse_choices(name, values)
-        for value in over[name][:2] if isinstance(over[name], Range) else over[name]:
+        for value in over[name][:2] if isinstance(over[name], OverRange) else over[name]:
             _check_value(config, name, value)
     if not over:
         raise ValueError(
@@ -72,11 +72,11 @@ def grid_values(over: dict, *, trials: int) -> dict[str, list]:
     Raises:
       ValueError: two points of each range are already too many.
 
-    >>> grid_values({"b1": (0.8, 0.9), "b2": Range(0.0, 1.0, False)}, trials=7)
+    >>> grid_values({"b1": (0.8, 0.9), "b2": OverRange(0.0, 1.0, False)}, trials=7)
     {'b1': [0.8, 0.9], 'b2': [0.0, 0.5, 1.0]}
     """
-    ranges = [name for name, values in over.items() if isinstance(values, Range)]
-    listed = math.prod(len(values) for values in over.values() if not isinstance(values, Range))
+    ranges = [name for name, values in over.items() if isinstance(values, OverRange)]
+    listed = math.prod(len(values) for values in over.values() if not isinstance(values, OverRange))
     count = next(n for n in range(1, trials + 2) if listed * (n + 1) ** max(1, len(ranges)) > trials)
     if ranges and count < 2:
         least = listed * 2 ** len(ranges)
@@ -127,7 +127,7 @@ def _parse_range(name, text):
     if not low < high or (kind and low <= 0):
         least = "0 < LOW < HIGH" if kind else "LOW < HIGH"
         raise ValueError(f"--over {name}: a range needs {least}; received {text}.")
-    return Range(low, high, bool(kind))
+    return OverRange(low, high, bool(kind))
 
 
 def _parse_choices(name, text):

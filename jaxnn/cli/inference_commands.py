@@ -17,7 +17,7 @@ Checkpoint = Annotated[str, Matching(r"last|best|[0-9]{1,10}", "last, best or th
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluationFlags:
     """Measure a run's checkpoint on its test data."""
 
     run: Annotated[str, tyro.conf.Positional]
@@ -33,7 +33,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictionFlags:
     """Classify image files with a run's checkpoint, or with all members of an ensemble: their mean probabilities."""
 
     run: Annotated[str, tyro.conf.Positional]
@@ -58,7 +58,7 @@ class Prediction:
 
 def evaluate_command(args) -> int:
     """Prints what the run's recipe measures, over the whole test split."""
-    config = parse(Evaluation, args, command="evaluate")
+    config = parse(EvaluationFlags, args, command="evaluate")
     task, state, _ = _restore(config.run, config.step, data_folder=config.data_folder, recipe=config.recipe)
     from jaxnn.runs.training_run import measured
     from jaxnn.training.batching import count_examples
@@ -76,7 +76,7 @@ def evaluate_command(args) -> int:
 
 def predict_command(args) -> int:
     """Prints the likeliest classes of each image; nothing is printed unless all images can be read."""
-    config = parse(Prediction, args, command="predict")
+    config = parse(PredictionFlags, args, command="predict")
     if not config.images:
         raise ValueError("no image given; name one or more image files behind the run folder.")
     import numpy as np
@@ -94,7 +94,7 @@ def predict_command(args) -> int:
     return 0
 
 
-def _classifier(folder: Path, config: Prediction):
+def _classifier(folder: Path, config: PredictionFlags):
     """`images -> (n, classes) probabilities`, the shape of an image, and the names of the classes."""
     from jaxnn.runs import read_config
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli import process_supervision
+import jaxnn.cli.process_supervision as process_supervision
 from jaxnn.cli.downpour_training import check_alone
 from jaxnn.cli.main import COMMANDS, main, parse
 from jaxnn.cli.placement_flags import check_divides, placement_of_many, resume_line
@@ -25,7 +25,7 @@ _AGAIN = "start the script again: it goes on, if it keeps checkpoints"
 
 
 @dataclass(frozen=True)
-class Launch:
+class LaunchFlags:
     """Train or resume in many processes, to the result of one: jaxnn launch -n 4 -- train lenet5.
 
     On this machine each process has a CPU device of its own, and one that dies ends all. On a cluster, what starts
@@ -70,10 +70,10 @@ def _remedy(folder, training, environment) -> str:
     return f"go on with: {resume_line(folder, environment, training)}" if saved else "nothing is saved yet; start anew"
 
 
-def _read(args) -> tuple[Launch, list[str]]:
+def _read(args) -> tuple[LaunchFlags, list[str]]:
     """What stands before the dashes, and the command behind them."""
     here = args.index("--") if "--" in args else len(args)
-    config, command = parse(Launch, args[:here], command="launch"), list(args[here + 1 :])
+    config, command = parse(LaunchFlags, args[:here], command="launch"), list(args[here + 1 :])
     if not config.cluster:
         check_processes(config.processes, "-n")
     if not command:

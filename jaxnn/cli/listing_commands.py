@@ -28,7 +28,7 @@ from jaxnn.recipes.named_recipes import known_recipe
 
 
 @dataclass(frozen=True)
-class Summary:
+class SummaryFlags:
     """Show a model's layers: output shapes, parameters and multiply-adds for one example.
 
     With --placement or --devices also the memory that a training step takes on each device, by the shapes and by XLA.
@@ -48,7 +48,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Listing:
+class ListingFlags:
     """List models, data sets, optimizers, schedules and placements."""
 
     recipes: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
@@ -57,8 +57,8 @@ class Listing:
 
 def summary_command(args) -> int:
     """Prints the table of a model's layers on the input of its recipe, and the memory that a step takes."""
-    config = parse(Summary, args, command="summary")
-    check_effects(config, Summary())
+    config = parse(SummaryFlags, args, command="summary")
+    check_effects(config, SummaryFlags())
     if config.batch_size is not None and (config.placement, config.devices) == (None, None):
         raise ValueError(
             f"--batch-size is for the memory of a step; received {config.batch_size} without --placement or --devices. "
@@ -90,7 +90,7 @@ def _layers(training: Training) -> str:
     return format_summary(summarize(trial.model, preprocess(inputs).shape[1:]))
 
 
-def _training(config: Summary) -> Training:
+def _training(config: SummaryFlags) -> Training:
     """The training whose step is asked about."""
     default = recipe(config.model).defaults
     batch_size = default.batch_size if config.batch_size is None else config.batch_size
@@ -106,7 +106,7 @@ def _memory(training: Training, placement):
 
 def list_command(args) -> int:
     """Prints every name that the other commands take, with a line about each."""
-    own = parse(Listing, args, command="list").recipes
+    own = parse(ListingFlags, args, command="list").recipes
     from jaxnn.data.sources import SOURCES
 
     recipes = {one.name: _described(one) for one in (*RECIPES.values(), *map(recipe, own))}

@@ -20,7 +20,7 @@ MNIST_RATES = {"gradient_rate": 0.1, "step_rate": 1e-3}
 
 
 @dataclass(frozen=True)
-class Race:
+class RaceFlags:
     """Let optimizers run side by side, and draw their paths: a picture and an animation a surface, one page for all."""
 
     surfaces: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
@@ -48,8 +48,8 @@ class Race:
 
 def race_command(args) -> int:
     """Runs the races, prints what became of each optimizer, and writes pictures, animations and the page."""
-    config = parse(Race, args, command="race")
-    check_effects(config, Race())
+    config = parse(RaceFlags, args, command="race")
+    check_effects(config, RaceFlags())
     from jaxnn.diagnostics.trajectories import CONTESTANTS, DEFAULT_CONTESTANTS
 
     names = _chosen("optimizer", config.optimizers, CONTESTANTS, DEFAULT_CONTESTANTS)
@@ -63,7 +63,7 @@ def race_command(args) -> int:
     return 0
 
 
-def _surfaces(config: Race) -> list:
+def _surfaces(config: RaceFlags) -> list:
     from jaxnn.diagnostics.surfaces import SURFACES
 
     return [SURFACES[name] for name in _chosen("surface", config.surfaces, SURFACES, SURFACES)]
@@ -93,7 +93,7 @@ def _new_folder(out: str | None) -> Path:
     return folder
 
 
-def _race_on_surfaces(folder: Path, config: Race, surfaces, names) -> dict:
+def _race_on_surfaces(folder: Path, config: RaceFlags, surfaces, names) -> dict:
     from jaxnn.diagnostics.trajectories import CONTESTANTS, judge, run_races
     from jaxnn.plots.figure_style import save_figure
     from jaxnn.plots.race_animation import write_race_gif
@@ -116,7 +116,7 @@ def _race_on_surfaces(folder: Path, config: Race, surfaces, names) -> dict:
     return outcomes
 
 
-def _race_on_mnist(folder: Path, config: Race, names) -> dict:
+def _race_on_mnist(folder: Path, config: RaceFlags, names) -> dict:
     from jaxnn import data
     from jaxnn.diagnostics.trajectories import CONTESTANTS, race_training
     from jaxnn.losses import cross_entropy

@@ -13,7 +13,7 @@ import tyro
 
 from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, Matching, check_effects
-from jaxnn.cli.hyperparameters import Range, grid_values, parse_over, told, train_command
+from jaxnn.cli.hyperparameters import OverRange, grid_values, parse_over, told, train_command
 from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, metric_of, parse_with_recipe
 from jaxnn.cli.training_flags import check, load_data
 from jaxnn.cli.work_limits import check_steps, check_trainings
@@ -25,7 +25,7 @@ CHUNK = 4  # members that run at once where their number falls from rung to rung
 
 
 @dataclass(frozen=True)
-class Search:
+class SearchFlags:
     """Search for hyperparameters. Many settings are trained side by side and measured on a part of the training data.
 
     jaxnn search mlp --over learning_rate=log:1e-4:1e-1 hidden=32,128 --trials 16 --epochs 3
@@ -61,7 +61,7 @@ class Search:
 
 def search_command(args) -> int:
     """Searches, prints the ten best and the command that trains the best; all of it is written to a new folder."""
-    return _run(parse_with_recipe(Search, args, command="search"), is_made=False)
+    return _run(parse_with_recipe(SearchFlags, args, command="search"), is_made=False)
 
 
 def resume_search(folder: Path, record: dict) -> int:
@@ -72,10 +72,10 @@ def resume_search(folder: Path, record: dict) -> int:
     """
     from jaxnn.cli.population_records import read_settings
 
-    return _run(read_settings(Search, record, folder=folder), is_made=True)
+    return _run(read_settings(SearchFlags, record, folder=folder), is_made=True)
 
 
-def _run(config: Search, *, is_made: bool) -> int:
+def _run(config: SearchFlags, *, is_made: bool) -> int:
     started, over = time.perf_counter(), _check(config, parse_over(config.over, config.training))
     if is_made and is_finished(config.out, "search.json"):
         return 0
@@ -89,26 +89,26 @@ def _run(config: Search, *, is_made: bool) -> int:
     return 0
 
 
-def _check(config: Search, over):
+def _check(config: SearchFlags, over):
     if config.strategy == "pbt" and config.trials < 2:
         raise ValueError(
             f"--trials must be an integer of at least 2 for pbt; received {config.trials}. Say --trials 8."
         )
     if config.seeds > 1 and config.strategy not in ("grid", "random"):
         raise ValueError(f"--seeds is for grid and random; received {config.seeds} with --strategy {config.strategy}.")
-    if config.strategy == "coarse-to-fine" and not any(isinstance(values, Range) for values in over.values()):
+    if config.strategy == "coarse-to-fine" and not any(isinstance(values, OverRange) for values in over.values()):
         raise ValueError(
             "--strategy coarse-to-fine needs a range, as --over learning_rate=log:1e-4:1e-1; received lists."
         )
     tried = grid_values(over, trials=config.trials) if config.strategy == "grid" else over
-    listed = math.prod(len(values) for values in tried.values() if not isinstance(values, Range))
+    listed = math.prod(len(values) for values in tried.values() if not isinstance(values, OverRange))
     check_trainings(listed, "the lists of --over, in all combinations,")
     settings = listed if config.strategy == "grid" else config.trials
     check_trainings(settings * config.seeds, f"{settings} settings and --seeds {config.seeds}")
     return over
 
 
-def _prepare(config: Search, over, is_made: bool):
+def _prepare(config: SearchFlags, over, is_made: bool):
     """The trainer, on what is not held out, and the records of its folder, which is made when training starts."""
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.population_tasks import make_trainer, rows_of, spread_over_cores
@@ -131,7 +131,7 @@ def _prepare(config: Search, over, is_made: bool):
     return make_trainer(config.training, dataset, [*over], **parts, **more), records
 
 
-def _search(config: Search, over, train):
+def _search(config: SearchFlags, over, train):
     """The `SearchResult` of the strategy."""
     from jaxnn import populations
 
@@ -170,13 +170,13 @@ def _in_small_chunks(train):
     return partial(train, chunk=CHUNK) if jax.default_backend() == "cpu" else train
 
 
-def _drawn(config: Search, over, ranges):
+def _drawn(config: SearchFlags, over, ranges):
     """As many settings as there are trials; of lists alone none twice, and all if they are few enough."""
     import numpy as np
 
     from jaxnn import populations
 
-    if any(isinstance(values, Range) for values in over.values()):
+    if any(isinstance(values, OverRange) for values in over.values()):
         return populations.random_settings(config.trials, seed=config.training.seed, **ranges)
     every = populations.grid(**over)
     order = np.random.default_rng(config.training.seed).permutation(len(every))
@@ -200,12 +200,12 @@ def _evolve(train, trials, over, ranges, *, seed, **common):
 def _distribution(values):
     from jaxnn.populations import choice, log_uniform, uniform
 
-    if not isinstance(values, Range):
+    if not isinstance(values, OverRange):
         return choice(*values)
     return (log_uniform if values.is_log else uniform)(values.low, values.high)
 
 
-def _report(config: Search, result, records, *, seconds: float) -> None:
+def _report(config: SearchFlags, result, records, *, seconds: float) -> None:
     """Prints and writes the ranking, the pictures and the command."""
     from jaxnn.cli.population_records import columns
 
@@ -263,7 +263,7 @@ def _draw(result, records) -> None:
         records.save_figure("heat_map.png", figure)
 
 
-def _record(config: Search):
+def _record(config: SearchFlags):
     return {"command": "search", **record_of(config)}
 
 

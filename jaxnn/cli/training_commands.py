@@ -22,7 +22,7 @@ from jaxnn.recipes.named_recipes import known_recipe
 
 
 @dataclass(frozen=True)
-class Resumption:
+class ResumptionFlags:
     """Go on with a run from its last checkpoint, to the result of an uninterrupted run."""
 
     run: Annotated[str, tyro.conf.Positional]
@@ -79,7 +79,7 @@ def read_run(args) -> tuple[Path, dict]:
     from jaxnn.cli.recorded_places import check_links, place_cluster, place_data
     from jaxnn.runs import read_config
 
-    config = parse(Resumption, args, command="resume")
+    config = parse(ResumptionFlags, args, command="resume")
     folder = Path(config.run)
     record = read_config(folder)["config"]
     check_links(folder)

@@ -13,7 +13,7 @@ COLUMNS = "{:<36}{:<12}{:<50}{:>6}{:>12}  {}"
 
 
 @dataclass(frozen=True)
-class Verification:
+class VerificationFlags:
     """Hold every piece beside an independent implementation, on this machine's device; exit status 1 if any differs."""
 
     dtype: Annotated[str, OneOf("dtype", ("float32", "float64", "bfloat16"))] = "float32"
@@ -26,7 +26,7 @@ class Verification:
 
 def verify_command(args) -> int:
     """Prints a line a piece and quantity: oracle, cases, the largest relative difference, verdict."""
-    config = parse(Verification, args, command="verify")
+    config = parse(VerificationFlags, args, command="verify")
     from jaxnn.verification import verify
 
     verdicts = verify(config.dtype, only=config.only)

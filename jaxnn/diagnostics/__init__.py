@@ -21,7 +21,7 @@ from jaxnn.diagnostics.surfaces import Surface as Surface
 from jaxnn.diagnostics.trajectories import CONTESTANTS as CONTESTANTS
 from jaxnn.diagnostics.trajectories import DEFAULT_CONTESTANTS as DEFAULT_CONTESTANTS
 from jaxnn.diagnostics.trajectories import Contestant as Contestant
-from jaxnn.diagnostics.trajectories import Outcome as Outcome
+from jaxnn.diagnostics.trajectories import RaceOutcome as RaceOutcome
 from jaxnn.diagnostics.trajectories import judge as judge
 from jaxnn.diagnostics.trajectories import race_training as race_training
 from jaxnn.diagnostics.trajectories import run_races as run_races

@@ -123,7 +123,7 @@ def _descend(optimizer, grad, w, state):
     return apply_updates(w, updates), state
 
 
-class Outcome(NamedTuple):
+class RaceOutcome(NamedTuple):
     """How a path ended: its last loss (NaN if not finite), the step of arrival (None: never), and a word."""
 
     loss: float
@@ -131,7 +131,7 @@ class Outcome(NamedTuple):
     said: str
 
 
-def judge(surface: Surface, path) -> Outcome:
+def judge(surface: Surface, path) -> RaceOutcome:
     """What became of one path (steps + 1, 2): arrived and stayed, escaped, diverged, or on its way.
 
     A path has arrived with the first step from which on it stays near the minimum. It has diverged if it ends higher
@@ -139,22 +139,22 @@ def judge(surface: Surface, path) -> Outcome:
 
     >>> from jaxnn.diagnostics.surfaces import SURFACES
     >>> judge(SURFACES["steep-shallow"], np.array([[-4.0, 1.0], [-1.0, 0.5], [0.1, 0.0]]))
-    Outcome(loss=0.005..., arrived=2, said='arrived at step 2')
+    RaceOutcome(loss=0.005..., arrived=2, said='arrived at step 2')
     """
     losses = losses_along(surface, path)
     if surface.minimum is None:
         escaped = _first_outside(surface, path)
         downhill = escaped is not None and losses[escaped] < losses[0]
         said = f"escaped at step {escaped}" if downhill else "diverged" if escaped is not None else "not escaped"
-        return Outcome(float(losses[-1]), escaped if downhill else None, said)
+        return RaceOutcome(float(losses[-1]), escaped if downhill else None, said)
     if not losses[-1] <= losses[0]:
-        return Outcome(float(losses[-1]), None, "diverged")
+        return RaceOutcome(float(losses[-1]), None, "diverged")
     size = np.array([np.ptp(surface.x_limits), np.ptp(surface.y_limits)])
     away = np.flatnonzero(~(np.linalg.norm((path - np.array(surface.minimum)) / size, axis=1) < NEAR))
     arrived = int(away[-1]) + 1 if away.size else 0
     if arrived < len(path):
-        return Outcome(float(losses[-1]), arrived, f"arrived at step {arrived}")
-    return Outcome(float(losses[-1]), None, f"loss {losses[-1]:.2g}")
+        return RaceOutcome(float(losses[-1]), arrived, f"arrived at step {arrived}")
+    return RaceOutcome(float(losses[-1]), None, f"loss {losses[-1]:.2g}")
 
 
 def losses_along(surface: Surface, path) -> np.ndarray:

@@ -19,7 +19,8 @@ from functools import partial
 import jax
 from jax import lax
 
-from jaxnn.layers import convolution_lowering_canonical, convolution_lowering_tiled
+import jaxnn.layers.convolution_lowering_canonical as convolution_lowering_canonical
+import jaxnn.layers.convolution_lowering_tiled as convolution_lowering_tiled
 from jaxnn.layers.hand_written import differentiable
 from jaxnn.layers.window_geometry import fitting_edges, positions
 from jaxnn.naming import unknown

@@ -2,8 +2,10 @@
 
 import jax.numpy as jnp
 
+import jaxnn.layers.convolution as convolution
+import jaxnn.layers.locally_connected_layer as locally_connected_layer
+import jaxnn.layers.transposed_convolution as transposed_convolution
 from jaxnn.initializers import fan_in_uniform
-from jaxnn.layers import convolution, locally_connected_layer, transposed_convolution
 from jaxnn.layers.hand_written import Layer
 from jaxnn.layers.window_geometry import check_padding, check_sizes
 

@@ -4,7 +4,7 @@ from functools import partial
 
 import jax.numpy as jnp
 
-from jaxnn.layers import dense_layer
+import jaxnn.layers.dense_layer as dense_layer
 from jaxnn.layers.hand_written import Layer, Static, differentiable
 
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxnn.layers import pooling_disjoint_windows, pooling_overlapping_windows
+import jaxnn.layers.pooling_disjoint_windows as pooling_disjoint_windows
+import jaxnn.layers.pooling_overlapping_windows as pooling_overlapping_windows
 from jaxnn.layers.hand_written import Layer, Static, differentiable, without_parameters
 from jaxnn.layers.window_geometry import explicit_padding, fitting_edges
 

@@ -39,7 +39,7 @@ from jaxnn.training.train_step import TrainStep
 _PATIENCE = 120.0  # seconds until an actor that is being restarted must answer
 
 
-class Progress(NamedTuple):
+class RunStatus(NamedTuple):
     """What `watch` is told: seconds since the first step, and the status of servers and workers that answer."""
 
     seconds: float
@@ -71,7 +71,7 @@ def train_asynchronously(
     state: TrainState | None = None,
     address: str | None = None,
     host: str = LOOPBACK,
-    watch: Callable[[Progress], Any] | None = None,
+    watch: Callable[[RunStatus], Any] | None = None,
     every: float = 1.0,
     pauses: dict[int, float] | None = None,
     most_restarts: int = 100,
@@ -115,7 +115,7 @@ def train_asynchronously(
     room = 2 * sum(array.nbytes for array in train.values()) + STORE_BYTES
     with ray_session(address, cpus=settings.workers + settings.servers, host=host, store_bytes=room) as ray:
         check_room(ray, settings.workers + settings.servers)
-        cluster = _Cluster(ray, step, parts, train, jax.device_get(state.params), settings, folder, life)
+        cluster = _RayCluster(ray, step, parts, train, jax.device_get(state.params), settings, folder, life)
         try:
             run = cluster.run(steps, pauses or {}, watch, every, most_restarts)
             return Trained(merge(cluster.states(), state), *run, cluster.statuses()[0])
@@ -123,13 +123,13 @@ def train_asynchronously(
             cluster.close()
 
 
-class _Cluster:
+class _RayCluster:
     """The actors of one run, and the lives of its workers."""
 
     def __init__(self, ray, step, parts, train, params, settings, folder, life):
         self.ray, self.settings, self.restarts = ray, settings, 0
         options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": 1, "runtime_env": actor_environment()}
-        server, worker = (ray.remote(kind).options(**options) for kind in (_Server, _Worker))
+        server, worker = (ray.remote(kind).options(**options) for kind in (_ServerActor, _Worker))
         self.lives = dict.fromkeys(range(settings.workers), life)
         # kept here: from these a replacement is made. Sent as bytes: Ray calls references in an argument an error
         self.parts, self.shared = [ray.put(part) for part in parts], ray.put((step, train, params, settings))
@@ -156,7 +156,7 @@ class _Cluster:
                 running[begin(worker, self._join(worker))] = worker
             if watch is not None and time.perf_counter() - told >= every:
                 told = time.perf_counter()
-                stopping = self._stopped(watch(Progress(told - start, *self.statuses(), self.restarts))) or stopping
+                stopping = self._stopped(watch(RunStatus(told - start, *self.statuses(), self.restarts))) or stopping
         return time.perf_counter() - start, self.restarts
 
     def states(self) -> list[TrainState]:
@@ -228,7 +228,7 @@ class _Cluster:
             yield self.ray.get(actor.status.remote(), timeout=2.0)
 
 
-class _Server(ParameterServer):
+class _ServerActor(ParameterServer):
     """A `ParameterServer` as an actor."""
 
     def __init__(self, step, part, shard, folder, settings):

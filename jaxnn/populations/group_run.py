@@ -18,7 +18,7 @@ from jaxnn.populations.chunks import (
 )
 from jaxnn.populations.member_steps import MemberState
 from jaxnn.populations.members import is_traced
-from jaxnn.populations.planning import Group
+from jaxnn.populations.planning import MemberGroup
 from jaxnn.populations.population import on_host, stacked, unstacked
 from jaxnn.training.batching import count_examples
 from jaxnn.training.compilation import call
@@ -35,7 +35,7 @@ class GroupRun:
       states: of the members, where their run goes on; else they begin.
     """
 
-    def __init__(self, group: Group, data: Resident, test: Resident | None, *, states: list[Any] | None = None):
+    def __init__(self, group: MemberGroup, data: Resident, test: Resident | None, *, states: list[Any] | None = None):
         self.group, self.data, self.test = group, data, test
         self.stopped: dict[int, Any] = {}  # by position, as each was when it stopped
         self.mesh, self.calls = group.programs.mesh, StepCalls()

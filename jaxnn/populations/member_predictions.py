@@ -51,7 +51,7 @@ def predict_members(
     return np.stack(_of_one_shape(answers))
 
 
-class _Group(NamedTuple):
+class _Alike(NamedTuple):
     """Members that share a program: the model, the floats that it takes, (members,) each, and where they stand."""
 
     model: Any
@@ -76,9 +76,9 @@ class _Outputs:
         return jax.lax.map(outputs, order)
 
 
-def _alike(population) -> list[_Group]:
+def _alike(population) -> list[_Alike]:
     """Groups of equal models, the traced fields set aside, and equal shapes."""
-    groups: dict[tuple, _Group] = {}
+    groups: dict[tuple, _Alike] = {}
     anyones = population.members[0].hyperparameters
     for i, (member, model, state) in enumerate(
         zip(population.members, population.models, population.states, strict=True)
@@ -87,7 +87,7 @@ def _alike(population) -> list[_Group]:
         model = model.clone(**{name: anyones[name] for name in names}) if names else model
         leaves, tree = jax.tree.flatten((state.params, state.model_state))
         shapes = tuple((leaf.shape, leaf.dtype) for leaf in leaves)
-        group = groups.setdefault((model, names, tree, shapes), _Group(model, {name: [] for name in names}, []))
+        group = groups.setdefault((model, names, tree, shapes), _Alike(model, {name: [] for name in names}, []))
         group.positions.append(i)
         for name in names:
             group.floats[name].append(np.float32(member.hyperparameters[name]))
@@ -100,7 +100,7 @@ def _traced_fields(model, hyperparameters) -> tuple[str, ...]:
     return tuple(sorted(name for name, value in hyperparameters.items() if is_traced(value) and name in fields))
 
 
-def _predict_group(group: _Group, states, inputs, order, preprocess):
+def _predict_group(group: _Alike, states, inputs, order, preprocess):
     """Yields (steps, batch, ...) for each position of the group."""
     one = _Outputs(group.model, preprocess)
     first, mesh = states[group.positions[0]], MemberMesh(tuple(jax.local_devices()[: len(group.positions)]))

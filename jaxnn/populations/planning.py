@@ -26,7 +26,7 @@ class Resources(NamedTuple):
     chunk: int | None = None
 
 
-class Group(NamedTuple):
+class MemberGroup(NamedTuple):
     """Members of one program: as arrays with the members first, and how they are run.
 
     train_rows, test_rows: (members, n) int32, or None: all; test rows are filled up (-1 - row). size: members of a
@@ -45,7 +45,7 @@ class Group(NamedTuple):
 
 def plan(
     blueprint: Blueprint, members: Sequence[Member], data, constants, *, batch_size: int, resources: Resources
-) -> Group:
+) -> MemberGroup:
     """The group of members that share a blueprint.
 
     Raises:
@@ -69,7 +69,7 @@ def plan(
         mesh=_enough(resources.mesh, resources.chunk or len(members)),
     )
     size, offloads = _size(programs, like, data, constants, len(members), resources)
-    return Group(list(members), hyperparameters, keys, train_rows, test_rows, programs, size, offloads)
+    return MemberGroup(list(members), hyperparameters, keys, train_rows, test_rows, programs, size, offloads)
 
 
 def traced(members: Sequence[Member]) -> dict[str, np.ndarray]:

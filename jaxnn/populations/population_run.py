@@ -11,7 +11,7 @@ import time
 import numpy as np
 
 from jaxnn.populations.group_run import GroupRun
-from jaxnn.populations.planning import Group
+from jaxnn.populations.planning import MemberGroup
 from jaxnn.populations.population import Population
 from jaxnn.training import Compiled, Evaluated, Progress, Started
 from jaxnn.training.early_stopping import check_monitor, epochs_since_best, is_better_large
@@ -32,7 +32,9 @@ class PopulationRun:
         self.epochs, self.diverged = np.zeros(len(members), int), np.zeros(len(members), bool)
         self.steps = self.done = 0
 
-    def __call__(self, groups: list[Group], train, test, population: Population | None, epochs: int) -> Population:
+    def __call__(
+        self, groups: list[MemberGroup], train, test, population: Population | None, epochs: int
+    ) -> Population:
         """Trains what is left of the epochs; `train` and `test` lie on the device, test may be None."""
         start = self._take_up(population)
         self.steps = sum((epochs - start) * len(g.members) * g.programs.steps_per_epoch for g in groups)

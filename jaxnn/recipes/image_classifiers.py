@@ -6,7 +6,7 @@ from jaxnn.recipes.training_recipes import Facts, Recipe
 
 def build_classifier(config, facts: Facts, steps: int):
     """The trial of a classifier; see `classifier_pieces`."""
-    from jaxnn.recipes import classifier_pieces
+    import jaxnn.recipes.classifier_pieces as classifier_pieces
 
     return classifier_pieces.build(config, facts, steps)
 

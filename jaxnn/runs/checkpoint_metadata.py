@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jaxnn.runs.named_arrays as named_arrays
 from jaxnn.bounded_files import read_object
-from jaxnn.runs import named_arrays
 
 FORMAT = 1
 MOST_BYTES = 64 * 2**20  # of half a million leaves

@@ -20,8 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import jaxnn.runs.atomic_files as atomic_files
+import jaxnn.runs.checkpoint_metadata as checkpoint_metadata
+import jaxnn.runs.named_arrays as named_arrays
 from jaxnn.bounded_files import open_regular
-from jaxnn.runs import atomic_files, checkpoint_metadata, named_arrays
 from jaxnn.runs.loggers import finite_numbers
 from jaxnn.training.early_stopping import is_better_large
 

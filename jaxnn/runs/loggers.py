@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import jaxnn.runs.atomic_files as atomic_files
 from jaxnn.bounded_files import open_regular
-from jaxnn.runs import atomic_files
 
 _LONGEST_LINE = 2**20  # bytes: twenty thousand metrics
 _EDITED = "Was the file edited? Remove that line, or move the file away."

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import jaxnn.runs.atomic_files as atomic_files
 from jaxnn.plots.html_page import render_page
-from jaxnn.runs import atomic_files
 from jaxnn.runs.report_style import STYLE
 from jaxnn.version import __version__
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxnn.runs import checkpoints
+import jaxnn.runs.checkpoints as checkpoints
 from jaxnn.runs.loggers import read_metrics
 
 _OF_EVERY_LINE = ("epoch", "seconds")

@@ -15,8 +15,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import jaxnn.runs.atomic_files as atomic_files
+import jaxnn.runs.run_lock as run_lock
 from jaxnn.bounded_files import read_object
-from jaxnn.runs import atomic_files, run_lock
 from jaxnn.runs.run_lock import one_writer
 from jaxnn.version import __version__
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from jaxnn.runs import atomic_files
+import jaxnn.runs.atomic_files as atomic_files
 
 if os.name != "nt":
     import fcntl

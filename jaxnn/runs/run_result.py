@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from jaxnn.runs import atomic_files
+import jaxnn.runs.atomic_files as atomic_files
 from jaxnn.runs.loggers import finite_numbers
 
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.runs import atomic_files, checkpoints
+import jaxnn.runs.atomic_files as atomic_files
+import jaxnn.runs.checkpoints as checkpoints
 from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
 from jaxnn.runs.progress_bar import ProgressBar
 from jaxnn.runs.run_consistency import check_last, check_records

@@ -55,7 +55,7 @@ class Line(NamedTuple):
     start: Point
 
 
-class _Trial(NamedTuple):
+class _TriedStep(NamedTuple):
     eta: jax.Array
     value: jax.Array
     error: jax.Array
@@ -110,11 +110,11 @@ def scale_by_backtracking_linesearch(
             eta = jnp.where(trial.evaluations > 0, decrease_factor * trial.eta, trial.eta).astype(d.dtype)
             phi = f(flat.w + eta * d)
             error = excess(phi - highest - slope_rtol * eta * start.slope, phi)
-            return _Trial(eta, phi, error, trial.evaluations + 1)
+            return _TriedStep(eta, phi, error, trial.evaluations + 1)
 
         is_high = lambda t: (t.error > 0) & (t.evaluations <= max_backtracking_steps) & (start.slope < 0)  # noqa: E731
         longest, nothing = jnp.minimum(guess, max_learning_rate).astype(d.dtype), jnp.full_like(start.value, jnp.inf)
-        trial = jax.lax.while_loop(is_high, shrink, _Trial(longest, nothing, nothing, jnp.int32(0)))
+        trial = jax.lax.while_loop(is_high, shrink, _TriedStep(longest, nothing, nothing, jnp.int32(0)))
         moves = (trial.error <= 0) | is_lower(trial.value, start.value)
         eta, phi = jnp.where(moves, trial.eta, 0), jnp.where(moves, trial.value, start.value)
         step = jnp.where(moves, eta * d, 0)

@@ -14,7 +14,7 @@ from jaxnn.second_order.line_search import Point, SearchInfo, SearchState, exces
 GUESSES = ("keep", "one")
 
 
-class _Interval(NamedTuple):
+class _Bracket(NamedTuple):
     """`low` falls enough and its slope leads to `high`; `third`, an end of the one before, is on the cubic too."""
 
     low: Point
@@ -22,8 +22,8 @@ class _Interval(NamedTuple):
     third: Point
 
 
-class _Search(NamedTuple):
-    interval: _Interval
+class _WolfeSearch(NamedTuple):
+    interval: _Bracket
     bracketed: jax.Array
     last: tuple[Point, jax.Array]
     """with its gradient"""
@@ -104,7 +104,7 @@ def scale_by_zoom_linesearch(
         safe = _choose(better, trial, search.safe)
         too_short = search.bracketed & (_width(search.interval) <= stepsize_precision) & (safe[0].eta > 0)
         at_the_end = ~bracketed & (new.eta >= longest)
-        return _Search(
+        return _WolfeSearch(
             interval=_choose(search.bracketed, zoomed, found),
             bracketed=bracketed,
             last=trial,
@@ -136,28 +136,28 @@ def scale_by_zoom_linesearch(
     return GradientTransformation(lambda params: first_search(params, store_grad=True), update)
 
 
-def _before(start, g) -> _Search:
+def _before(start, g) -> _WolfeSearch:
     """Nothing is tried yet; nothing will be where the direction does not descend."""
     never, failed = jnp.array(False), jnp.full_like(start.value, jnp.inf)
-    interval = _Interval(start, start, start)
-    return _Search(interval, never, (start, g), (start, g), (failed, failed), start.slope < 0, jnp.int32(0))
+    interval = _Bracket(start, start, start)
+    return _WolfeSearch(interval, never, (start, g), (start, g), (failed, failed), start.slope < 0, jnp.int32(0))
 
 
-def _bracket(search, new, falls) -> tuple[_Interval, jax.Array]:
+def _bracket(search, new, falls) -> tuple[_Bracket, jax.Array]:
     """Algorithm 3.5: once a trial is too high or slopes up, a good step lies between it and the one before."""
     last, _ = search.last
     is_high = ~falls | ((new.value >= last.value) & (search.evaluations > 0))
     turns = (new.slope >= 0) & ~is_high
     low, high = _choose(turns, new, last), _choose(turns, last, new)
-    return _Interval(low, high, low), search.bracketed | is_high | turns
+    return _Bracket(low, high, low), search.bracketed | is_high | turns
 
 
-def _zoom(interval, new, falls) -> _Interval:
+def _zoom(interval, new, falls) -> _Bracket:
     """Algorithm 3.6: the new trial takes the place of an end, so that a good step stays inside."""
     low, high, _ = interval
     is_high = ~falls | (new.value >= low.value)
     turns = (new.slope * (high.eta - low.eta) >= 0) & ~is_high
-    return _Interval(
+    return _Bracket(
         low=_choose(is_high, low, new),
         high=_choose(is_high, new, _choose(turns, low, high)),
         third=_choose(is_high | turns, high, low),

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+import jaxnn.verification.row_checks as row_checks
 from jaxnn.naming import unknown
-from jaxnn.verification import row_checks
 from jaxnn.verification.rows import (
     DescentRow,
     FunctionRow,

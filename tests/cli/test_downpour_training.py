@@ -13,7 +13,7 @@ import pytest
 from jaxnn.cli import downpour_training, process_supervision
 from jaxnn.cli.main import main
 from jaxnn.parameter_server.push_log import read_log
-from jaxnn.parameter_server.ray_cluster import Progress, Trained
+from jaxnn.parameter_server.ray_cluster import RunStatus, Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = [
@@ -65,7 +65,7 @@ def test_what_is_said_last_is_how_far_the_run_came(capsys):
     watch = downpour_training._Watch(10, lambda: False)
     for number, restarts in ((0, 0), (4, 0), (8, 1)):
         watch.told = float("-inf")  # long ago
-        assert not watch(Progress(1.0, [{"number": number}, {"number": 9}], [], restarts))
+        assert not watch(RunStatus(1.0, [{"number": number}, {"number": 9}], [], restarts))
     watch.conclude(Trained(SimpleNamespace(step=np.int32(10)), 2.0, 2, []))
     assert capsys.readouterr().err.splitlines() == [
         "4 of 10 pushes",

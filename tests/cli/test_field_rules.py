@@ -10,22 +10,22 @@ import tyro
 
 from jaxnn import optimizers
 from jaxnn.cli import training_flags
-from jaxnn.cli.cross_validation_command import CrossValidation
-from jaxnn.cli.ensemble_command import Ensemble
+from jaxnn.cli.cross_validation_command import CrossValidationFlags
+from jaxnn.cli.ensemble_command import EnsembleFlags
 from jaxnn.cli.field_records import read_record, record_of
 from jaxnn.cli.field_rules import POSITIVE, Between, Each, Needs, check_effects, fields_of, validate
 from jaxnn.cli.flag_words import check_words
 from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
-from jaxnn.cli.search_command import Search
+from jaxnn.cli.search_command import SearchFlags
 from jaxnn.cli.training_flags import MODELS, OPTIMIZERS, RECIPES, Training, check_given, from_record, optimizers_with
 from jaxnn.signatures import accepted
 
 FLAGS = ("momentum", "nesterov", "b1", "b2", "eps", "weight_decay")
 KINDS = {
     "train": RECIPES["mlp"],
-    "search": Search(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("learning_rate=0.1,0.2",)),
-    "ensemble": Ensemble(Settings(**vars(RECIPES["mlp"]))),
-    "cross-validate": CrossValidation(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("hidden=8,16",)),
+    "search": SearchFlags(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("learning_rate=0.1,0.2",)),
+    "ensemble": EnsembleFlags(Settings(**vars(RECIPES["mlp"]))),
+    "cross-validate": CrossValidationFlags(SettingsWithoutTest(**vars(RECIPES["mlp"])), over=("hidden=8,16",)),
 }
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_object_is_no_configuration(record):
     with pytest.raises(ValueError, match="the configuration must be an object; received"):
         from_record(record, where="here")
     with pytest.raises(ValueError, match="the configuration must be an object; received"):
-        read_record(Ensemble, record_of(KINDS["ensemble"]) | {"training": record}, where="here", check=validate)
+        read_record(EnsembleFlags, record_of(KINDS["ensemble"]) | {"training": record}, where="here", check=validate)
 
 
 def test_fields_that_are_missing_or_foreign_are_named():

@@ -19,12 +19,12 @@ from rings import first_of
 from jaxnn import data, optimizers, training
 from jaxnn.cli import cross_validation_command, ensemble_command, population_tasks, search_command, training_journal
 from jaxnn.cli.assembly import MemberTrials
-from jaxnn.cli.ensemble_command import Ensemble
+from jaxnn.cli.ensemble_command import EnsembleFlags
 from jaxnn.cli.field_records import record_of
-from jaxnn.cli.hyperparameters import Range, parse_over, train_command
+from jaxnn.cli.hyperparameters import OverRange, parse_over, train_command
 from jaxnn.cli.main import main, parse
 from jaxnn.cli.population_flags import Settings, SettingsWithoutTest
-from jaxnn.cli.search_command import Search
+from jaxnn.cli.search_command import SearchFlags
 from jaxnn.cli.training_flags import RECIPES, Training, check, from_record, load_data, to_record
 from jaxnn.recipes import Facts
 from jaxnn.recipes.chosen_values import Chosen
@@ -406,11 +406,11 @@ def test_what_cannot_be_resumed_says_so(tmp_path, capsys):
     create(tmp_path / "race", {"command": "race"})
     assert main(["resume", str(tmp_path / "race")]) == 2
     assert "is of the command 'race', which cannot be resumed. Start it anew." in capsys.readouterr().err
-    record = search_command._record(Search(SettingsWithoutTest(), over=("learning_rate=0.1,0.2",)))
+    record = search_command._record(SearchFlags(SettingsWithoutTest(), over=("learning_rate=0.1,0.2",)))
     create(tmp_path / "search", record | {"strategy": "best"})
     assert main(["resume", str(tmp_path / "search")]) == 2
     assert "strategy must be one of grid, random, coarse-to-fine" in capsys.readouterr().err
-    create(tmp_path / "edited", {"command": "ensemble", **record_of(Ensemble(Settings()))} | {"members": "4"})
+    create(tmp_path / "edited", {"command": "ensemble", **record_of(EnsembleFlags(Settings()))} | {"members": "4"})
     assert main(["resume", str(tmp_path / "edited")]) == 2
     assert "members must be an integer; received '4'. Was the file edited?" in capsys.readouterr().err
 
@@ -537,7 +537,11 @@ def test_other_values_are_other_paths():
 
 def test_over_as_written_and_as_meant():
     over = parse_over(["learning-rate=log:1e-4:1", "weight_decay=0,1e-4", "hidden=8,8x4"], RECIPES["mlp"])
-    assert over == {"learning_rate": Range(1e-4, 1.0, True), "weight_decay": (0.0, 1e-4), "hidden": ((8,), (8, 4))}
+    assert over == {
+        "learning_rate": OverRange(1e-4, 1.0, True),
+        "weight_decay": (0.0, 1e-4),
+        "hidden": ((8,), (8, 4)),
+    }
     assert all(isinstance(value, float) for value in over["weight_decay"])
 
 

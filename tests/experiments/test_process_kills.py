@@ -8,7 +8,7 @@ import pytest
 from experiment_files import load
 
 from jaxnn.parameter_server.downpour_worker import Downpour
-from jaxnn.parameter_server.ray_cluster import Progress
+from jaxnn.parameter_server.ray_cluster import RunStatus
 
 Killer = load("process_kills").Killer
 
@@ -36,7 +36,7 @@ class Machine:
         workers = [
             {"pid": pid, "worker": i, "pushes": self.pushes[pid]} for (kind, i), pid in here.items() if kind == "worker"
         ]
-        return Progress(seconds, servers, workers, 0)
+        return RunStatus(seconds, servers, workers, 0)
 
 
 def run(monkeypatch, seed, **kills):
