@@ -25,8 +25,7 @@ from jaxnn.asynchronous.gradient_compression import compress, message_bytes
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import adagrad
-from jaxnn.parameter_server import Downpour, push_rows, read_log, replay_on_ray
-from jaxnn.parameter_server.ray_cluster import train_asynchronously
+from jaxnn.parameter_server import Downpour, push_rows, read_log, replay_on_ray, train_asynchronously
 from jaxnn.parameter_server.ray_startup import ray_session
 from jaxnn.plots import plot_lines
 from jaxnn.preprocessing import Standardize

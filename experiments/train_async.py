@@ -18,8 +18,8 @@ from typing import Literal
 import jax
 import tyro
 
-from jaxnn import asynchronous, data, losses, optimizers, parameter_server, preprocessing, training
-from jaxnn.models import MLP
+from jaxnn import asynchronous, data, losses, models, optimizers, preprocessing, training
+from jaxnn.parameter_server import Downpour, push_rows, read_log, train_asynchronously
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,11 @@ def main(settings: Settings) -> None:
     if settings.cpu_devices:  # before the first use of a device
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", settings.cpu_devices)
-    mnist, model, optimizer = data.load("mnist"), MLP(features=(128,)), optimizers.adagrad(settings.learning_rate)
+    mnist, model, optimizer = (
+        data.load("mnist"),
+        models.MLP(features=(128,)),
+        optimizers.adagrad(settings.learning_rate),
+    )
     own = {"preprocess": preprocessing.Standardize(mnist.mean, mnist.std)}
     step = training.TrainStep(training.supervised(model, losses.cross_entropy, **own), optimizer.update)
     state = training.init_state(model, optimizer, mnist.train["image"][:1], key=settings.seed, **own)
@@ -68,13 +72,11 @@ def simulate(settings: Settings, step, state, train, optimizer):
 
 def run_on_ray(settings: Settings, step, state, train, optimizer):
     """The same by processes: a Ray is started for this machine alone, and ends with the run."""
-    how = {"settings": parameter_server.Downpour(settings.workers, batch_size=settings.batch_size, seed=settings.seed)}
+    how = {"settings": Downpour(settings.workers, batch_size=settings.batch_size, seed=settings.seed)}
     how |= {"steps": settings.pushes // settings.workers, "preprocess": step.objective.preprocess, "state": state}
     with tempfile.TemporaryDirectory() as log:
-        ended = parameter_server.train_asynchronously(
-            step.objective.model.model, train, optimizer=optimizer, folder=log, **how
-        )
-        return ended.state, asynchronous.staleness_of(parameter_server.push_rows(parameter_server.read_log(log)))
+        ended = train_asynchronously(step.objective.model.model, train, optimizer=optimizer, folder=log, **how)
+        return ended.state, asynchronous.staleness_of(push_rows(read_log(log)))
 
 
 if __name__ == "__main__":

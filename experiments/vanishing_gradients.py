@@ -26,7 +26,6 @@ from jaxnn.initializers import he_normal, xavier_normal
 from jaxnn.layers import Add, BatchNorm, Dense, Flatten, LayerModel, ReLU, Sigmoid, Tanh, chain, graph, repeat
 from jaxnn.losses import cross_entropy
 from jaxnn.optimizers import sgd
-from jaxnn.plots import plot_lines
 from jaxnn.preprocessing import Standardize
 
 SIGMOID, TANH, RELU = "sigmoid", "tanh", "ReLU"
@@ -109,7 +108,7 @@ def pictures(ratios, losses, depths):
     shown = ratios | {"1/4 a layer": 4.0 ** (1 - np.array(depths))}
     kept = {"ylabel": "gradient: first hidden layer / last", "yscale": "log", "title": VANISHES}
     axes = {"ylabel": "training loss, nats", "xscale": "log", "xticks": depths, "xticklabels": depths}
-    draw = partial(plot_lines, depths, xlabel="hidden layers")
+    draw = partial(plots.plot_lines, depths, xlabel="hidden layers")
     return {"": draw(shown, **kept), "loss": draw(losses, title="No gradient, no learning", **axes)}
 
 

@@ -45,6 +45,7 @@ def configuration(command: str) -> Callable[[Path], Subject]:
 
 def read_configuration(folder: Path, command: str):
     from jaxnn.cli.cross_validation_command import CrossValidationFlags
+    from jaxnn.cli.ensemble_command import EnsembleFlags
     from jaxnn.cli.hyperparameters import parse_over
     from jaxnn.cli.population_records import read_settings
     from jaxnn.cli.search_command import SearchFlags

@@ -43,6 +43,7 @@ def race(folder):
     return write_race_page(folder / "race.html", races, names, title="Optimizers on surfaces")
 
 
+@pytest.mark.full
 def test_nothing_is_written_to_the_console(seen):
     assert seen[1] == []
 

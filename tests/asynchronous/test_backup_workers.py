@@ -34,6 +34,7 @@ def joined(key, k):
     return jnp.concatenate([DRAW(key, worker, k) for worker in range(WORKERS)])
 
 
+@pytest.mark.full
 def test_one_worker_is_sgd():
     step, state = training(adagrad(0.05))
     draw = Shards(EXAMPLES, 5, 1)
@@ -42,6 +43,7 @@ def test_one_worker_is_sgd():
     check_near(ours, sequential(step, state, DATA, [(0, k) for k in range(20)], draw)[0])
 
 
+@pytest.mark.full
 def test_who_came_too_late_has_no_influence():
     """The straggler's examples may be anything, as long as it is the one that is dropped."""
     rounds = round_times(WorkerTimes(WORKERS, slowdown={2: 9.0}), 10, backup=1)

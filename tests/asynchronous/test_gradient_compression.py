@@ -43,6 +43,7 @@ def test_top_k_keeps_the_largest_and_nothing_else(gradient, fraction):
     np.testing.assert_array_equal(received(TopK(fraction), gradient), expected.reshape(gradient.shape))
 
 
+@pytest.mark.full
 @given(GRADIENTS, st.sampled_from([0.01, 0.3, 1.0]))
 def test_top_k_contracts(gradient, fraction):
     lost, all_of_it = (

@@ -167,6 +167,7 @@ def test_an_interrupted_search_leaves_its_trials(tmp_path, capsys, monkeypatch):
     assert not (folder / "search.csv").exists()
 
 
+@pytest.mark.full
 def test_a_search_in_which_all_diverge_ends_with_status_1(tmp_path, capsys):
     args = ["--optimizer", "sgd", "--schedule", "constant", "--hidden", "8", *SMALL, "--out", str(tmp_path / "search")]
     assert main(["search", "mlp", "--over", "learning_rate=1e20,1e21", *args]) == 1

@@ -70,6 +70,7 @@ def refused(capsys, *args) -> str:
     return said.err.splitlines()[-1]
 
 
+@pytest.mark.full
 def test_a_run_and_a_search_that_are_written_to_are_resumed_by_no_second_command(run, search, capsys):
     for folder in (run, search):
         before = content(folder)
@@ -80,6 +81,7 @@ def test_a_run_and_a_search_that_are_written_to_are_resumed_by_no_second_command
     assert main(["resume", str(search)]) == 0
 
 
+@pytest.mark.full
 def test_a_command_holds_its_new_folder_while_it_trains(tmp_path, monkeypatch):
     save, refusals = checkpoints.save, []
 
@@ -168,6 +170,7 @@ def test_a_journal_that_no_search_writes_is_refused(text, tmp_path):
         training_journal.Journal(SimpleNamespace(folder=tmp_path), blueprint, None).take_up([Member(0), Member(1)])
 
 
+@pytest.mark.full
 def test_an_ensemble_is_read_though_its_checkpoint_is_replaced_meanwhile(tmp_path, capsys, monkeypatch):
     from jaxnn.cli import ensemble_checkpoints, ensemble_command
     from jaxnn.runs import read_config

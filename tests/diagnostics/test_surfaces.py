@@ -43,6 +43,7 @@ def test_rosenbrock_has_scipys_gradient(x64):
     assert_close(jax.vmap(jax.grad(rosenbrock))(jnp.asarray(POINTS)), np.stack([rosen_der(p) for p in POINTS]))
 
 
+@pytest.mark.full
 @EVERY
 def test_the_minimum_is_one_and_the_saddle_has_none(surface, x64):
     assert (surface.minimum is None) == (surface.f is saddle)

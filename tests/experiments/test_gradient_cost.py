@@ -10,6 +10,7 @@ from tolerances import assert_close
 experiment = load("gradient_cost")
 
 
+@pytest.mark.full
 def test_its_differences_are_the_gradient(x64):
     rng = np.random.default_rng(0)
     loss = experiment.error_function(jnp.asarray(rng.normal(size=(5, 3))), jnp.array([0, 1, 2, 0, 1]))

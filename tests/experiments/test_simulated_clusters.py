@@ -25,6 +25,7 @@ def task():
     return clusters.Task(model, split, split, batch_size=4)
 
 
+@pytest.mark.full
 def test_rates_and_seeds_mapped_are_the_runs_alone(task):
     program = asynchronous.simulate(TIMES, pushes=8)
     run, factory = clusters.to_server(task, program, workers=2), optimizers.adjustable(optimizers.sgd)
@@ -60,6 +61,7 @@ def test_all_ways_compute_equally_many_gradients_and_the_barrier_costs_time(task
     assert plans["backup"].time[-1] < 0.5 * plans["synchronous"].time[-1]
 
 
+@pytest.mark.full
 def test_rounds_can_be_followed(task):
     outer = optimizers.sgd(0.7, momentum=0.9)
     for way in (clusters.in_rounds(optimizers.sgd(0.3), **EQUAL),

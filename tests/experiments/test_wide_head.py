@@ -6,6 +6,7 @@ from experiment_files import load
 experiment = load("wide_head")
 
 
+@pytest.mark.full
 def test_state_is_counted_by_hand_and_borne_out():
     settings = experiment.Settings(widths=(512, 256, 256, 128), batch_size=32, devices=(2,))
     found = {finding.figure: finding for finding in experiment.measure(settings).findings}

@@ -8,6 +8,7 @@ import pytest
 from jaxnn.layers import BatchNorm, Dense, LayerModel, Tanh, chain, repeat
 
 
+@pytest.mark.full
 def test_is_the_chain_of_its_layers_with_their_parameters():
     block, times = chain(Dense(4), BatchNorm(), Tanh()), 3
     x, dy = (jax.random.normal(jax.random.key(i), (5, 4)) for i in (0, 1))

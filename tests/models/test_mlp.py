@@ -17,6 +17,7 @@ def hidden_layer_of(model, *, train=True, key=0):
     return model.apply(ones, X, train=train, rngs={"dropout": jax.random.key(key)}) / 4
 
 
+@pytest.mark.full
 def test_in_training_hidden_activations_are_dropped_and_the_rest_scaled():
     kept = np.asarray(hidden_layer_of(MLP(features=(50,), classes=1, dropout_rate=0.25)))
     assert set(np.round(kept * 0.75).ravel()) <= set(range(51))

@@ -62,6 +62,7 @@ def test_parameters_and_moments_shrink_by_nearly_the_number_of_devices(name, rep
     assert 7.9 < state[1] / state[0] <= 8
 
 
+@pytest.mark.full
 def test_what_is_temporary_shrinks_too(reports):
     """Tensor parallelism never makes a layer whole; FSDP makes one whole at a time, and its gradient is divided."""
     whole = reports("data parallel").allocated.peak

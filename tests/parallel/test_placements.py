@@ -140,6 +140,7 @@ def test_the_step_is_traced_once_over_epochs_and_runs(fused):
     assert len(traces) == seen
 
 
+@pytest.mark.full
 def test_goes_on_on_another_number_of_devices(alone):
     half = train("mlp", "shard_map", devices=8, epochs=1)
     resumed = train("mlp", "automatic", devices=2, state=jax.device_get(half.state))

@@ -140,6 +140,7 @@ def compiled_step(placement):
     return jax.jit(step).lower(state, batch).compile().as_text()
 
 
+@pytest.mark.full
 def test_what_was_gathered_for_the_forward_pass_is_not_kept_for_the_backward():
     """The second kernel (64, 128) is gathered in both; the first has no gradient behind it that needs it."""
     gathers = [line for line in compiled_step(shard_by(FSDP)).splitlines() if " all-gather(" in line]
@@ -153,6 +154,7 @@ def test_tensor_parallelism_sums_activations_and_gathers_nothing():
     assert " all-reduce(" in text
 
 
+@pytest.mark.full
 def test_the_state_is_made_the_same_in_parts():
     init = lambda: init_state(MODELS["conv"], sgd(0.1), images()["image"][:1], key=3)  # noqa: E731
     placement = place("conv", "fsdp", 8)
@@ -177,6 +179,7 @@ def test_goes_on_under_another_placement(alone):
     check_same(resumed.state.params, alone("mlp").state.params)
 
 
+@pytest.mark.full
 def test_evaluation_is_exact_for_fewer_examples_than_devices():
     state = init_state(MODELS["mlp"], adam(1e-3), images()["image"][:1], key=0)
     few = {name: array[:3] for name, array in images().items()}

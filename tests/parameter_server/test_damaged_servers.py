@@ -208,6 +208,7 @@ def use_log(folder):
     gradient_log(lives[1:])
 
 
+@pytest.mark.full
 def test_a_thousand_deaths_can_be_counted():
     lives = [Life(number, Version(number - 1, number) if number else None, []) for number in range(3000)]
     assert lost_updates(lives) == [0] * 2999

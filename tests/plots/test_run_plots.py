@@ -220,7 +220,7 @@ def test_the_users_style_is_neither_used_nor_changed():
 
 def test_matplotlib_waits_for_the_first_picture_and_pyplot_for_ever():
     code = (
-        "import sys, jaxnn.diagnostics as d; assert 'matplotlib' not in sys.modules; "
+        "import sys, jaxnn.plots as d; assert 'matplotlib' not in sys.modules; "
         "d.plot_curves([{'test/loss': 1.0}]); assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -35,6 +35,7 @@ def test_survivors_are_trained_as_if_they_had_never_stopped():
     assert_close(found.population.states[7].params, alone.population.states[1].params, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_the_budget_is_the_sum_of_the_rungs():
     counted = Counted()
     found = successive_halving(counted, SETTINGS, metric="validation/loss")

@@ -87,6 +87,7 @@ def test_samples_can_be_averaged_as_members_are():
     np.testing.assert_allclose(averaged.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.full
 def test_refuses_a_model_that_draws_nothing():
     x = inputs()
     model = MLP(features=(3,), classes=2)

@@ -24,6 +24,7 @@ def test_it_beats_every_fixed_setting_it_began_with():
     assert found.population.epochs.tolist() == [8] * 4
 
 
+@pytest.mark.full
 def test_the_lineage_tells_exactly_how_each_state_came_to_be():
     """Trained again along its ancestors, seed and rate of each, a member ends with the very same parameters."""
     found = run(every=2, epochs=7)

@@ -236,6 +236,7 @@ def test_who_stalls_beside_a_member_that_goes_on_keeps_the_state_of_then():
     assert_close(population.states[0].params, jax.device_get(check), rtol=2e-5)
 
 
+@pytest.mark.full
 def test_goes_on_where_it_was_and_with_other_rates():
     members = members_of(grid(learning_rate=[1e-3, 1e-2]), seeds=[3, 4])
     through = fit(members=members, validation=TEST, epochs=4)

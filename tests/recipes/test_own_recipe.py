@@ -107,6 +107,7 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(source, name, message, tmp
     assert main(["train", f"{tmp_path / 'other.py'}:{name}"]) == 2
 
 
+@pytest.mark.full
 def test_points_are_trained_on_from_the_command_line(tmp_path, capsys):
     out = ["--out", str(tmp_path / "run"), "--no-tensorboard"]
     assert main(["train", "mlp", "--data", "moons", "--epochs", "20", *out]) == 0

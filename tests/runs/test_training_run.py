@@ -102,6 +102,7 @@ def test_going_on_writes_tensorboard_events_and_forgets_the_abandoned_future(tas
     assert checkpoints.steps(tmp_path / "run/checkpoints") == [2, 4]
 
 
+@pytest.mark.full
 def test_what_is_measured_is_on_disk_before_its_checkpoint(task, tmp_path, monkeypatch):
     saved, really = [], checkpoints.save
 
@@ -149,6 +150,7 @@ def test_without_data_held_out_there_is_no_best(task, tmp_path):
         restore_state(tmp_path / "run", plain, "best")
 
 
+@pytest.mark.full
 def test_a_checkpoint_of_an_earlier_version_tells_its_examples_by_its_steps(task, tmp_path):
     outcome = train_in_folder(tmp_path / "run", task, epochs=1, batch_size=300, tensorboard=False)
     older = outcome.state._replace(examples=())

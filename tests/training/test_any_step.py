@@ -102,6 +102,7 @@ def test_each_is_a_member_of_a_population(name):
     assert any((a != b).any() for a, b in zip(*(floats(population.states[i]) for i in (0, 2)), strict=True))
 
 
+@pytest.mark.full
 def test_devices_draw_for_their_rows_where_each_has_a_batch_of_its_own():
     """On two devices of `shard_map` a step is that of the mean over halves, each of which is a batch."""
     trial, rows = TRIALS["triplet"], first_rows("triplet", 16)

@@ -37,6 +37,7 @@ def prepare(model, optimizer=None):
     return step, init_state(model, optimizer, X[:1], key=0)
 
 
+@pytest.mark.full
 @first_of(
     ("model", "expected"),
     [
@@ -101,6 +102,7 @@ def test_the_state_is_donated_and_the_data_is_not(fused):
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves((after, DATA, ORDER)))
 
 
+@pytest.mark.full
 def test_fused_and_stepwise_convolutions_agree():
     results = []
     for fused in (True, False):

@@ -207,6 +207,7 @@ def test_streams_of_other_names_have_draws_of_their_own_in_training_and_in_use()
     assert draws[2] == draws[0]  # in use as in training, but for the keys, which an evaluation has of its own
 
 
+@pytest.mark.full
 def test_a_model_that_draws_predicts_and_evaluates_alike():
     from jaxnn.losses import squared_error
     from jaxnn.training import evaluate, predict

@@ -242,6 +242,7 @@ def train_on_new_arrays(width, value):
 WIDE = {width: (lambda key, x, width=width: jnp.zeros((width, 1))) for width in (31, 100_000)}
 
 
+@pytest.mark.full
 def test_many_runs_in_one_process_keep_nothing_of_their_data():
     assert all(train_on_new_arrays(31, value) for value in range(3))
 

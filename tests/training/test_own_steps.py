@@ -85,6 +85,7 @@ def test_validation_data_without_an_objective_are_refused():
         populations.train(CASES["gan"].build, data, RATES, epochs=1, batch_size=8, validation=data)
 
 
+@pytest.mark.full
 def test_outputs_that_are_trees_are_predicted_as_such():
     outputs = training.predict(other_objectives.Branches(), run("outputs").state, other_objectives.DIGITS)
     assert {name: jax.tree.map(np.shape, tree) for name, tree in outputs.items()} == {
