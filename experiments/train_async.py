@@ -42,12 +42,8 @@ def main(settings: Settings) -> None:
     if settings.cpu_devices:  # before the first use of a device
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", settings.cpu_devices)
-    mnist, model, optimizer = (
-        data.load("mnist"),
-        models.MLP(features=(128,)),
-        optimizers.adagrad(settings.learning_rate),
-    )
-    own = {"preprocess": preprocessing.Standardize(mnist.mean, mnist.std)}
+    mnist, optimizer = data.load("mnist"), optimizers.adagrad(settings.learning_rate)
+    model, own = models.MLP(features=(128,)), {"preprocess": preprocessing.Standardize(mnist.mean, mnist.std)}
     step = training.TrainStep(training.supervised(model, losses.cross_entropy, **own), optimizer.update)
     state = training.init_state(model, optimizer, mnist.train["image"][:1], key=settings.seed, **own)
     state, late = (run_on_ray if settings.real else simulate)(settings, step, state, mnist.train, optimizer)

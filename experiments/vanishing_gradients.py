@@ -20,7 +20,7 @@ import jax
 import numpy as np
 from recording import Experiment, Finding, Outcome
 
-from jaxnn import data, populations
+from jaxnn import data, plots, populations
 from jaxnn.diagnostics import describe_layers, observe_layers
 from jaxnn.initializers import he_normal, xavier_normal
 from jaxnn.layers import Add, BatchNorm, Dense, Flatten, LayerModel, ReLU, Sigmoid, Tanh, chain, graph, repeat

@@ -92,6 +92,7 @@ def test_gradients_reach_every_parameter(row):
         assert (gradient != 0).any(), path
 
 
+@pytest.mark.full
 @over(MODELS)
 def test_starts_with_logits_of_ordinary_size(row):
     """Initial parameters: reproducible by key, and no layer saturates or explodes on standardized images."""

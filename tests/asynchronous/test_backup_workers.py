@@ -21,6 +21,7 @@ def run(step, state, accepted, data=DATA, draw=DRAW):
     return jax.jit(partial(synchronous, step, draw=draw))(state, data, accepted)
 
 
+@pytest.mark.full
 def test_all_workers_in_lock_step_are_the_step_of_the_joined_batch():
     step, state = training(sgd(0.1, momentum=0.9))
     ours, _ = run(step, state, np.ones((20, WORKERS), bool))

@@ -73,6 +73,7 @@ def test_the_dtype_of_the_point_is_kept(surface, dtype):
     assert surface.f(jnp.ones(2, dtype)).dtype == dtype
 
 
+@pytest.mark.full
 def test_the_characters_that_the_pictures_show(x64):
     curvatures = jnp.linalg.eigvalsh(jax.hessian(steep_shallow)(jnp.zeros(2)))
     assert curvatures.tolist() == [1, 20]

@@ -36,6 +36,7 @@ def test_rates_and_seeds_mapped_are_the_runs_alone(task):
         assert mapped[seed, 1] == pytest.approx(task.accuracy(alone))
 
 
+@pytest.mark.full
 def test_a_curve_ends_where_the_whole_run_does(task):
     (curve,) = clusters.follow(task, clusters.by_events(optimizers.sgd(0.3), **EQUAL), TIMES)
     program = asynchronous.simulate(TIMES, pushes=16)

@@ -112,6 +112,7 @@ def check_shards(leaf, sharding):
     assert len(leaf.addressable_shards) == len(sharding.device_set)
 
 
+@pytest.mark.full
 @first_of("fused", [True, False], ids=["fused", "stepwise"])
 def test_moments_of_adam_are_divided_after_the_run(fused):
     state = train("mlp", place("mlp", "fsdp", 8), optimizer=adam(1e-3), epochs=1, fused=fused).state
@@ -148,6 +149,7 @@ def test_what_was_gathered_for_the_forward_pass_is_not_kept_for_the_backward():
     assert sum("f32[64,64]" in line for line in gathers) == 1
 
 
+@pytest.mark.full
 def test_tensor_parallelism_sums_activations_and_gathers_nothing():
     text = compiled_step(shard_by(tensor_parallel(columns=["hidden1"], rows=["hidden2"]), model=8))
     assert " all-gather(" not in text

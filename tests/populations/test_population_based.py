@@ -42,6 +42,7 @@ def test_the_lineage_tells_exactly_how_each_state_came_to_be():
         )
 
 
+@pytest.mark.full
 def test_only_who_is_replaced_changes_its_rate_by_one_of_the_factors():
     found = run(epochs=6)
     rates = found.hyperparameters["learning_rate"]

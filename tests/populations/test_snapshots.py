@@ -44,6 +44,7 @@ def test_snapshots_are_the_states_of_shorter_runs():
     assert np.abs(snapshots.states[-1].params["w"] - last.params["w"]).max() > 1e-4
 
 
+@pytest.mark.full
 def test_a_run_can_go_on_from_a_snapshot_and_its_snapshots_are_added():
     snapshots = Snapshots(2)
     whole = run(6, hooks=[snapshots])

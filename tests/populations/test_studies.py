@@ -53,6 +53,7 @@ def test_intervals_are_students(repeats):
     np.testing.assert_allclose([study.interval.low, study.interval.high], expected, rtol=1e-6)
 
 
+@pytest.mark.full
 def test_intervals_of_scores_that_hardly_differ():
     """The squares of 0.98 in float32 leave nothing of a deviation of 0.0001."""
     scores = 0.98 + 1e-4 * np.array([[-1, 0, 1, 2, -2], [0, 0, 1, 0, 0]])

@@ -81,6 +81,7 @@ def test_two_processes_train_it_together(tmp_path, capsys):
     assert json.loads((tmp_path / "run/result.json").read_text())["last"]["count"] == 100
 
 
+@pytest.mark.full
 def test_a_bare_model_is_trained_as_a_classifier(tmp_path, capsys):
     (tmp_path / "mine.py").write_text(
         "import jax.numpy as jnp\n"

@@ -562,6 +562,7 @@ class Killed(BaseException):
     """Stands for kill -9: nothing of the writer runs any more."""
 
 
+@pytest.mark.full
 def test_killed_before_any_single_file_operation(tmp_path, monkeypatch):
     real = {(Path, name): getattr(Path, name) for name in ("replace", "unlink")}
     real[atomic_files.os, "fsync"] = atomic_files.os.fsync

@@ -117,6 +117,7 @@ def test_what_is_measured_is_on_disk_before_its_checkpoint(task, tmp_path, monke
     assert saved == [2, 4, 6]
 
 
+@pytest.mark.full
 def test_hooks_see_states_that_can_be_copied(task, tmp_path):
     seen = []
     keep = lambda event: seen.append(np.array(event.state.step)) if isinstance(event, Evaluated) else None  # noqa: E731

@@ -206,6 +206,7 @@ def test_wide_numbers_are_as_those_of_arrays():
     np.testing.assert_array_equal(weights(ends), weights(run()))
 
 
+@pytest.mark.full
 def test_batches_that_lie_on_the_device_and_constants_are_served():
     there = Stream(lambda epoch, first: map(jax.device_put, batches(epoch, first)), STEPS, BATCH)
     np.testing.assert_array_equal(weights(run(there, constants={"table": np.ones(3)})), weights(run()))
