@@ -83,7 +83,7 @@ def compare(name: str, dtype: str, mnist, settings: Settings, seed: int):
     """Test accuracies by hand and by `jax.grad`, and how far parameters are apart by step, as `train` returns them."""
     scale, shape = Standardize(mnist.mean, mnist.std), (settings.steps, settings.batch_size)
     with jax.enable_x64(dtype == "float64"):
-        prepare = lambda split: (scale(split["image"]).astype(dtype), jnp.asarray(split["label"], jnp.int32))  # noqa: E731
+        prepare = lambda split: (scale(split["image"]).astype(dtype), jnp.asarray(split["label"], jnp.int32))
         batches = [a[: np.prod(shape)].reshape(*shape, *a.shape[1:]) for a in prepare(mnist.train)]
         return jax.device_get(train(NETWORKS[name], batches, prepare(mnist.test), seed))
 

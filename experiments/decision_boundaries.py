@@ -61,7 +61,7 @@ def learn_logistic(split, settings: Settings, seed: int):
     """Points -> probabilities of both classes."""
     features, targets = linear(jnp.asarray(split["point"])), jnp.asarray(split["label"], jnp.float32)
     w = fit_glm(features, targets, ridge=1e-2).weights
-    second = lambda x: predict_glm(w, linear(jnp.asarray(x)))  # noqa: E731
+    second = lambda x: predict_glm(w, linear(jnp.asarray(x)))
     return lambda x: jnp.stack([1 - second(x), second(x)], axis=1)
 
 
@@ -107,7 +107,7 @@ def findings(shares) -> list[Finding]:
         (LOGISTIC, "spirals", (40, 75), "40 to 75; the best line 70", TRIED),
         (NETWORK, "spirals", (97, 100), "97 to 100", "Lang and Witbrock 1988"),
     ]
-    holds = lambda right, low, high: bool(np.all((low <= right) & (right <= high)))  # noqa: E731
+    holds = lambda right, low, high: bool(np.all((low <= right) & (right <= high)))
     return [Finding(f"{name}, {of}: right, %", shares[name, of], told, source, holds(shares[name, of], *ends))
             for name, of, ends, told, source in rows]  # fmt: skip
 

@@ -80,7 +80,7 @@ def findings(told, settings: Settings) -> list[Finding]:
     up = {name: above.rms[:, -1] / above.rms[:, 0] for name, (above, _) in told.items()}
     down = {name: below.rms[:, 0] / below.rms[:, -1] for name, (_, below) in told.items()}
     flat, sd = 100 * told[LARGE][0].saturated[:, -1], told[XAVIER][0].std[:, -1]
-    near = lambda ratio, expected, within: bool(np.all(np.abs(np.log(ratio / expected)) < np.log(within)))  # noqa: E731
+    near = lambda ratio, expected, within: bool(np.all(np.abs(np.log(ratio / expected)) < np.log(within)))
     signal, gradient = f"activations, layer {n} / layer 1", f"gradient, layer 1 / layer {n}"
     rows = [
         (SMALL, signal, up[SMALL], small, 1.2, f"{small:.1e}: {factor:.2f} a layer", CS231N),

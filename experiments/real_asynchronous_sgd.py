@@ -91,7 +91,7 @@ def run(codec, settings: Settings, seed: int) -> dict:
 
 
 def findings(runs, settings: Settings) -> list[Finding]:
-    of = lambda key: (np.array([run[key] for run in seeds]) for seeds in runs.values())  # noqa: E731
+    of = lambda key: (np.array([run[key] for run in seeds]) for seeds in runs.values())
     (exact, eight, top), (late, *_), most = of("accuracy"), of("mean"), settings.workers - 1
     replay, (full, byte, few) = np.max(list(of("replay")), axis=0), (sizes[:1] for sizes in of("bytes"))
     return [
@@ -102,7 +102,7 @@ def findings(runs, settings: Settings) -> list[Finding]:
         Finding("bytes, top 1 % / exact", few / full, "0.02, with indices", AJI, all(abs(few / full - 0.02) < 0.002)),
         Finding("mean staleness, exact, updates", late, f"at most N - 1 = {most}", "by counting", all(late <= most)),
         Finding("largest difference of a replay", replay, "0, bit for bit", LOG, not replay.any()),
-    ]  # fmt: skip
+    ]
 
 
 def plot(runs):

@@ -74,7 +74,7 @@ def over_rates(task: Task, factory, rates: Sequence[float], *, run: Callable, se
 
     over = jax.vmap(jax.vmap(one, (None, 0, None)), (0, None, None))
     ended = jax.device_get(jax.jit(over)(np.arange(seeds), np.asarray(rates, np.float32), task.train))
-    member = lambda seed, i: jax.tree.map(lambda x: x[seed, i], ended)  # noqa: E731
+    member = lambda seed, i: jax.tree.map(lambda x: x[seed, i], ended)
     return np.array([[task.accuracy(member(seed, i)) for i in range(len(rates))] for seed in range(seeds)])
 
 

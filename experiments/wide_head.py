@@ -98,7 +98,7 @@ def cells(named: tuple[str, MemoryReport], place: Sharded) -> tuple[str, ...]:
 
 
 def draw(reports: Mapping[int, Mapping[str, MemoryReport]]):
-    column = lambda name, size: np.array([size(of[name]) / MIB for of in reports.values()])  # noqa: E731
+    column = lambda name, size: np.array([size(of[name]) / MIB for of in reports.values()])
     state, counts = column("FSDP", lambda own: own.state), list(reports)
     lines = {f"{name}: peak of a step": column(name, lambda own: own.allocated.peak) for name in list(places(1))[:3]}
     lines |= {

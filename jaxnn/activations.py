@@ -283,7 +283,7 @@ def per_unit(activations: Sequence[Callable]) -> Callable:
     units = len(activations)
     if not units:
         raise ValueError("`activations` must hold one function for each feature; received none.")
-    which = lambda f: np.array([k for k in range(units) if activations[k] is f], np.int32)  # noqa: E731
+    which = lambda f: np.array([k for k in range(units) if activations[k] is f], np.int32)
     features_of = {f: which(f) for f in dict.fromkeys(activations)}
     order = np.argsort(np.concatenate(list(features_of.values()))).astype(np.int32)
 

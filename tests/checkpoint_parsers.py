@@ -95,7 +95,7 @@ def search_journal(folder: Path) -> Subject:
     blueprint, example = Blueprint(trials_of(SMALL, dataset, examples=20)), first_example(dataset.train)
     members = [Member(0, {"learning_rate": rate}) for rate in (0.1, 0.2)]
     states = [blueprint.init({"learning_rate": np.float32(0.1)}, jax.random.key(0), example).run for _ in members]
-    begin = lambda: Journal(Records(str(folder), "search", {}, is_made=True), blueprint, example)  # noqa: E731
+    begin = lambda: Journal(Records(str(folder), "search", {}, is_made=True), blueprint, example)
     journal = begin()
     for epochs in (2, 1):
         journal.take_up(members)

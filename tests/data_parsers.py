@@ -30,7 +30,7 @@ def plain_damage(rng: Random, content: bytes) -> bytes:
 def idx(folder: Path) -> Subject:
     from jaxnn.data.idx import read_idx
 
-    parse = lambda: read_idx(folder / "images")  # noqa: E731
+    parse = lambda: read_idx(folder / "images")
     return Subject({"images": IMAGES}, damages_of("images", IMAGES, damaged), parse)
 
 

@@ -103,10 +103,10 @@ def gan(values):
         fake = params[None] + normal(keys["noise"], *batch["x"].shape)
         return Measures(non_saturating_generator(fake @ batch["critic"]), {"gap": squared_error(fake, batch["x"])}), {}
 
-    zeros = lambda key, example: (jnp.zeros(example["x"].shape[-1]), {})  # noqa: E731
+    zeros = lambda key, example: (jnp.zeros(example["x"].shape[-1]), {})
     critic = make_trial(criticize, adam(0.05, b1=0.5), zeros)
     generator = make_trial(generate, adam(values["learning_rate"], b1=0.5), zeros)
-    init = lambda key, example: Players(jnp.int32(0), key, *(p.init(key, example) for p in (critic, generator)))  # noqa: E731
+    init = lambda key, example: Players(jnp.int32(0), key, *(p.init(key, example) for p in (critic, generator)))
     return Trial(init, GameStep(critic.step, generator.step))
 
 
@@ -206,7 +206,7 @@ def branches(values):
         deep, shallow = outputs["logits"]
         return cross_entropy(deep, labels) + cross_entropy(shallow, labels)
 
-    agree = lambda outputs, labels: 1.0 * (outputs["logits"][0].argmax(-1) == labels)  # noqa: E731
+    agree = lambda outputs, labels: 1.0 * (outputs["logits"][0].argmax(-1) == labels)
     how = {"metrics": {"agree": agree}, "fields": ("x", "label")}
     return supervised_trial(Branches(), loss, adam(values["learning_rate"]), **how)
 
@@ -261,7 +261,7 @@ def run(name, state=None, **how):
 
 def plain(tree):
     """Typed keys as their bits."""
-    is_key = lambda leaf: jax.dtypes.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key)  # noqa: E731
+    is_key = lambda leaf: jax.dtypes.issubdtype(jnp.asarray(leaf).dtype, jax.dtypes.prng_key)
     return jax.tree.map(lambda leaf: np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf), tree)
 
 

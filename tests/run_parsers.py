@@ -35,7 +35,7 @@ def configuration(command: str) -> Callable[[Path], Subject]:
     def make(folder: Path) -> Subject:
         record = {"jaxnn": "0", "versions": {"jax": "0"}, "platform": {}, "created": "now", "command": ["jaxnn"]}
         content = json.dumps(record | {"config": CONFIGURATIONS[command]}, indent=2).encode()
-        parse = lambda: read_configuration(folder, command)  # noqa: E731
+        parse = lambda: read_configuration(folder, command)
         return Subject(
             {"config.json": content}, damages_of("config.json", content, damaged, *[damaged_json] * 3), parse
         )

@@ -53,7 +53,7 @@ def sequential(step, state, data, order, draw=DRAW):
 @cache
 def scanned(step, draw):
     """Compiled once for all tests of a file."""
-    one = lambda data, state, row: step(state, take_batch(data, draw(state.key, *row)))  # noqa: E731
+    one = lambda data, state, row: step(state, take_batch(data, draw(state.key, *row)))
     return jax.jit(lambda state, data, rows: jax.lax.scan(partial(one, data), state, rows))
 
 
@@ -64,7 +64,7 @@ def check_same_bits(ours, theirs):
 
 def check_near(ours, theirs, atol=1e-6):
     """Weights here are of the order of 1; a sum in another order rounds otherwise."""
-    near = lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)  # noqa: E731
+    near = lambda a, b: np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=atol)
     jax.tree.map(near, without_keys(ours), without_keys(theirs))
 
 
@@ -72,5 +72,5 @@ def without_keys(tree):
     """Typed keys as their data; the examples seen are counted by `fit`'s step alone."""
     if isinstance(tree, TrainState):
         tree = tree._replace(examples=())
-    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)  # noqa: E731
+    is_key = lambda x: jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
     return jax.tree.map(lambda x: jax.random.key_data(x) if is_key(x) else x, tree)

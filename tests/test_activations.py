@@ -265,7 +265,7 @@ def test_radial_basis_rejects_widths_that_are_not_one_a_unit():
 def test_every_unit_has_its_own_activation_and_gradient(x64):
     functions = (relu, tanh, relu, silu, jnp.sin)
     x = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3, 5)))
-    separately = lambda derive: jnp.stack([derive(f, x[..., k]) for k, f in enumerate(functions)], axis=-1)  # noqa: E731
+    separately = lambda derive: jnp.stack([derive(f, x[..., k]) for k, f in enumerate(functions)], axis=-1)
     assert_close(per_unit(functions)(x), separately(lambda f, x: f(x)))
     assert_close(slopes(per_unit(functions), x), separately(slopes))
 
@@ -278,7 +278,7 @@ def test_a_unit_cannot_spoil_another():
 
 def test_equal_functions_run_once_on_their_own_features():
     seen = []
-    f = lambda x: (seen.append(x.shape), x)[1]  # noqa: E731
+    f = lambda x: (seen.append(x.shape), x)[1]
     per_unit([f, relu, f, f])(jnp.zeros((2, 4)))
     assert seen == [(2, 3)]
 

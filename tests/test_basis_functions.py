@@ -65,7 +65,7 @@ def test_derivatives_are_those_of_the_docstrings(basis, x64):
 @pytest.mark.parametrize("basis", [gaussian, sigmoidal])
 def test_centres_and_width_can_be_learnt(basis, x64):
     """Both are traced: a network of one hidden layer begins where they are no longer fixed."""
-    total = lambda c, s: jnp.sum(basis(jnp.linspace(-1, 1, 5), centres=c, width=s) ** 2)  # noqa: E731
+    total = lambda c, s: jnp.sum(basis(jnp.linspace(-1, 1, 5), centres=c, width=s) ** 2)
     gradients = jax.jit(jax.grad(total, (0, 1)))(CENTRES, 0.7)
     assert all(np.isfinite(g).all() and np.any(g != 0) for g in gradients)
 

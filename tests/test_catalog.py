@@ -16,7 +16,7 @@ SUBPACKAGES = tuple(name for name in ("layers", "losses", "metrics", "models", "
 
 def exports(module):
     """The public functions and classes that a subpackage re-exports or a flat module defines."""
-    own = lambda value: getattr(value, "__module__", "").startswith(module.__name__)  # noqa: E731
+    own = lambda value: getattr(value, "__module__", "").startswith(module.__name__)
     return {name: value for name, value in vars(module).items() if name[0] != "_" and callable(value) and own(value)}
 
 

@@ -42,7 +42,7 @@ def test_draws_float32_unless_told(row):
 @over(INITIALIZERS)
 def test_depends_on_the_key_alone_compiled_and_mapped_too(row):
     keys = jax.random.split(jax.random.key(0), 3)
-    draw = lambda key: row.ours(key, (4, 5))  # noqa: E731
+    draw = lambda key: row.ours(key, (4, 5))
     assert_close(jax.jit(jax.vmap(draw))(keys), jnp.stack([draw(key) for key in keys]))
     assert (draw(keys[0]) != draw(keys[1])).any() == (row.std is not None)
 

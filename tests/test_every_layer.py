@@ -26,7 +26,7 @@ def prepared(row, *, batch=4, dtype="float64"):
     x = inputs(row, batch=batch, dtype=dtype)
     params, state = row.layer.init(KEY, x), row.layer.init_state(x)
     rng = np.random.default_rng(1)
-    move = lambda p: jnp.asarray(p, dtype) + jnp.asarray(0.1 * rng.normal(size=p.shape), dtype)  # noqa: E731
+    move = lambda p: jnp.asarray(p, dtype) + jnp.asarray(0.1 * rng.normal(size=p.shape), dtype)
     return jax.tree.map(move, params), x, state
 
 
@@ -65,7 +65,7 @@ def test_backward_agrees_with_central_differences(row, train, x64):
     def hand_written(params, x):
         return value(row, state, train)(params, x)
 
-    forward = lambda params, x: run(row.layer, params, x, state=state, train=train, key=KEY)  # noqa: E731
+    forward = lambda params, x: run(row.layer, params, x, state=state, train=train, key=KEY)
     hand_written.defvjp(forward, row.layer.backward)
     if row.integers is not None:
         leaves, tree = jax.tree.flatten(params)
@@ -88,7 +88,7 @@ def test_both_passes_keep_dtypes_and_shapes(row, train, dtype, x64):
 
     y, dparams, dx, advanced = jax.eval_shape(both, params, x, state)
     assert y.dtype == dtype
-    like = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)  # noqa: E731
+    like = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
     assert like(dparams) == like(params)
     if row.integers is None:
         assert like(dx) == like(x)

@@ -21,7 +21,7 @@ def variables_of(row, *, dtype="float32", seed=0):
     """Parameters that are nowhere zero, so that no layer can hide behind another's zeros."""
     shapes = jax.eval_shape(row.module.init, jax.random.key(0), images(row, batch=1))
     rng = np.random.default_rng(seed)
-    fan_in = lambda leaf: max(1, np.prod(leaf.shape[:-1]))  # noqa: E731
+    fan_in = lambda leaf: max(1, np.prod(leaf.shape[:-1]))
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) / np.sqrt(fan_in(leaf)), dtype), shapes)
 
 
@@ -86,7 +86,7 @@ def test_works_under_vmap(row):
 @over(MODELS)
 def test_gradients_reach_every_parameter(row):
     variables, x = variables_of(row), images(row, batch=16)
-    loss = lambda variables: cross_entropy(row.module.apply(variables, x), jnp.arange(16) % 10).sum()  # noqa: E731
+    loss = lambda variables: cross_entropy(row.module.apply(variables, x), jnp.arange(16) % 10).sum()
     for path, gradient in jax.tree.leaves_with_path(jax.jit(jax.grad(loss))(variables)):
         assert np.isfinite(gradient).all(), path
         assert (gradient != 0).any(), path

@@ -38,13 +38,13 @@ def side_by_side(params):
 
 def bowl(params):
     """Cheap to compile, and no coordinate like another."""
-    weights = lambda x: 1 + 0.1 * jnp.arange(x.size).reshape(x.shape)  # noqa: E731
+    weights = lambda x: 1 + 0.1 * jnp.arange(x.size).reshape(x.shape)
     return sum(jnp.sum(weights(x) * (x - 0.5) ** 2) for x in jax.tree.leaves(params))
 
 
 def washboard(params):
     """Gradients whose signs change within a few small steps, or never: every hyperparameter has its say."""
-    waves = lambda x: 1000 * 0.2 ** jnp.arange(x.size).reshape(x.shape)  # noqa: E731
+    waves = lambda x: 1000 * 0.2 ** jnp.arange(x.size).reshape(x.shape)
     return sum(jnp.sum(jnp.cos(waves(x) * x) / waves(x)) for x in jax.tree.leaves(params))
 
 
@@ -108,7 +108,7 @@ def test_follows_a_schedule_as_its_twin_does(row):
     schedule = next(s for s in SCHEDULES if s.name == "one_cycle")
     factor = row.numbers["learning_rate"] / float(jax.vmap(schedule.ours)(jnp.arange(schedule.steps)).max())
     ours = jax.tree_util.Partial(_scaled, schedule.ours, factor)
-    theirs = lambda step: factor * schedule.oracle(step)  # noqa: E731
+    theirs = lambda step: factor * schedule.oracle(step)
     twins = row.ours(learning_rate=ours), row.adjustable(learning_rate=ours), row.theirs(learning_rate=theirs)
     a, b, c = compiled(lambda start: [descend(o, bowl, start, steps=30) for o in twins])(small_start())
     assert_close(a, c)
@@ -139,7 +139,7 @@ def test_vmap_over_each_hyperparameter(row, x64):
     changes = [{}, *({name: value * 0.9 or 0.01} for name, value in row.numbers.items())]
     states = [row.adjustable(**change).init(start) for change in changes]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-    run = lambda state: descend(row.adjustable(), washboard, start, opt_state=state, steps=15)  # noqa: E731
+    run = lambda state: descend(row.adjustable(), washboard, start, opt_state=state, steps=15)
     mapped, alone = compiled(lambda states: (jax.vmap(run)(states), jax.lax.map(run, states)))(stacked)
     assert_close(mapped, alone, rtol=1e-10)  # the washboard doubles a rounding error in every step
     for i, change in enumerate(changes[1:], start=1):
@@ -151,7 +151,7 @@ def test_vmap_over_each_hyperparameter(row, x64):
 def test_vmap_and_pmap_over_the_parameters(row):
     """A stack of parameters, on one device and on two: each walks as it does alone."""
     stacked = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), small_start())
-    run = lambda params: descend(row.ours(), bowl, params, steps=3)  # noqa: E731
+    run = lambda params: descend(row.ours(), bowl, params, steps=3)
     mapped, alone = compiled(lambda stacked: (jax.vmap(run)(stacked), jax.lax.map(run, stacked)))(stacked)
     assert_close(mapped, alone)
     assert_close(jax.pmap(run, devices=jax.devices()[:2])(stacked), alone)
@@ -163,7 +163,7 @@ def test_keeps_dtypes_of_a_mixed_tree(row, x64):
     params = {dtype: jnp.linspace(0.5, 1.5, 3, dtype=dtype) for dtype in ("bfloat16", "float16", "float32", "float64")}
     wide = {dtype: x.astype(jnp.promote_types(dtype, "float32")) for dtype, x in params.items()}
     ours, adjustable, theirs = three_of(row)
-    first = lambda o, params: o.update(params, o.init(params), params)  # noqa: E731
+    first = lambda o, params: o.update(params, o.init(params), params)
     *results, (expected, _) = compiled(lambda: (first(ours, params), first(adjustable, params), first(theirs, wide)))()
     for optimizer, (updates, state) in zip((ours, adjustable), results, strict=True):
         assert kinds(updates) == kinds(params)
@@ -197,7 +197,7 @@ def test_what_cannot_move_passes_through(row, form):
 @first_of("form", ["adjustable", "ours"])
 def test_survives_scalars_single_elements_and_no_parameters(row, form):
     optimizer = getattr(row, form)()
-    first = lambda params: optimizer.update(params, optimizer.init(params), params)  # noqa: E731
+    first = lambda params: optimizer.update(params, optimizer.init(params), params)
     for params in (jnp.float32(2.0), {"w": jnp.ones(1), "k": jnp.ones((1, 1))}, {}, [None]):
         updates, state = jax.eval_shape(first, params)
         assert kinds(updates) == kinds(params)
@@ -210,7 +210,7 @@ def test_passes_over_extra_arguments_and_says_when_it_needs_params(row, form):
     """The same program with and without an extra argument; without parameters too, unless it computes with them."""
     optimizer, params = getattr(row, form)(), {"w": jnp.ones((2, 2)), "b": jnp.ones(2)}
     state = jax.eval_shape(optimizer.init, params)
-    program = lambda **extra: str(jax.make_jaxpr(partial(optimizer.update, **extra))(params, state, params))  # noqa: E731
+    program = lambda **extra: str(jax.make_jaxpr(partial(optimizer.update, **extra))(params, state, params))
     assert program() == program(value=1.0)
     if row.factory in (lars, lamb) or any("weight_decay" in name for name in row.numbers) or row.factory is nadamw:
         with pytest.raises(ValueError, match=r"needs the parameters; received params=None"):

@@ -171,12 +171,12 @@ def test_lsuv_gives_every_layer_unit_variance(dtype, compiled):
 
 def test_lsuv_walks_the_steps_of_the_paper():
     """Against the algorithm as a plain loop, on a layer whose variance is no square of its kernel's scale."""
-    apply = lambda params, x: jnp.tanh(x @ params["kernel"]) * 3  # noqa: E731
+    apply = lambda params, x: jnp.tanh(x @ params["kernel"]) * 3
     x = jax.random.normal(KEY, (200, 6))
     for steps in (1, 2, 3, 50):
         (params,) = initializers.lsuv([(apply, {"kernel": jnp.zeros((6, 4))})], x, key=KEY, tolerance=1e-3, steps=steps)
         kernel, taken = np.asarray(initializers.orthogonal()(jax.random.fold_in(KEY, 0), (6, 4)), np.float64), 0
-        variance = lambda kernel: np.var(3 * np.tanh(np.asarray(x, np.float64) @ kernel))  # noqa: E731
+        variance = lambda kernel: np.var(3 * np.tanh(np.asarray(x, np.float64) @ kernel))
         while abs(variance(kernel) - 1) >= 1e-3 and taken < steps:
             kernel, taken = kernel / np.sqrt(variance(kernel)), taken + 1
         np.testing.assert_allclose(params["kernel"], kernel, rtol=1e-4)  # float32, step after step

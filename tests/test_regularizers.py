@@ -45,7 +45,7 @@ def test_refuses_a_pattern_that_fits_nothing(name):
 
 def test_gradients_at_zero_and_beside():
     w = {"kernel": jnp.array([[-2.0, -1e-30, 0.0, 3.0]])}
-    gradient = lambda penalty: jax.grad(penalty)(w)["kernel"][0].tolist()  # noqa: E731
+    gradient = lambda penalty: jax.grad(penalty)(w)["kernel"][0].tolist()
     assert gradient(lambda w: l1(w, strength=0.5)) == [-0.5, -0.5, 0.0, 0.5]
     assert gradient(lambda w: l2(w, strength=0.5)) == pytest.approx([-1.0, -5e-31, 0.0, 1.5])
     assert gradient(lambda w: elastic_net(w, l1_strength=1.0, l2_strength=2.0)) == [-5.0, -1.0, 0.0, 7.0]

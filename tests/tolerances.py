@@ -30,11 +30,11 @@ def directional_error(function, arguments, *, seed: int = 0) -> float:
     The output is projected to a scalar by a random array, the arguments are moved together by eps^(1/3) max(1, |x|).
     """
     rng = np.random.default_rng(seed)
-    normal_like = lambda x: jnp.asarray(rng.normal(size=np.shape(x)))  # noqa: E731
+    normal_like = lambda x: jnp.asarray(rng.normal(size=np.shape(x)))
     projection = normal_like(jax.eval_shape(function, *arguments))
     scalar = jax.jit(lambda arguments: jnp.sum(projection * function(*arguments)))
     direction = jax.tree.map(normal_like, tuple(arguments))
-    moved = lambda h: jax.tree.map(lambda x, d: x + h * d, tuple(arguments), direction)  # noqa: E731
+    moved = lambda h: jax.tree.map(lambda x, d: x + h * d, tuple(arguments), direction)
     h = np.finfo(np.float64).eps ** (1 / 3) * max(1.0, *(float(jnp.abs(x).max()) for x in arguments))
     numeric = float(scalar(moved(h)) - scalar(moved(-h))) / (2 * h)
     gradient = jax.jit(jax.grad(scalar))(tuple(arguments))

@@ -118,7 +118,7 @@ def next_key(x):
 
 def split(arguments):
     """The arguments with None in place of what has no gradient, and the reverse."""
-    is_float = lambda x: jnp.issubdtype(x.dtype, jnp.floating)  # noqa: E731
+    is_float = lambda x: jnp.issubdtype(x.dtype, jnp.floating)
     return [x if is_float(x) else None for x in arguments], [None if is_float(x) else x for x in arguments]
 
 

@@ -59,6 +59,6 @@ def _drawn(keys, key):
     leaves, tree = jax.tree.flatten(keys)
     if key is None:
         return keys
-    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     fresh = [jax.random.fold_in(key, i) if is_key(leaf) else jnp.zeros_like(leaf) for i, leaf in enumerate(leaves)]
     return jax.tree.unflatten(tree, fresh)

@@ -51,7 +51,7 @@ def downpour_waves(
 
     Raises:
       ValueError: an unknown driver, a step that sums over devices, fewer devices than workers.
-    """  # fmt: skip
+    """
     check_single(step)
     if driver not in DRIVERS:
         raise unknown("driver", driver, DRIVERS)

@@ -76,7 +76,7 @@ def downpour(
 
     Raises:
       ValueError: a step that sums over devices, or a program of more workers than the cluster's.
-    """  # fmt: skip
+    """
     check_single(step)
     workers = cluster.workers.version.shape[0]
     nothing = no_metrics(step, cluster.server, data, draw=draw)
@@ -128,7 +128,7 @@ def compensated(grads, params, fetched, strength):
     >>> float(compensated(jnp.float32(2.0), jnp.float32(1.5), jnp.float32(1.0), 0.5))
     3.0
     """
-    correct = lambda g, w, f: (g + strength * g * g * (w - f)).astype(g.dtype)  # noqa: E731
+    correct = lambda g, w, f: (g + strength * g * g * (w - f)).astype(g.dtype)
     return jax.tree.map(correct, grads, params, fetched)
 
 

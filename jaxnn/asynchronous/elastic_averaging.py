@@ -34,7 +34,7 @@ def easgd(step, cluster: Cluster, data, program: Program, *, draw, alpha) -> tup
 
     Raises:
       ValueError: a step that sums over devices, or a program of more workers than the cluster's.
-    """  # fmt: skip
+    """
     check_single(step)
     workers = jax.tree.leaves(cluster.workers)[0].shape[0]
     nothing = no_metrics(step, cluster.server, data, draw=draw)

@@ -104,7 +104,7 @@ def on_every_worker(tree, workers: int):
 
 def no_metrics(step, server, data, *, draw) -> dict[str, Mean]:
     """The (sum, count) pairs of an event at which nothing is measured; as traced ones are typed."""
-    first = lambda server, data: step.gradient(server, take_batch(data, draw(server.key, 0, server.step)))[1]  # noqa: E731
+    first = lambda server, data: step.gradient(server, take_batch(data, draw(server.key, 0, server.step)))[1]
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(first, server, data))
     return {**zeros, "staleness": Mean(jnp.float32(0), jnp.float32(0))}
 

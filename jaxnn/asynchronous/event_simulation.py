@@ -124,7 +124,7 @@ class _Simulation:
 
     def _client(self, worker):
         first, stream = self.received[worker], self.streams[worker]
-        message = lambda: self.times.message_seconds(stream)  # noqa: E731
+        message = lambda: self.times.message_seconds(stream)
         yield message()
         self._note(FETCH, worker, first)
         yield message()

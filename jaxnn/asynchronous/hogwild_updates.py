@@ -42,7 +42,7 @@ def hogwild(step, state: TrainState, data, log: Log, *, workers: int, draw) -> t
 
     Raises:
       ValueError: a log of several gradients an update, or out of order.
-    """  # fmt: skip
+    """
     check_single(step)
     delays = staleness_of(log)
     if not np.array_equal(log.version_applied, np.arange(len(delays))) or delays.min(initial=0) < 0:

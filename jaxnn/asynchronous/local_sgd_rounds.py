@@ -53,7 +53,7 @@ def local_sgd(step, cluster: Cluster, data, *, rounds: int, local_steps: int, dr
 
     Raises:
       ValueError: a step that sums over devices.
-    """  # fmt: skip
+    """
     return _rounds(step, cluster, data, rounds, local_steps, draw, lambda server, mean: (mean, server.opt_state))
 
 
@@ -74,7 +74,7 @@ def diloco(step, cluster: Cluster, data, *, rounds: int, local_steps: int, draw,
 
     Raises:
       ValueError: a step that sums over devices.
-    """  # fmt: skip
+    """
 
     def agree(server, mean):
         delta = jax.tree.map(jnp.subtract, server.params, mean)
@@ -98,7 +98,7 @@ def _rounds(step, cluster, data, rounds, local_steps, draw, agree):
     numbers = jnp.arange(workers, dtype=jnp.int32)
 
     def on_all(server, own, k):
-        one = lambda own, worker: local_step(  # noqa: E731
+        one = lambda own, worker: local_step(
             step, server, own, data, Event(COMPUTE, worker, k), draw=draw, workers=workers
         )
         return jax.vmap(one)(own, numbers)

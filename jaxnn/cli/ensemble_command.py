@@ -186,7 +186,7 @@ def _check_diverged(trained, records) -> None:
 
 def _table(errors):
     sizes = errors.members if len(errors.members) <= MOST_ROWS else [s for s in errors.members if _is_shown(s, errors)]
-    spread = lambda row: f"{100 * row.mean():.2f} ± {100 * row.std():.2f} %"  # noqa: E731
+    spread = lambda row: f"{100 * row.mean():.2f} ± {100 * row.std():.2f} %"
     return [
         {
             "members": str(size),

@@ -64,7 +64,7 @@ def _summary(rows, failed) -> str:
 
 
 def _as_json(rows, dtype: str) -> dict:
-    finite = lambda row: row.difference if math.isfinite(row.difference) else None  # noqa: E731
+    finite = lambda row: row.difference if math.isfinite(row.difference) else None
     return {
         "passed": all(row.passed for row in rows),
         "dtype": dtype,

@@ -97,7 +97,7 @@ def check_gradient(
         raise ValueError(f"`step` must be greater than 0; received {step}.")
     with jax.enable_x64(True):
         x, shapes, rebuild = _as_vector(arguments)
-        f = lambda x: function(rebuild(x))  # noqa: E731
+        f = lambda x: function(rebuild(x))
         _check_output(jax.eval_shape(f, x))
         to_check = gradient(rebuild(x)) if callable(gradient) else gradient
         a = jax.jit(jax.grad(f))(x) if gradient is None else _given(to_check, shapes)
@@ -182,7 +182,7 @@ def _evaluate(f, x, positions, h):
 
 def _leaf(named_shape, indices, slopes: _Slopes) -> LeafCheck:
     name, shape = named_shape
-    coordinate = lambda index: tuple(int(i) for i in np.unravel_index(index, shape))  # noqa: E731
+    coordinate = lambda index: tuple(int(i) for i in np.unravel_index(index, shape))
     errors = np.where(slopes.is_kink, 0.0, slopes.error)
     worst = int(errors.argmax()) if len(errors) else None
     where = "" if worst is None else f"{name}{list(coordinate(indices[worst])) or ''}"

@@ -126,7 +126,7 @@ def describe_layers(values: Sequence, *, limits: tuple[float, float] | None = No
     margin = MARGIN * (high - low) if math.isfinite(high - low) else 0.0
     flat = [(h <= low + margin) | (h >= high - margin) for h in values]
     units = [mask.reshape(-1, mask.shape[-1]) for mask in flat]
-    over = lambda measure, arrays: jnp.stack([measure(array) for array in arrays])  # noqa: E731
+    over = lambda measure, arrays: jnp.stack([measure(array) for array in arrays])
     return LayerStatistics(
         mean=over(jnp.mean, values),
         std=over(lambda h: _root_mean_square(h - jnp.mean(h)), values),

@@ -46,7 +46,7 @@ def beale(point: Float[Array, "2"]) -> Float[Array, ""]:
 
     >>> float(beale(jnp.array([3.0, 0.5])))
     0.0
-    """  # fmt: skip
+    """
     x, y = point
     return (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2
 

@@ -92,7 +92,7 @@ def run_races(surfaces: Sequence[Surface], contestants: Sequence[Contestant], *,
     _check(contestants, steps)
     if not surfaces:
         raise ValueError("`surfaces` must name at least one; received none. See SURFACES.")
-    column = lambda name: np.array([getattr(surface, name) for surface in surfaces], np.float32)  # noqa: E731
+    column = lambda name: np.array([getattr(surface, name) for surface in surfaces], np.float32)
     functions = tuple(surface.f for surface in surfaces)
     numbers = (column("start"), column("gradient_rate"), column("step_rate"))
     return np.asarray(_races(functions, tuple(contestants), steps, np.float32(rate_scale), *numbers))

@@ -63,7 +63,7 @@ def backward_step_by_step(residuals, dy):
     """
     x, m, r = _wide(residuals.x), _row(residuals.statistics.mean, dy), _row(residuals.r, dy)
     scale, n, dy = _row(residuals.scale, dy), x.size // x.shape[-1], _wide(dy)
-    total = lambda t: _row(_mean(t) * n, x)  # noqa: E731
+    total = lambda t: _row(_mean(t) * n, x)
     c, s = x - m, 1 / r
     h = c * r
     dbias = total(dy)
@@ -96,10 +96,10 @@ def _with_statistics(params, x, **static):
     return (y, residuals.statistics), residuals
 
 
-_batch_norm = lambda **static: differentiable(  # noqa: E731
+_batch_norm = lambda **static: differentiable(
     partial(_with_statistics, **static), lambda residuals, dy: backward(residuals, dy[0])
 )
-_inference = lambda **static: differentiable(partial(inference_forward, **static), inference_backward)  # noqa: E731
+_inference = lambda **static: differentiable(partial(inference_forward, **static), inference_backward)
 
 
 def batch_norm(params, x, *, eps: float = 1e-5, axis_name: str | None = None):

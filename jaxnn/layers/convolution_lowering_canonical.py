@@ -17,7 +17,7 @@ from jax import lax
 
 from jaxnn.layers.window_geometry import NO_EDGES
 
-_convolve = lambda x, kernel, strides, padding, **dilation: lax.conv_general_dilated(  # noqa: E731
+_convolve = lambda x, kernel, strides, padding, **dilation: lax.conv_general_dilated(
     x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), **dilation
 )
 

@@ -88,7 +88,7 @@ def fit_glm(features, targets, *, family: str = "bernoulli", ridge=0.0, toleranc
     family, ridge = _family(family), _as_column(ridge, X)
     eps = jnp.finfo(X.dtype).eps
     tolerance = eps**0.5 if tolerance is None else tolerance
-    loss = lambda W: _loss(W, (X, T), family, ridge)  # noqa: E731
+    loss = lambda W: _loss(W, (X, T), family, ridge)
 
     def advance(fit):
         direction = _newton(fit.weights, (X, T), family, ridge)
@@ -96,12 +96,12 @@ def fit_glm(features, targets, *, family: str = "bernoulli", ridge=0.0, toleranc
         direction = jnp.where(jnp.isfinite(change), direction, 0)
         before = loss(fit.weights)
         highest = before + 32 * eps * jnp.maximum(jnp.abs(before), len(X))  # rounding is no rise
-        rises = lambda share: ~(loss(fit.weights - share * direction) <= highest) & (share > SMALLEST_SHARE)  # noqa: E731
+        rises = lambda share: ~(loss(fit.weights - share * direction) <= highest) & (share > SMALLEST_SHARE)
         share = jax.lax.while_loop(rises, lambda share: share / 2, jnp.ones_like(change))
         return FittedGLM(fit.weights - share * direction, fit.steps + 1, change, change <= tolerance)
 
     start = FittedGLM(W, jnp.int32(0), jnp.zeros_like(W[0, 0]), jnp.array(False))
-    running = lambda fit: ~fit.converged & (fit.steps < max_steps) & jnp.isfinite(fit.change)  # noqa: E731
+    running = lambda fit: ~fit.converged & (fit.steps < max_steps) & jnp.isfinite(fit.change)
     fit = jax.lax.while_loop(running, advance, start)
     return fit._replace(weights=fit.weights.reshape(-1, *targets.shape[1:]))
 

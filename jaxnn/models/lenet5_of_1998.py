@@ -94,7 +94,7 @@ class PartialConvolution(nn.Module):
         connected = np.array([[mark == "X" for mark in row] for row in self.connections])
         inputs, outputs = np.nonzero(connected)
         maps = connected.sum(axis=0)[outputs]  # the fan-in is 25 maps
-        init = lambda key, shape: uniform(key, shape) / maps[None, None]  # noqa: E731
+        init = lambda key, shape: uniform(key, shape) / maps[None, None]
         kernel = self.param("kernel", init, (5, 5, len(inputs)))
         bias = self.param("bias", nn.initializers.zeros, connected.shape[1:])
         full = jnp.zeros((5, 5, *connected.shape), x.dtype).at[:, :, inputs, outputs].set(kernel)

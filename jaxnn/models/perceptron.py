@@ -45,7 +45,7 @@ def perceptron_epoch(weights, examples, *, learning_rate=1.0):
     >>> w.tolist(), int(mistakes)
     ([0.0, 2.0], 2)
     """
-    step = lambda w, example: perceptron_step(w, example, learning_rate=learning_rate)  # noqa: E731
+    step = lambda w, example: perceptron_step(w, example, learning_rate=learning_rate)
     weights, mistakes = jax.lax.scan(step, weights, examples)
     return weights, mistakes.sum(dtype=jnp.int32)
 

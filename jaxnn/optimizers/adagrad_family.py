@@ -44,7 +44,7 @@ def adagrad(
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 3) for u in updates]
     [-0.1, 0.1]
-    """  # fmt: skip
+    """
     check_learning_rate(learning_rate)
     check_at_least("initial_accumulator_value", initial_accumulator_value, 0)
     check_at_least("eps", eps, 0)
@@ -110,7 +110,7 @@ def rmsprop(
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 2) for u in updates]
     [-0.2, 0.2]
-    """  # fmt: skip
+    """
     check_learning_rate(learning_rate)
     for name, fraction in (("decay", decay), ("momentum", momentum)):
         check_range(name, fraction, 0, 1)
@@ -171,7 +171,7 @@ def adadelta(learning_rate=None, rho=0.9, eps=1e-6, weight_decay=0.0, weight_dec
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [f"{u:.4f}" for u in updates]  # a small beginning
     ['-0.0032', '0.0030']
-    """  # fmt: skip
+    """
     check_range("learning_rate", learning_rate, 0)
     check_range("rho", rho, 0, 1)
     for name, number in (("eps", eps), ("weight_decay", weight_decay)):

@@ -60,7 +60,7 @@ def adam(
     >>> updates, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 4) for u in updates]  # the first step has the size of lr, whatever the gradient's
     [-0.1, 0.1]
-    """  # fmt: skip
+    """
     return _adam(
         learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov,
         bias_correction=bias_correction, eps_beside=eps_beside, weight_decay=0.0, mask=None,
@@ -102,7 +102,7 @@ def adamw(
     >>> params = {"kernel": jnp.float32(2.0), "bias": jnp.float32(2.0)}
     >>> optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)[0]
     {'bias': Array(-0., dtype=float32), 'kernel': Array(-0.1, dtype=float32)}
-    """  # fmt: skip
+    """
     return _adam(
         learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov,
         bias_correction=bias_correction, eps_beside=eps_beside, weight_decay=weight_decay, mask=mask,

@@ -38,7 +38,7 @@ def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 4) for u in updates]
     [-0.1, 0.1]
-    """  # fmt: skip
+    """
     check_moments(learning_rate, b1=b1, b2=b2, eps=eps)
 
     def init(params):
@@ -99,7 +99,7 @@ def amsgrad(
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 4) for u in updates]
     [-0.1, 0.1]
-    """  # fmt: skip
+    """
     check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
     if maximum_of not in ("corrected", "raw"):
         raise unknown("moment for `maximum_of`", maximum_of, ("corrected", "raw"))
@@ -158,7 +158,7 @@ def radam(
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 4) for u in updates]
     [-0.3, 0.001]
-    """  # fmt: skip
+    """
     check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
     check_range("b2", b2, 0.6, 1)  # rho_inf > 4
     check_range("threshold", threshold, 4 - 1e-9)

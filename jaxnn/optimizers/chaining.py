@@ -43,7 +43,7 @@ def chain(*transformations) -> GradientTransformation:
     >>> updates, state = optimizer.update(jnp.ones(2), optimizer.init(jnp.zeros(2)))
     >>> updates
     Array([-1., -1.], dtype=float32)
-    """  # fmt: skip
+    """
     for i, transformation in enumerate(transformations):
         check_transformation(f"transformations[{i}]", transformation)
 

@@ -46,7 +46,7 @@ def accumulate(optimizer, *, steps) -> GradientTransformation:
     ...     print(updates)
     [0.]
     [-2.]
-    """  # fmt: skip
+    """
     check_transformation("optimizer", optimizer)
     check_at_least("steps", steps, 1)
 

@@ -99,7 +99,7 @@ def adaptive_grad_clip(clipping, eps=1e-3, *, axis: int | tuple[int, ...] | None
     >>> adaptive_grad_clip(0.5, eps=1.25).update(grads, (), params)[0]  # the second unit's weights are below eps
     Array([[1.5  , 0.375],
            [2.   , 0.5  ]], dtype=float32)
-    """  # fmt: skip
+    """
     check_range("clipping", clipping, 0)
     check_range("eps", eps, 0)
 

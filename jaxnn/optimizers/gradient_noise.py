@@ -37,7 +37,7 @@ def add_noise(eta, gamma=0.55, *, key) -> GradientTransformation:
     >>> updates, state = noise.update(jnp.zeros(10_000), noise.init(jnp.zeros(10_000)))
     >>> round(float(updates.std()), 2)
     0.1
-    """  # fmt: skip
+    """
     check_at_least("eta", eta, 0)
     check_at_least("gamma", gamma, 0)
     key = _as_key(key)
@@ -59,8 +59,8 @@ def _normal_like(grads, key):
     """Standard normal entries, float32 for half precision; a leaf that has no update stands for itself."""
     leaves, tree = jax.tree.flatten(grads)
     keys = jax.random.split(key, max(len(leaves), 1))
-    wide = lambda g: jnp.promote_types(jnp.result_type(g), jnp.float32)  # noqa: E731
-    draw = lambda key, g: jax.random.normal(key, jnp.shape(g), wide(g)) if is_trainable(g) else g  # noqa: E731
+    wide = lambda g: jnp.promote_types(jnp.result_type(g), jnp.float32)
+    draw = lambda key, g: jax.random.normal(key, jnp.shape(g), wide(g)) if is_trainable(g) else g
     return tree.unflatten([draw(key, g) for key, g in zip(keys, leaves, strict=False)])
 
 

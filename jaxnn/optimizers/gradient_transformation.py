@@ -65,7 +65,7 @@ def apply_updates(params, updates):
     >>> apply_updates({"w": jnp.ones(2)}, {"w": -0.5 * jnp.ones(2)})["w"].tolist()
     [0.5, 0.5]
     """
-    is_frozen = lambda u: jnp.result_type(u) == jax.dtypes.float0  # noqa: E731
+    is_frozen = lambda u: jnp.result_type(u) == jax.dtypes.float0
     return jax.tree.map(lambda p, u: p if is_frozen(u) else (p + u).astype(jnp.result_type(p)), params, updates)
 
 

@@ -57,7 +57,7 @@ def lars(
     >>> optimizer, w = lars(1.0), jnp.array([3.0, 4.0])
     >>> optimizer.update(jnp.array([0.0, 1e6]), optimizer.init(w), w)[0]  # 0.001 of |w| = 5
     Array([ 0.   , -0.005], dtype=float32)
-    """  # fmt: skip
+    """
     check_learning_rate(learning_rate)
     check_range("momentum", momentum, 0, 1)
     check_range("trust_coefficient", trust_coefficient, 0)
@@ -106,7 +106,7 @@ def lamb(
     >>> optimizer, w = lamb(0.1), jnp.array([3.0, 4.0])
     >>> jnp.linalg.norm(optimizer.update(jnp.array([1.0, 1e-3]), optimizer.init(w), w)[0]).round(4)  # lr |w|
     Array(0.5, dtype=float32)
-    """  # fmt: skip
+    """
     check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
     check_at_least("weight_decay", weight_decay, 0)
 

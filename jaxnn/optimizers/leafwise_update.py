@@ -57,7 +57,7 @@ def filled_like(params, value=0.0, *, dtype=None):
     >>> filled_like({"w": jnp.ones(2, jnp.bfloat16)}, 0.5, dtype="float32")
     {'w': Array([0.5, 0.5], dtype=float32)}
     """
-    full = lambda p: jnp.full_like(p, value, dtype=dtype if is_trainable(p) else None)  # noqa: E731
+    full = lambda p: jnp.full_like(p, value, dtype=dtype if is_trainable(p) else None)
     return jax.tree.map(full, params)
 
 

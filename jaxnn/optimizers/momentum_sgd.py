@@ -41,7 +41,7 @@ def sgd(
     >>> _, state = optimizer.update(jnp.ones(1), optimizer.init(jnp.zeros(1)))
     >>> optimizer.update(jnp.ones(1), state)[0].round(4)
     Array([-0.19], dtype=float32)
-    """  # fmt: skip
+    """
     check_learning_rate(learning_rate)
     check_range("momentum", momentum, 0, 1)
     if nesterov and momentum is None:
@@ -94,5 +94,5 @@ def nesterov_point(params, state: SgdState, *, learning_rate, momentum):
     0.56
     """
     lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
-    point = lambda w, v: (widen(w) - lr * mu * widen(v)).astype(jnp.result_type(w))  # noqa: E731
+    point = lambda w, v: (widen(w) - lr * mu * widen(v)).astype(jnp.result_type(w))
     return jax.tree.map(point, params, state.v)

@@ -82,7 +82,7 @@ def muon(
     >>> optimizer = muon(0.1)
     >>> optimizer.update(jnp.diag(jnp.array([3.0, 0.3])), optimizer.init(jnp.zeros((2, 2))))[0].round(2)[0, 0]
     Array(-0.07, dtype=float32)
-    """  # fmt: skip
+    """
     check_learning_rate(learning_rate)
     for name, decay in (("beta", beta), ("adam_b1", adam_b1), ("adam_b2", adam_b2)):
         check_range(name, decay, 0, 1)
@@ -145,7 +145,7 @@ def orthogonalize(matrix, *, ns_coeffs="standard", ns_steps=5, eps=1e-8):
 
     >>> jnp.linalg.svd(orthogonalize(jnp.array([[3.0, 1.0], [0.0, 0.2]])), compute_uv=False).round(2)
     Array([1. , 0.7], dtype=float32)
-    """  # fmt: skip
+    """
     if matrix.ndim != 2:
         raise ValueError(f"`matrix` must have shape (m, n); received {matrix.shape}. Reshape, or vmap over a batch.")
     return _orthogonalize(matrix, _polynomials(ns_coeffs, ns_steps), eps)
@@ -209,5 +209,5 @@ def _divided(tree, mask):
 
 
 def _united(left, right):
-    is_none = lambda x: x is None  # noqa: E731
+    is_none = lambda x: x is None
     return jax.tree.map(lambda x, y: y if x is None else x, left, right, is_leaf=is_none)

@@ -42,7 +42,7 @@ def nadam(
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> [round(float(u), 4) for u in updates]
     [-0.1474, 0.1474]
-    """  # fmt: skip
+    """
     if momentum_decay is None:
         return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
     check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)

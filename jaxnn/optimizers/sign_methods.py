@@ -75,7 +75,7 @@ def lion(learning_rate, b1=0.9, b2=0.99, mu_dtype=None, weight_decay=1e-3, mask=
     >>> optimizer, w = lion(0.5, weight_decay=0.0), jnp.zeros(2)
     >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(w))[0]
     Array([-0.5,  0.5], dtype=float32)
-    """  # fmt: skip
+    """
     check_learning_rate(learning_rate)
     for name, decay in (("b1", b1), ("b2", b2)):
         check_range(name, decay, 0, 1)
@@ -130,7 +130,7 @@ def rprop(
     >>> _, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
     >>> optimizer.update(jnp.array([2.0, 0.01]), state)[0]
     Array([-0.6,  0. ], dtype=float32)
-    """  # fmt: skip
+    """
     if callable(learning_rate):
         raise ValueError("`learning_rate` is the first step size, then Rprop adapts it; received a schedule.")
     check_learning_rate(learning_rate)

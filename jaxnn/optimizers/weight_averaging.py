@@ -77,7 +77,7 @@ def exponential_average(decay=0.999, *, debias: bool = True) -> WeightAverage:
     >>> state = ema.update(ema.update(ema.init(jnp.zeros(1)), jnp.array([3.0])), jnp.array([6.0]))
     >>> averaged_params(state, jnp.zeros(1))  # (0.25 3 + 0.5 6) / 0.75
     Array([5.], dtype=float32)
-    """  # fmt: skip
+    """
     check_range("decay", decay, 0, 1)
 
     def init(params):
@@ -159,7 +159,7 @@ def averaged_params(state, params):
     Raises:
       ValueError: no average in the state, or several.
     """
-    is_average = lambda x: isinstance(x, AverageState)  # noqa: E731
+    is_average = lambda x: isinstance(x, AverageState)
     found = [x for x in jax.tree.leaves(state, is_leaf=is_average) if is_average(x)]
     if len(found) != 1:
         raise ValueError(
@@ -167,7 +167,7 @@ def averaged_params(state, params):
             "`averaging(optimizer, exponential_average())`?"
         )
     weight = found[0].weight
-    mean = lambda w, a: (jnp.where(weight > 0, a / jnp.where(weight > 0, weight, 1), w),)  # noqa: E731
+    mean = lambda w, a: (jnp.where(weight > 0, a / jnp.where(weight > 0, weight, 1), w),)
     (averaged,) = leafwise(mean, params, given=(found[0].total,))
     return jax.tree.map(lambda w, a: a if is_trainable(w) else w, params, averaged)
 

@@ -123,7 +123,7 @@ def kept_activations(step, state: TrainState, batch) -> int:
 
     The residuals of `jax.vjp`, each once, without the parameters and the batch themselves.
     """
-    forward = lambda params, state, batch: jax.vjp(lambda p: step.mean_loss(p, state, batch)[0], params)[1]  # noqa: E731
+    forward = lambda params, state, batch: jax.vjp(lambda p: step.mean_loss(p, state, batch)[0], params)[1]
     jaxpr = jax.make_jaxpr(forward)(state.params, state, batch).jaxpr
     kept = {var for var in jaxpr.outvars if not isinstance(var, Literal)} - set(jaxpr.invars) - set(jaxpr.constvars)
     return sum(_size(var.aval, var.aval.shape) for var in kept)
@@ -138,7 +138,7 @@ def _sharded(placement) -> Sharded:
 def _placed(state, batch, placement):
     """Shapes with the shardings of the placement, the batch's rows over "data"."""
     rows = NamedSharding(placement.mesh, P(DATA))
-    like = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)  # noqa: E731
+    like = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
     placed = jax.tree.map(like, state, placement.shardings(state))
     return placed, jax.tree.map(lambda leaf: like(leaf, rows), batch)
 

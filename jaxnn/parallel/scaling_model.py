@@ -87,7 +87,7 @@ def break_even(compute: Callable, communication: Callable, *, most: int = 2**20)
     >>> break_even(lambda n: 8.0 / n, lambda n: 1.0)
     8
     """
-    ends = lambda n: communication(n) >= compute(n)  # noqa: E731
+    ends = lambda n: communication(n) >= compute(n)
     if not ends(most):
         return None
     low, high = 0, most

@@ -67,7 +67,7 @@ class Sharded(OneDevice):
           ValueError: rules that do not fit the parameters.
         """
         whole = partial(jax.tree.map, lambda _: P())
-        of = lambda node: self._specs(node) if isinstance(node, TrainState) else whole(node)  # noqa: E731
+        of = lambda node: self._specs(node) if isinstance(node, TrainState) else whole(node)
         specs = jax.tree.map(of, tree, is_leaf=lambda node: isinstance(node, TrainState))
         return jax.tree.map(partial(NamedSharding, self.mesh), specs)
 
@@ -146,7 +146,7 @@ def _constrained(placement: Sharded, function, *args):
 
 def _divided(placement: Sharded, function, roles, *args):
     specs = {ORDER: P(None, DATA), BATCH: P(DATA)}
-    divide = lambda tree, spec: lax.with_sharding_constraint(tree, NamedSharding(placement.mesh, spec))  # noqa: E731
+    divide = lambda tree, spec: lax.with_sharding_constraint(tree, NamedSharding(placement.mesh, spec))
     return function(*(divide(x, specs[role]) if role in specs else x for role, x in zip(roles, args, strict=True)))
 
 
@@ -178,6 +178,6 @@ def _gather(x, divided: NamedSharding):
     whole = NamedSharding(divided.mesh, P(*(None if name == DATA else name for name in divided.spec)))
     if whole.spec == divided.spec:
         return x
-    gather = lambda _, x: lax.with_sharding_constraint(x, whole)  # noqa: E731
-    scatter = lambda _, dx: lax.with_sharding_constraint(dx, divided)  # noqa: E731
+    gather = lambda _, x: lax.with_sharding_constraint(x, whole)
+    scatter = lambda _, dx: lax.with_sharding_constraint(dx, divided)
     return linear_call(gather, scatter, (), x)

@@ -143,7 +143,7 @@ class _RayCluster:
         start = told = time.perf_counter()
         stopping = False
         firsts = {worker: self._join(worker) for worker in self.lives}  # all, before one of them can run ahead
-        begin = lambda worker, first: self.workers[worker].run.remote(  # noqa: E731
+        begin = lambda worker, first: self.workers[worker].run.remote(
             self.lives[worker], first, steps, pauses.get(worker, 0.0)
         )
         running, dead = {begin(worker, first): worker for worker, first in firsts.items()}, set()
@@ -165,7 +165,7 @@ class _RayCluster:
 
     def statuses(self) -> tuple[list, list]:
         """Of servers and workers, as far as they answer."""
-        ask = lambda actors: [answer for actor in actors for answer in self._status(actor)]  # noqa: E731
+        ask = lambda actors: [answer for actor in actors for answer in self._status(actor)]
         return ask(self.servers), ask(self.workers)
 
     def close(self):

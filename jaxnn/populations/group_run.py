@@ -54,7 +54,7 @@ class GroupRun:
         programs, means = self.group.programs, {}
         for chunk in self.chunks:
             chunk.states, order, totals = self._states(chunk), self._order(chunk, epoch), Totals()
-            dispatch = lambda first, last, chunk=chunk, order=order: run_steps(  # noqa: E731
+            dispatch = lambda first, last, chunk=chunk, order=order: run_steps(
                 programs, chunk, self.data, order, first=first, last=last
             )
             for done in self.calls.over(dispatch, 0, programs.steps_per_epoch):

@@ -111,13 +111,13 @@ def brackets(most_epochs: int, factor: int = 3) -> list[tuple[int, tuple[int, ..
 
     >>> brackets(9)
     [(9, (1, 3, 9)), (5, (3, 9)), (3, (9,))]
-    """  # fmt: skip
+    """
     if most_epochs < 1 or factor < 2:
         raise ValueError(
             f"`most_epochs` must be at least 1 and `factor` at least 2; received {most_epochs} and {factor}."
         )
     last = max(s for s in range(most_epochs.bit_length()) if factor**s <= most_epochs)
-    rungs = lambda s: tuple(most_epochs // factor ** (s - i) for i in range(s + 1))  # noqa: E731
+    rungs = lambda s: tuple(most_epochs // factor ** (s - i) for i in range(s + 1))
     return [(-(-(last + 1) * factor**s // (s + 1)), rungs(s)) for s in range(last, -1, -1)]
 
 

@@ -45,7 +45,7 @@ class SupervisedTrials:
         model, settings = _with(FunctionalModel(self.model).model, own["model"]), dict(self.settings)
         optimizer = self.optimizer(**own["optimizer"]) if callable(self.optimizer) else self.optimizer
         trial = supervised_trial(model, partial(self.loss, **own["loss"]), optimizer, **settings)
-        rescaled = lambda key, example: _rescaled(trial.init(key, example), optimizer, own["init"].get("scale"))  # noqa: E731
+        rescaled = lambda key, example: _rescaled(trial.init(key, example), optimizer, own["init"].get("scale"))
         return trial._replace(init=rescaled)
 
 
@@ -93,6 +93,6 @@ def _rescaled(state, optimizer, scale):
     """Weights are what has two axes or more; biases stay."""
     if scale is None:
         return state
-    rescale = lambda leaf: leaf * jnp.asarray(scale, leaf.dtype) if leaf.ndim > 1 else leaf  # noqa: E731
+    rescale = lambda leaf: leaf * jnp.asarray(scale, leaf.dtype) if leaf.ndim > 1 else leaf
     params = jax.tree.map(rescale, state.params)
     return state._replace(params=params, opt_state=optimizer.init(params))

@@ -164,7 +164,7 @@ def together(results: Sequence[SearchResult]) -> SearchResult:
 def joined(populations: Sequence[Population]) -> Population:
     """One population of several that measured the same; after its last epoch a history goes on with NaN."""
     longest = max(len(values) for population in populations for values in population.history.values())
-    pad = lambda values: np.pad(values, ((0, longest - len(values)), (0, 0)), constant_values=np.nan)  # noqa: E731
+    pad = lambda values: np.pad(values, ((0, longest - len(values)), (0, 0)), constant_values=np.nan)
     history = {
         name: np.concatenate([pad(population.history[name]) for population in populations], axis=1)
         for name in populations[0].history

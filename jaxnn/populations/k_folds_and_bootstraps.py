@@ -105,7 +105,7 @@ def nested_parts(split: Split, sizes) -> list[Split]:
 
 
 def _left_out(parts):
-    others = lambda i: np.concatenate([part for j, part in enumerate(parts) if j != i])  # noqa: E731
+    others = lambda i: np.concatenate([part for j, part in enumerate(parts) if j != i])
     return [Split(_int32(others(i)), _int32(part)) for i, part in enumerate(parts)]
 
 

@@ -87,7 +87,7 @@ def as_plain(name: str, value):
 
 def check_members(members: Sequence[Member]) -> list[Member]:
     """The members, if there are any, they set the same names, and every float is finite; else ValueError."""
-    plain = lambda setting: {name: as_plain(name, value) for name, value in setting.items()}  # noqa: E731
+    plain = lambda setting: {name: as_plain(name, value) for name, value in setting.items()}
     members = [member._replace(hyperparameters=plain(member.hyperparameters)) for member in members]
     if not members:
         raise ValueError("a population must have at least one member; received none. Was the grid, or a range, empty?")

@@ -115,7 +115,7 @@ def _state_of_one(blueprint, hyperparameters, keys, data):
 
 def _size(programs, like, data, constants, members, resources):
     mesh, size = programs.mesh, programs.batch_size // programs.mesh.data
-    rows = lambda a: jax.ShapeDtypeStruct((1, size, *a.shape[1:]), a.dtype)  # noqa: E731
+    rows = lambda a: jax.ShapeDtypeStruct((1, size, *a.shape[1:]), a.dtype)
     batch = jax.tree.map(rows, dict(data)) | {"mask": jax.ShapeDtypeStruct((1, size), bool)}
     batch |= jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *jnp.shape(a)), jnp.result_type(a)), constants)
     state = size_of(like)

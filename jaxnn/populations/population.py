@@ -55,7 +55,7 @@ class Population:
         """Some of the members, in this order; the same one may come twice."""
         positions = [int(i) for i in positions]
         history = {name: values[:, positions] for name, values in self.history.items()}
-        pick = lambda things: [things[i] for i in positions]  # noqa: E731
+        pick = lambda things: [things[i] for i in positions]
         return Population(
             pick(self.members), pick(self.states), history, self.epochs[positions], self.diverged[positions],
             pick(self.models),
@@ -78,11 +78,11 @@ def unstacked(stacked, count: int) -> list:
 
 def on_host(tree):
     """The tree in NumPy arrays of its own (what was on the device may be donated), typed keys excepted."""
-    is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.array(leaf), tree)
 
 
 def stacked(trees):
     """The inverse of `unstacked`: one tree whose leaves have the members first."""
-    join = lambda *leaves: jax.numpy.stack(leaves) if isinstance(leaves[0], jax.Array) else np.stack(leaves)  # noqa: E731
+    join = lambda *leaves: jax.numpy.stack(leaves) if isinstance(leaves[0], jax.Array) else np.stack(leaves)
     return jax.tree.map(join, *trees)

@@ -142,7 +142,7 @@ def random_settings(count: int, *, seed: int | Sequence[int] = 0, **distribution
     if count < 1:
         raise ValueError(f"`count` must be at least 1; received {count}.")
     rng = np.random.default_rng(seed)
-    draw = lambda given: given.sample(rng) if is_distribution(given) else given  # noqa: E731
+    draw = lambda given: given.sample(rng) if is_distribution(given) else given
     return [{name: draw(given) for name, given in distributions.items()} for _ in range(count)]
 
 

@@ -91,7 +91,7 @@ def average_parameters(states: Sequence[TrainState]) -> TrainState:
     """
     states = list(states)
     _check_alike(states)
-    mean = lambda *trees: jax.tree.map(_mean, *trees)  # noqa: E731
+    mean = lambda *trees: jax.tree.map(_mean, *trees)
     return states[-1]._replace(
         params=mean(*(state.params for state in states)), model_state=mean(*(state.model_state for state in states))
     )
@@ -104,7 +104,7 @@ def _copy_of(state):
             "`Snapshots` must be a hook of training.fit, of one run; received a population's event. A population "
             "keeps the last states of all: populations.fit(..., population=...) goes on with them, cycle after cycle."
         )
-    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return jax.tree.map(lambda leaf: jnp.copy(leaf) if is_key(leaf) else np.array(leaf, copy=True), state)
 
 

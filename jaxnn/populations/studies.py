@@ -77,7 +77,7 @@ class Study(NamedTuple):
     def table(self) -> list[dict[str, Any]]:
         """A row for each point: what was varied, the mean under the metric's name, and the ends of its interval."""
         columns = zip(self.x, self.mean.tolist(), *(end.tolist() for end in self.interval), strict=True)
-        named = lambda point: point if isinstance(point, dict) else {"x": point.item()}  # noqa: E731
+        named = lambda point: point if isinstance(point, dict) else {"x": point.item()}
         return [named(point) | {self.metric: mean, "low": low, "high": high} for point, mean, low, high in columns]
 
 
@@ -196,7 +196,7 @@ def capacity_study(
     """
     regularization, seeds = dict(regularization or {}), list(seeds)
     points = grid(width=list(widths), depth=list(depths), **regularization)
-    rest = lambda point: {name: point[name] for name in regularization}  # noqa: E731
+    rest = lambda point: {name: point[name] for name in regularization}
     settings = [{**architecture(point["width"], point["depth"]), **rest(point)} for point in points]
     population = train(members_of(settings, seeds=seeds), epochs=epochs)
     counts = [_parameters(state) for state in population.states[:: len(seeds)]]

@@ -45,9 +45,9 @@ def conjugate_gradient(matvec: Callable, b, *, tolerance=1e-5, max_steps=None) -
     >>> solution = conjugate_gradient(lambda v: A @ v, jnp.array([6.0, 7.0]))
     >>> solution.x.round(4).tolist(), int(solution.steps)
     ([1.0, 2.0], 2)
-    """  # fmt: skip
+    """
     limit = len(b) if max_steps is None else max_steps
-    small = lambda r: dot(r, r) <= tolerance**2 * dot(b, b)  # noqa: E731
+    small = lambda r: dot(r, r) <= tolerance**2 * dot(b, b)
 
     def advance(state):
         x, r, p, steps, _ = state
@@ -58,7 +58,7 @@ def conjugate_gradient(matvec: Callable, b, *, tolerance=1e-5, max_steps=None) -
         new_p = new_r + dot(new_r, new_r) / dot(r, r) * p
         return _Iterate(x + alpha * p, new_r, new_p, steps + 1, curvature > 0)
 
-    running = lambda s: s.convex & ~small(s.r) & (s.steps < limit)  # noqa: E731
+    running = lambda s: s.convex & ~small(s.r) & (s.steps < limit)
     start = _Iterate(jnp.zeros_like(b), b, b, jnp.int32(0), jnp.array(True))
     x, r, _, steps, _ = jax.lax.while_loop(running, advance, start)
     return Solution(x, r, steps, small(r))

@@ -89,7 +89,7 @@ def levenberg_marquardt(damping=1e-3, *, scaling: str = "identity", mode: str = 
     ...     w = w + updates
     >>> w.round(3).tolist()
     [1.0, 1.0]
-    """  # fmt: skip
+    """
     check_range("damping", damping, 0)
     check_mode(mode)
     if scaling not in SCALINGS:

@@ -57,7 +57,7 @@ def gauss_newton_vector_product(function: Callable, params, *, metric: Callable 
     if mode == "forward":
         push = jax.linearize(function, params)[1]
     else:
-        push = lambda v: jax.vjp(lambda u: pull(u)[0], jnp.zeros_like(outputs))[1](v)[0]  # noqa: E731
+        push = lambda v: jax.vjp(lambda u: pull(u)[0], jnp.zeros_like(outputs))[1](v)[0]
     return lambda v: pull(metric(push(v)))[0]
 
 

@@ -45,12 +45,12 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
     ...     updates, state = direction.update(8 * w, state, w)
     >>> updates.tolist()  # the Hessian 8 is known by now
     [0.5]
-    """  # fmt: skip
+    """
     check_range("memory_size", memory_size, 0)
 
     def init(params):
         w = flatten_parameters(params).w
-        zeros = lambda *shape: jnp.zeros(shape, w.dtype)  # each its own buffer: the state may be donated  # noqa: E731
+        zeros = lambda *shape: jnp.zeros(shape, w.dtype)  # each its own buffer: the state may be donated
         n, m = len(w), memory_size
         return LbfgsState(jnp.int32(0), zeros(n), zeros(n), zeros(m, n), zeros(m, n), zeros(m))
 

@@ -95,7 +95,7 @@ def scale_by_backtracking_linesearch(
     >>> updates, _ = search.update(-8 * w, search.init(w), w, value=f(w), grad=2 * w, value_fn=f)
     >>> updates.tolist()  # eta = 1/8
     [-3.0]
-    """  # fmt: skip
+    """
     check_range("max_backtracking_steps", max_backtracking_steps, -1)
     for name, number in (("slope_rtol", slope_rtol), ("decrease_factor", decrease_factor)):
         check_range(name, number, 0, 1)
@@ -112,7 +112,7 @@ def scale_by_backtracking_linesearch(
             error = excess(phi - highest - slope_rtol * eta * start.slope, phi)
             return _TriedStep(eta, phi, error, trial.evaluations + 1)
 
-        is_high = lambda t: (t.error > 0) & (t.evaluations <= max_backtracking_steps) & (start.slope < 0)  # noqa: E731
+        is_high = lambda t: (t.error > 0) & (t.evaluations <= max_backtracking_steps) & (start.slope < 0)
         longest, nothing = jnp.minimum(guess, max_learning_rate).astype(d.dtype), jnp.full_like(start.value, jnp.inf)
         trial = jax.lax.while_loop(is_high, shrink, _TriedStep(longest, nothing, nothing, jnp.int32(0)))
         moves = (trial.error <= 0) | is_lower(trial.value, start.value)
@@ -137,7 +137,7 @@ def line_through(updates, params, value, grad, value_fn, **extra) -> Line:
 
 def first_search(params, *, store_grad: bool) -> SearchState:
     """The state before any search."""
-    scalar = lambda number: jnp.asarray(number, flatten_parameters(params).w.dtype)  # noqa: E731
+    scalar = lambda number: jnp.asarray(number, flatten_parameters(params).w.dtype)
     info = SearchInfo(jnp.int32(0), scalar(jnp.inf), scalar(jnp.inf))
     return SearchState(scalar(1), scalar(jnp.inf), zeros_like(params) if store_grad else None, info)
 

@@ -58,8 +58,8 @@ def minimize(value_fn: Callable, params, *, optimizer, steps=100, tolerance=None
         params = apply_updates(params, updates)
         return params, state, *evaluate(params, state=state, **given), step + 1
 
-    norm = lambda grad: jnp.abs(flat.vector(grad)).max(initial=0)  # noqa: E731
-    running = lambda run: (norm(run[3]) > tolerance) & (run[4] < steps) & ~jnp.isnan(run[2])  # noqa: E731
+    norm = lambda grad: jnp.abs(flat.vector(grad)).max(initial=0)
+    running = lambda run: (norm(run[3]) > tolerance) & (run[4] < steps) & ~jnp.isnan(run[2])
     params = jax.tree.map(jnp.asarray, params)
     start = params, optimizer.init(params), *evaluate(params, state=(), **given), jnp.int32(0)
     params, _, value, grad, step = jax.lax.while_loop(running, advance, start)

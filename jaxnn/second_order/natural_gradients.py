@@ -72,7 +72,7 @@ def fisher_vector_product(outputs_fn: Callable, params, *, family="categorical",
     divergence = _divergence(family)
 
     def metric(u):
-        kl = lambda other: jnp.sum(divergence(outputs, other)) / len(outputs)  # noqa: E731
+        kl = lambda other: jnp.sum(divergence(outputs, other)) / len(outputs)
         return jax.jvp(jax.grad(kl), (outputs,), (u,))[1]
 
     outputs = outputs_fn(params)
@@ -108,7 +108,7 @@ def natural_gradient(
     >>> optimizer.update(grads, optimizer.init(w), w, outputs_fn=outputs_fn)[0].tolist()
     [1.0]
     """
-    solve = lambda product, flat, g, lam: solved_by_eigenvalues(  # noqa: E731
+    solve = lambda product, flat, g, lam: solved_by_eigenvalues(
         as_matrix(product, flat.w), g, change=lambda eigenvalues: eigenvalues + lam
     )
     return _with_fisher(solve, learning_rate, damping, family, linesearch, mode)
@@ -142,7 +142,7 @@ def natural_gradient_cg(
     >>> optimizer.update(grads, optimizer.init(w), w, outputs_fn=lambda w: jnp.ones((4, 1)) * w[None])[0].tolist()
     [1.0]
     """
-    solve = lambda product, flat, g, lam: solved_by_products(  # noqa: E731
+    solve = lambda product, flat, g, lam: solved_by_products(
         lambda v: product(v) + lam * v, g, tolerance=tolerance, max_steps=max_steps
     )
     return _with_fisher(solve, learning_rate, damping, family, linesearch, mode)
@@ -156,7 +156,7 @@ def _with_fisher(solve, learning_rate, damping, family, linesearch, mode):
     def precondition(flat, g, lam, *, outputs_fn=None, **extra):
         predict = require("outputs_fn", outputs_fn, use="`params -> (batch, outputs)`, the model's predictions")
         given = accepted(predict, **extra)
-        outputs = lambda w: predict(flat.params(w), **given).astype(w.dtype)  # noqa: E731
+        outputs = lambda w: predict(flat.params(w), **given).astype(w.dtype)
         return solve(fisher_vector_product(outputs, flat.w, family=family, mode=mode), flat, g, lam)
 
     return searched(preconditioned(precondition, damping), learning_rate=learning_rate, linesearch=linesearch)

@@ -92,7 +92,7 @@ def newton_cg(
             value_fn = require("value_fn", value_fn, use="to take products with its Hessian (or give `matvec`)")
             product = hessian_vector_product(flat_objective(value_fn, flat, **extra), flat.w, mode=mode)
         else:
-            product = lambda v: flat.vector(matvec(flat.params(v)))  # noqa: E731
+            product = lambda v: flat.vector(matvec(flat.params(v)))
         return solved_by_products(lambda v: product(v) + lam * v, g, tolerance=tolerance, max_steps=max_steps)
 
     return searched(preconditioned(precondition, damping), learning_rate=learning_rate, linesearch=linesearch)

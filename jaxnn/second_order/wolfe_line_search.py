@@ -71,7 +71,7 @@ def scale_by_zoom_linesearch(
     >>> updates, _ = search.update(-8 * w, search.init(w), w, value=f(w), grad=2 * w, value_fn=f)
     >>> updates.tolist()  # the minimum of the parabola through three trials
     [-3.0]
-    """  # fmt: skip
+    """
     check_range("max_linesearch_steps", max_linesearch_steps, 0)
     for name, number in (("slope_rtol", slope_rtol), ("curv_rtol", curv_rtol)):
         check_range(name, number, 0, 1)
@@ -124,7 +124,7 @@ def scale_by_zoom_linesearch(
             phi, gradient = jax.value_and_grad(f)(flat.w + eta * d)
             return advance(search, (Point(eta, phi, dot(gradient, d)), gradient), start)
 
-        going = lambda search: search.running & (search.evaluations < max_linesearch_steps)  # noqa: E731
+        going = lambda search: search.running & (search.evaluations < max_linesearch_steps)
         search = jax.lax.while_loop(going, step, _before(start, g))
         good = (search.errors[0] <= tol) & ((search.errors[1] <= tol) | ~search.bracketed)
         unsafe = (search.safe[0].eta == 0) & is_lower(search.last[0].value, start.value)
@@ -175,7 +175,7 @@ def _choose(condition, yes, no):
 def _inside(interval):
     """The minimum of the cubic, or of the parabola, if it lies well inside the interval; else the middle."""
     middle, width = (interval.low.eta + interval.high.eta) / 2, _width(interval)
-    is_inside = lambda eta, margin: jnp.abs(eta - middle) < (0.5 - margin) * width  # noqa: E731
+    is_inside = lambda eta, margin: jnp.abs(eta - middle) < (0.5 - margin) * width
     cubic, parabola = _cubic_minimum(*interval), _parabola_minimum(interval.low, interval.high)
     return jnp.where(is_inside(cubic, 0.2), cubic, jnp.where(is_inside(parabola, 0.1), parabola, middle))
 

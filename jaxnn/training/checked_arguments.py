@@ -184,5 +184,5 @@ def _called(name, function, known):
 
 def _leaves(tree) -> dict[str, str]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    name = lambda path: jax.tree_util.keystr(path, simple=True, separator="/")  # noqa: E731
+    name = lambda path: jax.tree_util.keystr(path, simple=True, separator="/")
     return {name(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}

@@ -127,7 +127,7 @@ def outputs_of(model, state, example, *, preprocess):
 
 def _check_model(model, state, example, preprocess) -> None:
     """A state of another model has other leaves; what else is wrong is not said here."""
-    init = lambda key, x: dict(zip(("params", "model_state"), model.init(key, preprocess(x)), strict=True))  # noqa: E731
+    init = lambda key, x: dict(zip(("params", "model_state"), model.init(key, preprocess(x)), strict=True))
     try:
         expected = jax.eval_shape(init, jax.random.key(0), example)
     except Exception:

@@ -185,7 +185,7 @@ def measured(state) -> Measured:
 
 def all_batches(step, state, rows, constants, order):
     """The (sum, count) pairs over a whole order of examples."""
-    one = lambda own: step(state, take_batch(rows, own[0]) | constants, own[1])  # noqa: E731
+    one = lambda own: step(state, take_batch(rows, own[0]) | constants, own[1])
     per_batch = jax.lax.map(one, (order, jnp.arange(len(order))))
     return jax.tree.map(jnp.sum, per_batch)
 

@@ -21,7 +21,7 @@ from jaxnn.training.checked_arguments import (
     as_optimizer,
     check_placement,
     check_state,
-)  # fmt: skip
+)
 from jaxnn.training.checked_data import as_arrays, as_split, check_targets
 from jaxnn.training.compilation import as_value, result_like
 from jaxnn.training.data_streams import Stream

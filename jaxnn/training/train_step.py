@@ -42,7 +42,7 @@ class TrainStep:
     def __call__(self, state: TrainState, batch):
         """One update; the metrics are (sum, count) pairs of the forward pass before it."""
         grads, metrics, model_state = self.gradient(state, batch)
-        value_fn = lambda params: self._summed(self.mean_loss(params, state, batch)[0])  # noqa: E731
+        value_fn = lambda params: self._summed(self.mean_loss(params, state, batch)[0])
         state = self.descend(state, grads, model_state, value=_mean(metrics["loss"]), grad=grads, value_fn=value_fn)
         seen = self._summed(jnp.sum(batch["mask"], dtype=jnp.uint32))
         return state._replace(examples=state.examples + seen), metrics

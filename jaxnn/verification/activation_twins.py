@@ -13,8 +13,8 @@ from jaxnn.verification.arguments import normal
 from jaxnn.verification.rows import FunctionRow, exact
 
 _images = normal(3, 5)
-_shared_slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), np.asarray(rng.uniform(0.1, 0.5)))  # noqa: E731
-_slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), rng.uniform(0.1, 0.5, size=5))  # noqa: E731
+_shared_slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), np.asarray(rng.uniform(0.1, 0.5)))
+_slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), rng.uniform(0.1, 0.5, size=5))
 
 
 def _row(name, oracle, against, *, arguments=_images, **row):

@@ -27,10 +27,10 @@ class PlainLeNet(nn.Module):
 
 def plain_lenet_1998(params, x):
     """LeNet-5 of 1998, its partial connections as a masked full convolution, in NumPy terms on top of lax."""
-    act = lambda x: 1.7159 * jnp.tanh(2 / 3 * x)  # noqa: E731
-    wide = lambda v: v.reshape(1, 1, 1, -1)  # noqa: E731
-    conv = lambda x, kernel, bias: _convolve(x, kernel, (1, 1), "VALID") + wide(bias)  # noqa: E731
-    halve = lambda x, p: nn.avg_pool(x, (2, 2), (2, 2)) * wide(p["gain"]) + wide(p["bias"])  # noqa: E731
+    act = lambda x: 1.7159 * jnp.tanh(2 / 3 * x)
+    wide = lambda v: v.reshape(1, 1, 1, -1)
+    conv = lambda x, kernel, bias: _convolve(x, kernel, (1, 1), "VALID") + wide(bias)
+    halve = lambda x, p: nn.avg_pool(x, (2, 2), (2, 2)) * wide(p["gain"]) + wide(p["bias"])
     x = act(halve(act(conv(x, **params["C1"])), params["S2"]))
     seen = [[mark == "X" for mark in row] for row in models.lenet_1998.C3_CONNECTIONS]
     kernel = np.zeros((5, 5, 6, 16))

@@ -50,7 +50,7 @@ def layer_cases(row, dtype: str) -> Iterator[Case]:
 
     @partial(jax.jit, static_argnames="train")
     def both(params, x, state, dy, *, train):
-        forward = lambda params, x: run(layer, params, x, state=state, train=train, key=key)  # noqa: E731
+        forward = lambda params, x: run(layer, params, x, state=state, train=train, key=key)
         dparams, dx = layer.backward(forward(params, x)[1], dy)
         if dx is None:  # integers have no gradient
             return dparams, jax.vjp(lambda params: forward(params, x)[0], params)[1](dy)[0]
@@ -115,7 +115,7 @@ def model_cases(row, dtype: str) -> Iterator[Case]:
     dtype, rng = _at_least_float32(dtype), np.random.default_rng(0)
     x = jnp.asarray(rng.normal(size=(BATCH, *row.shape)), dtype)
     shapes = jax.eval_shape(row.module.init, jax.random.key(0), x)
-    scale = lambda leaf: max(1, math.prod(leaf.shape[:-1])) ** -0.5  # noqa: E731
+    scale = lambda leaf: max(1, math.prod(leaf.shape[:-1])) ** -0.5
     variables = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) * scale(leaf), dtype), shapes)
     pair = jax.jit(row.module.apply)(variables, x), row.oracle(variables["params"], x)
     yield Case("outputs", row.against, relative_difference(*pair), TOLERANCE[dtype])
@@ -128,7 +128,7 @@ def _cast(arrays, dtype):
 def _layer_arguments(row, dtype, seed):
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
     shape = (BATCH, *row.x_shape)
-    normal = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)  # noqa: E731
+    normal = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
     x = normal(shape) if row.integers is None else jnp.asarray(rng.integers(row.integers, size=shape))
     params, state = row.layer.init(key, x), row.layer.init_state(x)
     params = jax.tree.map(lambda p: p.astype(dtype) + 0.1 * normal(p.shape), params)

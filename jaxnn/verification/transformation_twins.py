@@ -61,7 +61,7 @@ def _groups(learning_rate, other_rate):
 
 
 def _groups_of_optax(learning_rate, other_rate):
-    labels = lambda params: jax.tree.map(lambda p: "first" if _first(p) else "rest", path_names(params))  # noqa: E731
+    labels = lambda params: jax.tree.map(lambda p: "first" if _first(p) else "rest", path_names(params))
     return optax.partition({"first": optax.sgd(learning_rate), "rest": optax.adam(other_rate)}, labels)
 
 
@@ -97,7 +97,7 @@ def _lookahead_of_optax(learning_rate, sync_period, slow_step_size, reset_state=
 def _clip_each(max_norm):
     """Optax has no clip of each leaf's norm; over a tree of one leaf the global norm is that leaf's."""
     one = optax.clip_by_global_norm(max_norm)
-    each = lambda grads, state, params=None: (jax.tree.map(lambda g: one.update(g, ())[0], grads), state)  # noqa: E731
+    each = lambda grads, state, params=None: (jax.tree.map(lambda g: one.update(g, ())[0], grads), state)
     return optax.GradientTransformation(lambda params: (), each)
 
 

@@ -39,7 +39,7 @@ def pushes(workers):
 def scattered(state):
     """A cluster whose workers have gone their own ways."""
     cluster = local_cluster(state, WORKERS)
-    step_aside = lambda x: x + np.arange(WORKERS, dtype=x.dtype).reshape(-1, *(1,) * (x.ndim - 1))  # noqa: E731
+    step_aside = lambda x: x + np.arange(WORKERS, dtype=x.dtype).reshape(-1, *(1,) * (x.ndim - 1))
     return cluster._replace(workers=cluster.workers._replace(params=jax.tree.map(step_aside, cluster.workers.params)))
 
 

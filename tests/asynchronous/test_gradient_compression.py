@@ -115,7 +115,7 @@ def test_zeros_stay_zeros_and_a_divergence_stays_visible(codec):
 
 def test_bytes():
     grads = {"w": jnp.ones((784, 128)), "b": jnp.ones(128)}
-    size = lambda codec: message_bytes(compress(codec, grads, jax.tree.map(jnp.zeros_like, grads), KEY)[0])  # noqa: E731
+    size = lambda codec: message_bytes(compress(codec, grads, jax.tree.map(jnp.zeros_like, grads), KEY)[0])
     assert size(Exact()) == 4 * (784 * 128 + 128)
     assert size(EightBits()) == 784 * 128 + 128 + 2 * 4
     assert size(TopK(0.01)) == 8 * (1004 + 1)

@@ -115,7 +115,7 @@ def test_who_was_killed_is_named_before_those_who_lost_it():
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_signal_reaches_all_and_the_second_ends_those_who_do_not_hear_the_first(times):
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    send = lambda: [os.kill(os.getpid(), signal.SIGTERM) or time.sleep(0.3) for _ in range(times)]  # noqa: E731
+    send = lambda: [os.kill(os.getpid(), signal.SIGTERM) or time.sleep(0.3) for _ in range(times)]
     timer = threading.Timer(1, send)
     timer.start()
     previous = signal.signal(signal.SIGTERM, lambda *_: None)  # should all have ended before the second

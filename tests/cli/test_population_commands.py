@@ -110,7 +110,7 @@ def test_a_score_is_that_of_the_training_alone(tmp_path, capsys):
     config = dataclasses.replace(RECIPES["mlp"], epochs=1, hidden=(8, 8), learning_rate=0.01, label_smoothing=0.2)
     dataset = data.subset(data.load("mnist"), train=600)
     split = hold_out(600, 0.1, seed=3)
-    part = lambda of: {name: array[of] for name, array in dataset.train.items()}  # noqa: E731
+    part = lambda of: {name: array[of] for name, array in dataset.train.items()}
     model, preprocess = build_model(config, classes=10), build_preprocessing(config, facts_of(dataset))
     pieces = {"loss": build_loss(config), "batch_size": 64, "preprocess": preprocess}
     alone = fit(model, part(split.train), optimizer=build_optimizer(config, steps=9), epochs=1, key=3, **pieces)

@@ -65,7 +65,7 @@ def test_data_is_loaded_beside_jax_only_when_nothing_is_left_to_import(monkeypat
     from jaxnn.cli.training_flags import RECIPES
 
     threads = []
-    find = lambda name, *, folder: threads.append(threading.current_thread())  # noqa: E731
+    find = lambda name, *, folder: threads.append(threading.current_thread())
     monkeypatch.setattr(data, "find", find)
     monkeypatch.setattr(training_commands, "load_data", lambda config: threads.append(threading.current_thread()))
     with ThreadPoolExecutor(1) as pool:

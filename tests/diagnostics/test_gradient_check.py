@@ -73,7 +73,7 @@ def test_one_coordinate_wrong_by_a_hundredth_is_found_and_named():
 def test_a_missing_term_is_found():
     """Weight decay in the loss and not in the gradient."""
     loss, params, exact = two_layers()
-    decayed = lambda p: loss(p) + 0.01 * jnp.sum(p["layers"][1]["kernel"] ** 2)  # noqa: E731
+    decayed = lambda p: loss(p) + 0.01 * jnp.sum(p["layers"][1]["kernel"] ** 2)
     checked = check_gradient(decayed, params, gradient=exact)
     assert not checked.passed
     assert checked.worst.name == "layers/1/kernel"
@@ -98,7 +98,7 @@ H = float(np.finfo(np.float64).eps) ** (1 / 3)
 @first_of("slope", [0.0, 0.3, -1.0])
 def test_a_kink_anywhere_in_the_step_is_told_from_an_error(slope, x64):
     inside = H * np.array([-0.95, -0.7, -0.5, -0.4, -1 / 3, -2 / 7, -0.1, 0, 0.05, 0.25, 0.3, 1 / 3, 0.45, 0.6, 0.99])
-    kinked = lambda x: jnp.sum(jax.nn.relu(x - 0.5) + slope * x + jnp.sin(x))  # noqa: E731
+    kinked = lambda x: jnp.sum(jax.nn.relu(x - 0.5) + slope * x + jnp.sin(x))
     x = jnp.asarray(np.append(0.5 + inside, 0.6 * np.ones(16)))
     checked = check_gradient(kinked, x)
     assert checked.leaves[0].kinks == tuple((i,) for i in range(15))
@@ -118,7 +118,7 @@ def test_a_wrong_gradient_near_no_kink_is_never_called_a_kink():
 
 def test_relu_network_whose_kinks_lie_in_the_step_passes():
     """A zero bias and a zero input put every unit of one example onto its kink."""
-    loss = lambda p: jnp.sum(jax.nn.relu(jnp.array([[0.0], [1.0], [-2.0]]) * p["w"][None] + p["b"][None]) ** 1)  # noqa: E731
+    loss = lambda p: jnp.sum(jax.nn.relu(jnp.array([[0.0], [1.0], [-2.0]]) * p["w"][None] + p["b"][None]) ** 1)
     params = {"w": jnp.array([0.5, -0.5, 1.5]), "b": jnp.zeros(3)}
     checked = {leaf.name: leaf for leaf in check_gradient(loss, params).leaves}
     assert checked["b"].kinks == ((0,), (1,), (2,))
@@ -189,7 +189,7 @@ def test_float32_is_checked_in_float64_and_x64_is_left_as_it_was():
 
 def test_integers_and_keys_pass_through():
     arguments = {"x": jnp.array([0.3, 0.4]), "label": jnp.array(1), "key": jax.random.key(7), "none": None}
-    function = lambda a: a["x"][a["label"]] ** 2 + jax.random.uniform(a["key"]) * a["x"][0]  # noqa: E731
+    function = lambda a: a["x"][a["label"]] ** 2 + jax.random.uniform(a["key"]) * a["x"][0]
     checked = check_gradient(function, arguments)
     assert [leaf.name for leaf in checked.leaves] == ["x"]
     assert checked.passed
@@ -207,14 +207,14 @@ def test_an_empty_array_is_listed_and_not_judged():
 
 def test_small_slopes_raise_no_alarm():
     """Both all but zero, one exactly: a saturated unit beside a value of 1."""
-    function = lambda x: 1 + jnp.sum(jnp.tanh(x)) + 1e-14 * x[0]  # noqa: E731
+    function = lambda x: 1 + jnp.sum(jnp.tanh(x)) + 1e-14 * x[0]
     checked = check_gradient(function, jnp.array([20.0, 30.0, 0.0]), gradient=jnp.array([0.0, 0.0, 1.0]))
     assert checked.passed
     assert checked.worst.verdict == "good"
 
 
 def test_a_small_slope_that_is_wrong_is_found_all_the_same():
-    function = lambda x: jnp.sum(jnp.array([1.0, 1e-5]) * x)  # noqa: E731
+    function = lambda x: jnp.sum(jnp.array([1.0, 1e-5]) * x)
     wrong = check_gradient(function, jnp.array([1.0, 1.0]), gradient=jnp.array([1.0, 1.1e-5]))
     assert wrong.worst.worst == "arguments[1]"
     assert wrong.worst.verdict == "wrong"
@@ -222,7 +222,7 @@ def test_a_small_slope_that_is_wrong_is_found_all_the_same():
 
 def test_step_follows_the_size_of_the_coordinate():
     with jax.enable_x64(True):
-        square = lambda x: jnp.sum(x**2)  # noqa: E731
+        square = lambda x: jnp.sum(x**2)
         x = jnp.array([1e6, 1e-6])
         assert check_gradient(square, x).worst.error < 1e-7
         wrong = check_gradient(square, x, gradient=jnp.array([2.001e6, 2e-6]))  # in a fixed step, less than rounding

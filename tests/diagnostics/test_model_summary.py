@@ -82,7 +82,7 @@ def test_lenet5_counts_as_published_however_it_is_lowered(lowering):
 
 def test_a_convolution_of_the_users_is_counted_as_it_is():
     assert summarize(LeNet5(convolution=jax.lax.conv_general_dilated), (28, 28, 1)).multiply_adds == 416_520
-    twice = lambda *a, **k: 0.5 * (convolve(*a, **k, lowering="canonical") + jax.lax.conv_general_dilated(*a, **k))  # noqa: E731
+    twice = lambda *a, **k: 0.5 * (convolve(*a, **k, lowering="canonical") + jax.lax.conv_general_dilated(*a, **k))
     assert row(summarize(LeNet5(convolution=twice), (28, 28, 1)), "conv1").multiply_adds == 2 * 117_600
 
 
@@ -192,10 +192,10 @@ def test_convolutions_are_counted_by_taps():
 
 def test_loops_and_conditions():
     square = jax.ShapeDtypeStruct((4, 4), jnp.float32)
-    count = lambda f: count_multiply_adds(jax.make_jaxpr(f)(square).jaxpr).total()  # noqa: E731
-    five_turns = lambda a: jax.lax.fori_loop(0, 5, lambda _, x: x @ a, a)  # noqa: E731
-    until_small = lambda a: jax.lax.while_loop(lambda x: x[0, 0] > 1, lambda x: x @ a, a)  # noqa: E731
-    either = lambda a: jax.lax.cond(a[0, 0] > 0, lambda: a, lambda: a @ a @ a)  # noqa: E731
+    count = lambda f: count_multiply_adds(jax.make_jaxpr(f)(square).jaxpr).total()
+    five_turns = lambda a: jax.lax.fori_loop(0, 5, lambda _, x: x @ a, a)
+    until_small = lambda a: jax.lax.while_loop(lambda x: x[0, 0] > 1, lambda x: x @ a, a)
+    either = lambda a: jax.lax.cond(a[0, 0] > 0, lambda: a, lambda: a @ a @ a)
     assert count(five_turns) == 5 * 64
     assert count(jax.jit(five_turns)) == 5 * 64
     assert count(until_small) == 64

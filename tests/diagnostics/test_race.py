@@ -232,7 +232,7 @@ def test_the_gif_moves_and_ends_with_everything(everyone, tmp_path):
     assert held > 1000
     assert (first != last).any(axis=-1).mean() > 0.01
     blue = np.array([0x00, 0x72, 0xB2])
-    near = lambda picture: (np.abs(picture - blue).max(axis=-1) < 12).sum()  # noqa: E731
+    near = lambda picture: (np.abs(picture - blue).max(axis=-1) < 12).sum()
     assert near(last) > near(first) + 20
 
 

@@ -108,7 +108,7 @@ def test_placement_overhead_has_a_row_for_every_placement():
 def test_the_flax_peer_has_as_many_parameters_as_ours(network, ours):
     theirs = load_file(BENCHMARKS / "peers" / "flax_host_loop.py").NETWORKS[network]()
     x, key = jnp.zeros((1, 28, 28, 1)), jax.random.key(0)
-    count = lambda model: sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(model.init, key, x)))  # noqa: E731
+    count = lambda model: sum(leaf.size for leaf in jax.tree.leaves(jax.eval_shape(model.init, key, x)))
     assert count(theirs) == count(ours)
 
 

@@ -112,7 +112,7 @@ def test_trains_without_automatic_differentiation_to_the_same_parameters(network
     x, labels = examples(shape)
     start, (params, state) = descend(by_hand(network), network, x, labels)
     _, (expected, expected_state) = descend(automatic(network), network, x, labels)
-    flat = lambda *trees: ravel_pytree(trees)[0]  # noqa: E731
+    flat = lambda *trees: ravel_pytree(trees)[0]
     assert_close(flat(params, state), flat(expected, expected_state), rtol=1e-10)
     moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), params, start)
     kernels = [size for path, size in jax.tree.leaves_with_path(moved) if "kernel" in jax.tree_util.keystr(path)]

@@ -24,7 +24,7 @@ plain = partial(lax.conv_general_dilated, dimension_numbers=("NHWC", "HWIO", "NH
 @st.composite
 def convolutions(draw):
     """(x shape, kernel shape, sizes): strides beyond the kernel, padding that cuts, taps apart, groups."""
-    pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))  # noqa: E731
+    pair = lambda low, high: tuple(draw(st.integers(low, high)) for _ in range(2))
     kernel, strides, batch = pair(1, 4), pair(1, 4), draw(st.integers(1, 20))
     dilation, groups = draw(st.sampled_from([((1, 1), 1), (pair(1, 3), 1), ((1, 1), pair(2, 3)[0]), (pair(1, 2), 2)]))
     explicit = st.tuples(*(st.tuples(st.integers(-2, 3), st.integers(-2, 3)) for _ in range(2)))
@@ -76,7 +76,7 @@ def test_gradients_are_those_of_lax_for_many_shapes(lowering, case):
 def test_gradients_are_those_of_central_differences(lowering, case):
     x_shape, kernel_shape, sizes = case
     with jax.enable_x64(True):
-        function = lambda x, kernel: convolve(x, kernel, **sizes, lowering=lowering)  # noqa: E731
+        function = lambda x, kernel: convolve(x, kernel, **sizes, lowering=lowering)
         assert directional_error(function, random_arrays(x_shape, kernel_shape)) < 1e-6
 
 
@@ -152,9 +152,9 @@ def test_fold_is_the_transpose_of_spread(x64):
 def test_descends_inside_a_loop(lowering, batch, x64):
     """Five steps of gradient descent in `lax.fori_loop`, compared with the plain form outside of one."""
     x, kernel, target = random_arrays((batch, 6, 5, 2), (3, 3, 2, 3), (batch, 6, 5, 3))
-    loss = lambda kernel, f: jnp.mean((f(x, kernel, (1, 1), "SAME") - target) ** 2)  # noqa: E731
+    loss = lambda kernel, f: jnp.mean((f(x, kernel, (1, 1), "SAME") - target) ** 2)
     ours = partial(convolve, lowering=lowering)
-    step = lambda _, kernel: kernel - 0.1 * jax.grad(loss)(kernel, ours)  # noqa: E731
+    step = lambda _, kernel: kernel - 0.1 * jax.grad(loss)(kernel, ours)
     expected, plain_gradient = kernel, jax.jit(jax.grad(lambda kernel: loss(kernel, plain)))
     for _ in range(5):
         expected = expected - 0.1 * plain_gradient(expected)
@@ -166,8 +166,8 @@ def test_descends_inside_a_loop(lowering, batch, x64):
 def test_gradient_under_vmap(lowering, axes, x64):
     x, kernel = random_arrays((3, 16, 5, 6, 2), (3, 2, 3, 2, 4))
     x, kernel = (value if axis == 0 else value[0] for value, axis in zip((x, kernel), axes, strict=True))
-    loss = lambda x, kernel, f: jnp.sum(jnp.sin(f(x, kernel, (2, 1), "SAME")))  # noqa: E731
-    mapped = lambda f: jax.jit(jax.vmap(jax.grad(partial(loss, f=f), (0, 1)), axes))(x, kernel)  # noqa: E731
+    loss = lambda x, kernel, f: jnp.sum(jnp.sin(f(x, kernel, (2, 1), "SAME")))
+    mapped = lambda f: jax.jit(jax.vmap(jax.grad(partial(loss, f=f), (0, 1)), axes))(x, kernel)
     assert_close(mapped(partial(convolve, lowering=lowering)), mapped(plain), rtol=1e-10)
 
 
@@ -177,8 +177,8 @@ def test_reverse_over_reverse(lowering, x64):
     x, kernel, vx, vk = random_arrays((2, 5, 6, 2), (3, 2, 2, 3), (2, 5, 6, 2), (3, 2, 2, 3))
 
     def product(f):
-        loss = lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel, (2, 1), "SAME")))  # noqa: E731
-        along = lambda *args: sum(jnp.vdot(g, v) for g, v in zip(jax.grad(loss, (0, 1))(*args), (vx, vk), strict=True))  # noqa: E731
+        loss = lambda x, kernel: jnp.sum(jnp.sin(f(x, kernel, (2, 1), "SAME")))
+        along = lambda *args: sum(jnp.vdot(g, v) for g, v in zip(jax.grad(loss, (0, 1))(*args), (vx, vk), strict=True))
         return jax.jit(jax.grad(along, (0, 1)))(x, kernel)
 
     assert_close(product(partial(convolve, lowering=lowering)), product(plain), rtol=1e-10)
@@ -216,7 +216,7 @@ def test_is_a_drop_in_for_lax_in_flax(form):
     theirs, ours = nn.Conv(**options), nn.Conv(**options, conv_general_dilated=convolve)
     (x,) = random_arrays(shape)
     variables = theirs.init(jax.random.key(0), x)
-    value_and_gradient = lambda net: jax.jit(jax.value_and_grad(lambda v: jnp.sum(jnp.sin(net.apply(v, x)))))(variables)  # noqa: E731
+    value_and_gradient = lambda net: jax.jit(jax.value_and_grad(lambda v: jnp.sum(jnp.sin(net.apply(v, x)))))(variables)
     assert_close(value_and_gradient(ours), value_and_gradient(theirs))
 
 
@@ -307,7 +307,7 @@ def test_dtypes_are_not_mixed(batch):
 
 def test_the_default_is_the_choice():
     """On the CPU of the tests: a matrix product for few channels, a convolution for many."""
-    primitives = lambda c: str(jax.make_jaxpr(convolve)(jnp.ones((16, 8, 8, c)), jnp.ones((3, 3, c, 2))))  # noqa: E731
+    primitives = lambda c: str(jax.make_jaxpr(convolve)(jnp.ones((16, 8, 8, c)), jnp.ones((3, 3, c, 2))))
     assert "dot_general" in primitives(15)
     assert "conv_general_dilated" not in primitives(15)
     assert "conv_general_dilated" in primitives(16)

@@ -82,8 +82,8 @@ def test_positions_share_nothing():
 def test_descends_inside_a_loop(x64):
     x, kernel, target = random_arrays((17, 5, 4, 2), (3, 3, 12, 3), (17, 3, 3, 3))
     sizes = {"window": (3, 2)}
-    loss = lambda kernel: jnp.mean((connect_locally(x, kernel, **sizes) - target) ** 2)  # noqa: E731
-    step = lambda kernel: kernel - 0.1 * jax.grad(loss)(kernel)  # noqa: E731
+    loss = lambda kernel: jnp.mean((connect_locally(x, kernel, **sizes) - target) ** 2)
+    step = lambda kernel: kernel - 0.1 * jax.grad(loss)(kernel)
     expected, one = kernel, jax.jit(step)
     for _ in range(5):
         expected = one(expected)

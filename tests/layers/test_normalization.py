@@ -92,8 +92,8 @@ def across_devices(driver, params, x, dy):
         dparams, dx = pull((dy, jax.tree.map(jnp.zeros_like, statistics)))
         return y, statistics, dx, jax.lax.psum(dparams, "data")
 
-    split = lambda a: a.reshape(4, -1, *a.shape[1:])  # noqa: E731
-    join = lambda a: a.reshape(-1, *a.shape[2:])  # noqa: E731
+    split = lambda a: a.reshape(4, -1, *a.shape[1:])
+    join = lambda a: a.reshape(-1, *a.shape[2:])
     if driver == "shard_map":
         data, whole = PartitionSpec("data"), PartitionSpec()
         mesh = Mesh(np.array(jax.devices()[:4]), ("data",))

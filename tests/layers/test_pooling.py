@@ -20,7 +20,7 @@ BOTH = pytest.mark.parametrize("ours", [max_pool, average_pool])
 @st.composite
 def windows_over_images(draw):
     """(shape, window, strides, padding) such that a window fits and none sees only padding."""
-    pair = lambda low, high: draw(st.tuples(st.integers(low, high), st.integers(low, high)))  # noqa: E731
+    pair = lambda low, high: draw(st.tuples(st.integers(low, high), st.integers(low, high)))
     window, strides = pair(1, 4), pair(1, 3)
     strides = draw(st.sampled_from([strides, window]))
     pads = tuple(tuple(draw(st.integers(0, k - 1)) for _ in range(2)) for k in window)
@@ -74,7 +74,7 @@ def test_equal_maxima_of_the_whole_image_share_the_gradient():
 def test_ties_go_where_xla_sends_them(window, strides, padding):
     """Few values, so nearly every window has a tie."""
     x = jnp.asarray(np.random.default_rng(0).integers(3, size=(4, 6, 6, 3)), jnp.float32)
-    gradient = lambda pool: jax.grad(lambda x: jnp.sum(jnp.sin(pool(x) + jnp.arange(3.0)[None, None, None])))(x)  # noqa: E731
+    gradient = lambda pool: jax.grad(lambda x: jnp.sum(jnp.sin(pool(x) + jnp.arange(3.0)[None, None, None])))(x)
     ours = gradient(lambda x: max_pool(x, window, strides=strides, padding=padding))
     assert_close(ours, gradient(lambda x: nn.max_pool(x, window, strides, padding)))
 
@@ -84,7 +84,7 @@ def test_ties_go_where_xla_sends_them(window, strides, padding):
 def test_gradient_in_a_loop_and_under_vmap(ours, strides, x64):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 2, 4, 6, 2)))
     gradient = jax.grad(lambda x: jnp.sum(ours(x, (2, 3), strides=strides) ** 2))
-    descend = lambda x: jax.lax.fori_loop(0, 4, lambda _, x: x - 0.1 * gradient(x), x)  # noqa: E731
+    descend = lambda x: jax.lax.fori_loop(0, 4, lambda _, x: x - 0.1 * gradient(x), x)
     mapped = jax.jit(jax.vmap(descend))(x)
     expected = x
     for _ in range(4):
@@ -132,5 +132,5 @@ def test_commutes_with_relu():
     x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 8, 8, 3)), jnp.float32)
     pool_first, relu_first = (lambda x: nn.relu(max_pool(x))), (lambda x: max_pool(nn.relu(x)))
     np.testing.assert_array_equal(pool_first(x), relu_first(x))
-    pull = lambda f: jax.grad(lambda x: jnp.sum(f(x) ** 2))(x)  # noqa: E731
+    pull = lambda f: jax.grad(lambda x: jnp.sum(f(x) ** 2))(x)
     np.testing.assert_array_equal(pull(pool_first), pull(relu_first))

@@ -14,9 +14,9 @@ def test_is_the_chain_of_its_layers_with_their_parameters():
     x, dy = (jax.random.normal(jax.random.key(i), (5, 4)) for i in (0, 1))
     looped, chained = repeat(block, times), chain(*[block] * times)
     params, state = looped.init(jax.random.key(2), x), looped.init_state(x)
-    part = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)  # noqa: E731
-    own = lambda tree: {str(i): part(tree, i) for i in range(times)}  # noqa: E731
-    together = lambda tree: jax.tree.map(lambda *leaves: jnp.stack(leaves), *tree.values())  # noqa: E731
+    part = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)
+    own = lambda tree: {str(i): part(tree, i) for i in range(times)}
+    together = lambda tree: jax.tree.map(lambda *leaves: jnp.stack(leaves), *tree.values())
     assert len({float(p["0"]["kernel"][0, 0]) for p in own(params).values()}) == times
     y, residuals = looped.forward(params, x, state=state, train=True)
     expected, kept = chained.forward(own(params), x, state=own(state), train=True)

@@ -29,7 +29,7 @@ def test_the_gradient_is_softmax_minus_target(example):
 
 def test_is_the_loss_of_the_same_name(example):
     logits, labels, dy = example
-    pull = lambda loss: jax.vjp(lambda z: loss(z, labels), logits)[1](dy)  # noqa: E731
+    pull = lambda loss: jax.vjp(lambda z: loss(z, labels), logits)[1](dy)
     assert_close(softmax_cross_entropy(logits, labels), cross_entropy(logits, labels))
     assert_close(pull(softmax_cross_entropy), pull(cross_entropy))
 
@@ -37,7 +37,7 @@ def test_is_the_loss_of_the_same_name(example):
 def test_soft_targets_need_not_sum_to_one(example):
     logits, _, dy = example
     targets = jnp.abs(jnp.sin(jnp.arange(30.0))).reshape(6, 5)
-    pull = lambda loss: jax.vjp(loss, logits, targets)[1](dy)  # noqa: E731
+    pull = lambda loss: jax.vjp(loss, logits, targets)[1](dy)
     assert_close(pull(softmax_cross_entropy), pull(lambda z, t: -jnp.sum(t * jax.nn.log_softmax(z), axis=1)))
 
 

@@ -86,8 +86,8 @@ def test_same_multiplies_the_size_and_valid_keeps_all(k, s):
 def test_descends_inside_a_loop(batch, x64):
     """Five steps of gradient descent in `lax.fori_loop`, compared with lax's outside of one."""
     x, kernel, target = random_arrays((batch, 3, 4, 2), (4, 3, 2, 3), (batch, 6, 8, 3))
-    loss = lambda kernel, f: jnp.mean((f(x, kernel, strides=(2, 2), padding="SAME") - target) ** 2)  # noqa: E731
-    step = lambda _, kernel: kernel - 0.1 * jax.grad(loss)(kernel, convolve_transposed)  # noqa: E731
+    loss = lambda kernel, f: jnp.mean((f(x, kernel, strides=(2, 2), padding="SAME") - target) ** 2)
+    step = lambda _, kernel: kernel - 0.1 * jax.grad(loss)(kernel, convolve_transposed)
     expected, plain_gradient = kernel, jax.jit(jax.grad(partial(loss, f=lax.conv_transpose)))
     for _ in range(5):
         expected = expected - 0.1 * plain_gradient(expected)
@@ -98,7 +98,7 @@ def test_reverse_over_reverse(x64):
     x, kernel, direction = random_arrays((2, 3, 4, 2), (3, 2, 2, 3), (3, 2, 2, 3))
 
     def product(f):
-        loss = lambda kernel: jnp.sum(jnp.sin(f(x, kernel, strides=(2, 1), padding="SAME")))  # noqa: E731
+        loss = lambda kernel: jnp.sum(jnp.sin(f(x, kernel, strides=(2, 1), padding="SAME")))
         return jax.jit(jax.grad(lambda kernel: jnp.vdot(jax.grad(loss)(kernel), direction)))(kernel)
 
     assert_close(product(convolve_transposed), product(lax.conv_transpose), rtol=1e-10)

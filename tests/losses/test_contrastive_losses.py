@@ -25,7 +25,7 @@ def test_triplet_gradients_are_as_documented_and_stop_at_the_margin(x64):
 
 def test_contrastive_pulls_the_same_and_pushes_others_within_the_margin():
     left, right = jnp.array([[0.6, 0.8]] * 3), jnp.zeros((3, 2))  # one apart
-    loss = lambda left, margin: contrastive(left, right, same=jnp.array([True, False, False]), margin=margin)  # noqa: E731
+    loss = lambda left, margin: contrastive(left, right, same=jnp.array([True, False, False]), margin=margin)
     assert_close(loss(left, 3.0), jnp.array([0.5, 2.0, 2.0]))
     assert_close(loss(left, 0.9), jnp.array([0.5, 0.0, 0.0]))
     gradient = jax.grad(lambda left: loss(left, 3.0).sum())(left)

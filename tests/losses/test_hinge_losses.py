@@ -42,7 +42,7 @@ def test_the_perceptron_rule_separates_what_can_be_separated():
     x = jnp.asarray(rng.normal(size=(60, 2)), jnp.float32)
     t = jnp.where(x @ jnp.array([1.0, -2.0]) > 0, 1, -1)
     gradient = jax.grad(lambda w, x, t: perceptron_criterion((x @ w)[None], t[None])[0])
-    step = lambda w, example: (w - gradient(w, *example), None)  # noqa: E731
+    step = lambda w, example: (w - gradient(w, *example), None)
     w, _ = jax.lax.scan(lambda w, _: (jax.lax.scan(step, w, (x, t))[0], None), jnp.zeros(2), None, length=100)
     assert not perceptron_criterion(x @ w, t).any()
 

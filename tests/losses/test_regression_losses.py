@@ -37,7 +37,7 @@ def test_a_column_against_a_row_does_not_broadcast(loss):
 
 def test_gradients_are_as_documented():
     e = jnp.array([-3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0])
-    gradient = lambda loss: jax.grad(lambda e: loss(e, jnp.zeros(7)).sum())(e)  # noqa: E731
+    gradient = lambda loss: jax.grad(lambda e: loss(e, jnp.zeros(7)).sum())(e)
     assert_close(gradient(squared_error), 2 * e)
     assert_close(gradient(absolute_error), jnp.sign(e))
     assert_close(gradient(huber), jnp.clip(e, -1, 1))
@@ -54,7 +54,7 @@ def test_huber_is_finite_where_a_square_is_not():
 def test_the_minima_are_mean_and_median(x64):
     sample = jnp.array([0.0, 0.1, 0.3, 1.0, 9.0])
     centres = jnp.linspace(0, 9, 9001)
-    best = lambda loss: float(centres[jax.vmap(lambda c: loss(sample, jnp.full(5, c)).sum())(centres).argmin()])  # noqa: E731
+    best = lambda loss: float(centres[jax.vmap(lambda c: loss(sample, jnp.full(5, c)).sum())(centres).argmin()])
     assert best(squared_error) == pytest.approx(2.08)
     assert best(absolute_error) == pytest.approx(0.3)
     assert 0.3 < best(huber) < 2.08

@@ -42,7 +42,7 @@ def test_the_divergence_is_the_mean_log_ratio_of_the_densities(x64):
 
 
 def test_the_divergence_is_least_at_the_prior_and_exact_near_it():
-    at = lambda m, v: kl_to_standard_normal(jnp.array([[m]]), jnp.array([[v]]))[0]  # noqa: E731
+    at = lambda m, v: kl_to_standard_normal(jnp.array([[m]]), jnp.array([[v]]))[0]
     assert at(0.0, 0.0) == 0
     assert at(0.0, 1e-3) == pytest.approx(2.5e-7, rel=1e-2)  # v^2 / 4: s^2 - 1 would be rounded to 1e-7
     gradients = jax.grad(lambda m, v: kl_to_standard_normal(m, v).sum(), (0, 1))(jnp.ones((1, 1)), jnp.ones((1, 1)))

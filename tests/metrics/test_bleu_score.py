@@ -54,7 +54,7 @@ def test_counts_by_the_definition(candidate, references):
     """Each n-gram of the candidate counted by looking at every place of every sentence."""
     counts = bleu_counts(candidate, references)
     for n in range(1, 5):
-        grams = lambda s, n=n: [s[i : i + n] for i in range(len(s) - n + 1)]  # noqa: E731
+        grams = lambda s, n=n: [s[i : i + n] for i in range(len(s) - n + 1)]
         ours = grams(candidate)
         distinct = [gram for i, gram in enumerate(ours) if gram not in ours[:i]]
         clipped = [min(ours.count(g), max(grams(r).count(g) for r in references)) for g in distinct]
@@ -72,7 +72,7 @@ def test_counts_by_the_definition(candidate, references):
 
 
 def test_the_nearest_length_counts_and_of_two_the_shorter():
-    lengths = lambda n, *others: bleu_counts(["a"] * n, [["a"] * m for m in others]).reference_length  # noqa: E731
+    lengths = lambda n, *others: bleu_counts(["a"] * n, [["a"] * m for m in others]).reference_length
     assert lengths(10, 12, 8) == 8
     assert lengths(10, 8, 12) == 8
     assert lengths(10, 11, 8) == 11

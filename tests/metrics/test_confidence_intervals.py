@@ -71,8 +71,8 @@ def test_normal_is_scipys_and_narrower_than_students(x64):
 def test_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     few = jnp.asarray(rng.normal(size=(4000, 4)) + 10, jnp.float32)
-    cover = lambda interval: jnp.mean((interval.low < 10) & (interval.high > 10))  # noqa: E731
-    of = lambda f: jax.vmap(lambda x: f(masked_moments(x, jnp.ones(4, bool)), confidence=0.9))(few)  # noqa: E731
+    cover = lambda interval: jnp.mean((interval.low < 10) & (interval.high > 10))
+    of = lambda f: jax.vmap(lambda x: f(masked_moments(x, jnp.ones(4, bool)), confidence=0.9))(few)
     error = 5 * (0.9 * 0.1 / 4000) ** 0.5  # five standard errors
     assert abs(cover(of(student_interval)) - 0.9) < error
     assert cover(of(normal_interval)) < 0.9 - error  # four values are few

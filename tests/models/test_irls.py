@@ -68,7 +68,7 @@ def test_gradient_vanishes_at_the_solution(family, ridge, x64):
 def test_the_same_optimum_as_scipys_minimizer(family, x64):
     X, t = problem(family)
     shape = (4, *t.shape[1:])
-    objective = lambda w: NEGATIVE_LOG_LIKELIHOOD[family](X @ w.reshape(shape), t) + 0.15 * np.sum(w**2)  # noqa: E731
+    objective = lambda w: NEGATIVE_LOG_LIKELIHOOD[family](X @ w.reshape(shape), t) + 0.15 * np.sum(w**2)
     theirs = scipy.optimize.minimize(objective, np.zeros(np.prod(shape)), method="BFGS", options={"gtol": 1e-7})
     fitted = fit(jnp.asarray(X), jnp.asarray(t), family=family, ridge=0.3)
     assert_close(fitted.weights, theirs.x.reshape(shape), rtol=1e-5)  # what BFGS with numeric gradients reaches
@@ -79,7 +79,7 @@ def test_the_same_optimum_as_scipys_minimizer(family, x64):
 def test_families_are_the_derivatives_of_their_cumulants(family, x64):
     eta = jnp.asarray(np.random.default_rng(0).normal(size=(5, CLASSES)))
     functions = FAMILIES[family]
-    alone = lambda row: functions.cumulant(row[None])[0]  # noqa: E731
+    alone = lambda row: functions.cumulant(row[None])[0]
     mean, curvature = jax.jit(jax.vmap(lambda row: (jax.grad(alone)(row), jax.hessian(alone)(row))))(eta)
     assert_close(functions.mean(eta), mean)
     assert_close(predict_glm(jnp.eye(CLASSES), eta, family=family), MEAN[family](np.asarray(eta)))
@@ -202,11 +202,11 @@ def test_a_polynomial_of_degree_nine_passes_through_ten_points(x64):
     rng = np.random.default_rng(0)
     x = jnp.linspace(-1, 1, 10)
     t = jnp.sin(jnp.pi * x) + 0.3 * jnp.asarray(rng.normal(size=10))
-    basis = lambda x: polynomial(x, degree=9)  # noqa: E731
+    basis = lambda x: polynomial(x, degree=9)
     between = jnp.linspace(-1, 1, 201)
     plain, smooth = (fit(basis(x), t, family="gaussian", ridge=ridge).weights for ridge in (0.0, 1e-2))
     assert jnp.abs(basis(x) @ plain - t).max() < 1e-8
-    off = lambda w: jnp.sqrt(jnp.mean((basis(between) @ w - jnp.sin(jnp.pi * between)) ** 2))  # noqa: E731
+    off = lambda w: jnp.sqrt(jnp.mean((basis(between) @ w - jnp.sin(jnp.pi * between)) ** 2))
     assert off(smooth) < 0.3
     assert off(smooth) < off(plain)
     assert jnp.abs(smooth).max() < jnp.abs(plain).max() / 3
@@ -217,7 +217,7 @@ def test_gaussian_bumps_fit_a_sine(x64):
     rng = np.random.default_rng(1)
     x = jnp.asarray(rng.uniform(size=60))
     t = jnp.sin(2 * jnp.pi * x) + 0.1 * jnp.asarray(rng.normal(size=60))
-    basis = lambda x: gaussian(x, centres=jnp.linspace(0, 1, 9), width=0.15)  # noqa: E731
+    basis = lambda x: gaussian(x, centres=jnp.linspace(0, 1, 9), width=0.15)
     weights = fit(basis(x), t, family="gaussian", ridge=1e-3).weights
     between = jnp.linspace(0.02, 0.98, 101)
     assert jnp.sqrt(jnp.mean((basis(between) @ weights - jnp.sin(2 * jnp.pi * between)) ** 2)) < 0.1  # the noise
@@ -234,7 +234,7 @@ def test_gaussian_bumps_separate_two_moons_and_a_line_does_not(x64):
     x = jnp.asarray(np.concatenate([upper, lower]) + 0.1 * rng.normal(size=(200, 2)))
     t = jnp.repeat(jnp.array([0.0, 1.0]), 100)
     bumps = gaussian(x, centres=x[::8], width=0.5)
-    right = lambda X: jnp.mean((predict_glm(fit(X, t, ridge=1e-3).weights, X) > 0.5) == (t == 1))  # noqa: E731
+    right = lambda X: jnp.mean((predict_glm(fit(X, t, ridge=1e-3).weights, X) > 0.5) == (t == 1))
     assert right(bumps) >= 0.99
     assert right(linear(x)) < 0.93
 

@@ -50,8 +50,8 @@ def numpy_lenet(w):
         windows = np.lib.stride_tricks.sliding_window_view(x, (k, k), axis=(2, 3))
         return np.einsum("nchwij,ocij->nohw", windows, weight) + bias.reshape(1, -1, 1, 1)
 
-    pool = lambda x: x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).max(axis=(3, 5))  # noqa: E731
-    relu = lambda x: np.maximum(x, 0)  # noqa: E731
+    pool = lambda x: x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).max(axis=(3, 5))
+    relu = lambda x: np.maximum(x, 0)
     x = np.pad(w["x"], ((0, 0), (0, 0), (2, 2), (2, 2)))
     x = pool(relu(conv(x, w["conv1.weight"], w["conv1.bias"])))
     x = pool(relu(conv(x, w["conv2.weight"], w["conv2.bias"]))).reshape(len(x), -1)

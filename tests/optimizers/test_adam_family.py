@@ -106,17 +106,17 @@ def test_in_float32_the_second_moment_does_not_stand_still(factory):
     grads = {"w": jnp.full(2, 0.3, jnp.bfloat16), "n": np.zeros(3, jax.dtypes.float0), "x": jnp.ones(1)}
     if factory is optax.adam:
         half.pop("n"), grads.pop("n")
-    wide = lambda tree: {k: x.astype("float32") if x.dtype == "bfloat16" else x for k, x in tree.items()}  # noqa: E731
+    wide = lambda tree: {k: x.astype("float32") if x.dtype == "bfloat16" else x for k, x in tree.items()}
     plain, careful = factory(learning_rate=0.1), in_float32(factory(learning_rate=0.1))
 
     def after(optimizer, grads, params):
-        step = lambda _, state: optimizer.update(grads, state, params)[1]  # noqa: E731
+        step = lambda _, state: optimizer.update(grads, state, params)[1]
         return jax.jit(lambda: jax.lax.fori_loop(0, 1500, step, optimizer.init(params)))()
 
     state, expected = after(careful, grads, half), after(plain, wide(grads), wide(half))
     assert jax.tree.map(jnp.result_type, state) == jax.tree.map(jnp.result_type, expected)
     assert_close(state, expected)
-    second = lambda state: [x for x in jax.tree.leaves(state) if x.shape == (2,)][-1].astype("float32")  # noqa: E731
+    second = lambda state: [x for x in jax.tree.leaves(state) if x.shape == (2,)][-1].astype("float32")
     assert (second(after(plain, grads, half)) < 0.8 * second(state)).all()
     updates, _ = careful.update(grads, state, half)
     assert updates["w"].dtype == jnp.bfloat16

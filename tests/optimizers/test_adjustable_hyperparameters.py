@@ -123,9 +123,9 @@ def test_a_schedule_is_set_as_a_whole():
 
 
 def test_members_of_a_population_are_set_together_or_each_by_itself():
-    make = lambda rate: adjustable(sgd)(learning_rate=rate).init(jnp.ones(1))  # noqa: E731
+    make = lambda rate: adjustable(sgd)(learning_rate=rate).init(jnp.ones(1))
     population = jax.vmap(lambda rate: with_hyperparameters(make(1.0), learning_rate=rate))(jnp.arange(3.0))
-    rates = lambda **changes: with_hyperparameters(population, **changes).hyperparameters["learning_rate"].tolist()  # noqa: E731
+    rates = lambda **changes: with_hyperparameters(population, **changes).hyperparameters["learning_rate"].tolist()
     assert rates() == [0.0, 1.0, 2.0]
     assert rates(learning_rate=5.0) == [5.0, 5.0, 5.0]
     assert rates(learning_rate=np.array([3.0, 4.0, 5.0])) == [3.0, 4.0, 5.0]

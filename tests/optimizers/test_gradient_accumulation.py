@@ -78,7 +78,7 @@ def test_params_reach_the_optimizer():
 
 
 def test_the_number_of_steps_may_be_traced():
-    factory = lambda steps: accumulate(sgd(1.0), steps=steps)  # noqa: E731
+    factory = lambda steps: accumulate(sgd(1.0), steps=steps)
     optimizer, traces = adjustable(factory)(steps=2), []
     update = jax.jit(lambda g, state: (traces.append(1), optimizer.update(g, state))[1])
     state = with_hyperparameters(optimizer.init(jnp.zeros(1)), steps=1)

@@ -77,7 +77,7 @@ def test_the_look_ahead_of_the_lectures_is_the_same_point():
 
 def test_a_changing_rate_tells_the_two_velocities_apart():
     rate = linear(0.05, 0.01, steps=10)
-    walk = lambda inside: descend(sgd(rate, 0.9, rate_inside=inside), valley, jnp.zeros(3), steps=12)  # noqa: E731
+    walk = lambda inside: descend(sgd(rate, 0.9, rate_inside=inside), valley, jnp.zeros(3), steps=12)
     paths = walk(False), walk(True)
     np.testing.assert_allclose(paths[0][0], paths[1][0], rtol=1e-6)
     assert np.abs(paths[0] - paths[1]).max() > 1e-2

@@ -22,7 +22,7 @@ from jaxnn.parameter_paths import path_names
 
 def params():
     rng = np.random.default_rng(0)
-    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)  # noqa: E731
+    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
     return {
         "encoder": [{"kernel": draw(3, 2), "bias": draw(2)}, {"kernel": draw(2, 2), "bias": draw(2)}],
         "head": {"kernel": draw(2, 4), "bias": draw(4)},
@@ -71,7 +71,7 @@ def test_a_frozen_group_has_no_state_and_others_only_their_own():
 def test_the_gradient_of_what_is_frozen_is_not_computed():
     """A matrix product is missing in the compiled step."""
     layers = {"a": jnp.ones((8, 8)), "b": jnp.ones((8, 8))}
-    loss = lambda w, x: jnp.sum(jnp.tanh(jnp.tanh(x @ w["a"]) @ w["b"]))  # noqa: E731
+    loss = lambda w, x: jnp.sum(jnp.tanh(jnp.tanh(x @ w["a"]) @ w["b"]))
 
     def products(optimizer):
         def step(w, state, x):

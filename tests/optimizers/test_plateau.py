@@ -64,8 +64,8 @@ def test_is_the_rule_and_for_losses_above_zero_optaxs(settings):
     ours = jax.vmap(lambda row: scales(plateau_scale(**settings), row))(losses)
     by_the_rule = [by_hand(row.tolist(), **settings) for row in losses]
     np.testing.assert_allclose(ours, by_the_rule, rtol=1e-5)
-    step = lambda state, loss: theirs.update(jnp.ones(()), state, value=loss)[::-1]  # noqa: E731
-    run = lambda row: jax.lax.scan(step, theirs.init(jnp.ones(())), row)[1]  # noqa: E731
+    step = lambda state, loss: theirs.update(jnp.ones(()), state, value=loss)[::-1]
+    run = lambda row: jax.lax.scan(step, theirs.init(jnp.ones(())), row)[1]
     assert_close(ours, jax.jit(jax.vmap(run))(jnp.asarray(losses)))
     assert len(np.unique(ours)) > 3
 
@@ -140,7 +140,7 @@ def test_as_a_link_it_is_optaxs(accumulation_size, x64):
     g = {"w": jnp.array([1.0, -3.0]), "b": jnp.ones(2, jnp.bfloat16)}
 
     def path(link, g=g):
-        step = lambda state, value: link.update(g, state, value=value)[::-1]  # noqa: E731
+        step = lambda state, value: link.update(g, state, value=value)[::-1]
         return jax.jit(lambda: jax.lax.scan(step, link.init(g), values)[1])()
 
     ours = path(chain(sgd(0.1), reduce_on_plateau(**settings)))

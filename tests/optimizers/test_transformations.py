@@ -68,7 +68,7 @@ def test_makes_a_difference(row):
 def test_keeps_dtypes_and_what_cannot_move(row, x64):
     halves = {dtype: jnp.linspace(0.5, 1.5, 3, dtype=dtype) for dtype in ("bfloat16", "float16", "float32", "float64")}
     params = {**halves, "n": jnp.arange(3), "frozen": None, "scalar": jnp.float32(2.0)}
-    objective = lambda params: sum(jnp.sum(params[k].astype(float) ** 2) for k in (*halves, "scalar"))  # noqa: E731
+    objective = lambda params: sum(jnp.sum(params[k].astype(float) ** 2) for k in (*halves, "scalar"))
 
     @jax.jit
     def step(optimizer_params):
@@ -94,7 +94,7 @@ def test_keeps_dtypes_and_what_cannot_move(row, x64):
 def test_maps_over_parameters_and_numbers(row):
     """A population with a learning rate each walks as its members do alone, by one program."""
     states = [row.adjustable(learning_rate=f * row.numbers["learning_rate"]).init(bowl_start()) for f in (1.0, 0.5)]
-    walk = lambda state, start: descend(row.adjustable(), bowl, start, opt_state=state, steps=5)  # noqa: E731
+    walk = lambda state, start: descend(row.adjustable(), bowl, start, opt_state=state, steps=5)
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *states)
     starts = jax.tree.map(lambda x: jnp.stack([x, 2 * x]), bowl_start())
     mapped, alone = jax.jit(lambda *args: (jax.vmap(walk)(*args), jax.lax.map(lambda a: walk(*a), args)))(

@@ -59,7 +59,7 @@ def test_a_schedule_counts_its_own_steps():
 def test_decoupled_decay_pulls_every_weight_alike_and_coupled_does_not():
     """Adam divides a coupled penalty by the gradient's size: where gradients are large the decay is all but lost."""
     params, grads = jnp.array([1.0, 1.0]), jnp.array([100.0, 0.01])
-    pull = lambda make: make(0.1)[0] - make(0.0)[0]  # noqa: E731
+    pull = lambda make: make(0.1)[0] - make(0.0)[0]
 
     def coupled(decay):
         optimizer = chain(add_decayed_weights(decay), adam(0.1))

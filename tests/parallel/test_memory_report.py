@@ -89,7 +89,7 @@ def test_placements_that_keep_all_whole_are_reported_too():
 
 def test_activations_are_what_is_kept_for_the_backward_pass():
     """The units at least, and little beside them; neither kernels nor inputs."""
-    kept = lambda **changes: kept_activations(*workload(**changes))  # noqa: E731
+    kept = lambda **changes: kept_activations(*workload(**changes))
     units = 64 * (1024 + 1024 + 1000)
     assert 4 * units <= kept() <= 3 * 4 * units
     assert kept(batch_size=128) == pytest.approx(2 * kept(), rel=0.01)

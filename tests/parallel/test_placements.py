@@ -133,7 +133,7 @@ def test_batch_norm_per_device_is_another_training_and_its_statistics_agree_on_a
 @first_of("fused", [True, False], ids=["fused", "stepwise"])
 def test_the_step_is_traced_once_over_epochs_and_runs(fused):
     traces = []
-    loss = lambda outputs, labels: traces.append(1) or cross_entropy(outputs, labels)  # noqa: E731
+    loss = lambda outputs, labels: traces.append(1) or cross_entropy(outputs, labels)
     train("mlp", "shard_map", devices=4, loss=loss, fused=fused)
     seen = len(traces)
     train("mlp", "shard_map", devices=4, loss=loss, fused=fused, epochs=3)

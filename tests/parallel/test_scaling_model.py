@@ -82,7 +82,7 @@ def test_the_mean_of_the_slowest_grows_with_the_machines():
 
 
 def test_a_batch_beyond_the_critical_one_buys_nothing():
-    steps = lambda batch: examples_factor(batch, 1000) / batch  # noqa: E731
+    steps = lambda batch: examples_factor(batch, 1000) / batch
     assert steps(10) / steps(20) == pytest.approx(2, rel=0.02)
     assert steps(100_000) / steps(200_000) == pytest.approx(1, rel=0.01)
 

@@ -158,7 +158,7 @@ def test_tensor_parallelism_sums_activations_and_gathers_nothing():
 
 @pytest.mark.full
 def test_the_state_is_made_the_same_in_parts():
-    init = lambda: init_state(MODELS["conv"], sgd(0.1), images()["image"][:1], key=3)  # noqa: E731
+    init = lambda: init_state(MODELS["conv"], sgd(0.1), images()["image"][:1], key=3)
     placement = place("conv", "fsdp", 8)
     made = jax.jit(placement.distribute_init(init))()
     check_same(made._replace(key=()), init()._replace(key=()))
@@ -168,7 +168,7 @@ def test_the_state_is_made_the_same_in_parts():
 @first_of("fused", [True, False], ids=["fused", "stepwise"])
 def test_the_step_is_traced_once_over_epochs_and_runs(fused):
     traces = []
-    loss = lambda outputs, labels: traces.append(1) or cross_entropy(outputs, labels)  # noqa: E731
+    loss = lambda outputs, labels: traces.append(1) or cross_entropy(outputs, labels)
     train("mlp", place("mlp", "both", 8, 2), loss=loss, fused=fused)
     seen = len(traces)
     train("mlp", place("mlp", "both", 8, 2), loss=loss, fused=fused, epochs=3)

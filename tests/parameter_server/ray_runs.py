@@ -211,7 +211,7 @@ def processes_of_ray_are_one_job(folder):
         free.bind(("127.0.0.1", 0))
         coordinator = f"127.0.0.1:{free.getsockname()[1]}"
     seats = [multihost.variables(multihost.Seat(coordinator, 2, process)) for process in range(2)]
-    start = lambda own: ray.remote(joined_training).options(runtime_env={"env_vars": own}).remote()  # noqa: E731
+    start = lambda own: ray.remote(joined_training).options(runtime_env={"env_vars": own}).remote()
     ended = ray.get([start(seat | {"JAX_PLATFORMS": "cpu"}) for seat in seats])
     alone = fit(MODEL, DATA, **SYNCHRONOUS).state.params
     for devices, params in ended:

@@ -50,7 +50,7 @@ def test_labels_will_do_and_all_points_lie_inside():
 
 def test_a_class_that_has_no_point_here_is_drawn_and_one_region_has_no_boundary():
     points, labels = np.array([[0.0, 0.0], [1.0, 1.0]]), np.array([0, 0])
-    three = lambda x: np.tile([0.2, 0.3, 0.5], (len(x), 1))  # noqa: E731
+    three = lambda x: np.tile([0.2, 0.3, 0.5], (len(x), 1))
     (ax,) = plot_decision_boundary(three, points, labels).axes
     assert ax.get_title(loc="left") == "0.0 % right"
     assert not ax.collections

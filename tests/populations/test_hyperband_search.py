@@ -119,7 +119,7 @@ def test_hyperband_runs_its_brackets_and_finds_a_good_rate():
 
 
 def test_hyperband_is_reproducible():
-    run = lambda seed: hyperband(  # noqa: E731
+    run = lambda seed: hyperband(
         train, {"learning_rate": log_uniform(1e-3, 1)}, most_epochs=3, seed=seed, metric="validation/loss"
     )
     first, again, other = run(0), run(0), run(1)

@@ -153,7 +153,7 @@ def test_choices_and_values_stay_in_every_round():
 
 def test_coarse_to_fine_is_reproducible_and_compiles_once():
     counted, ranges = Counted(), {"learning_rate": log_uniform(1e-4, 1)}
-    run = lambda seed: coarse_to_fine(counted, ranges, trials=4, epochs=1, seed=seed, metric="validation/loss")  # noqa: E731
+    run = lambda seed: coarse_to_fine(counted, ranges, trials=4, epochs=1, seed=seed, metric="validation/loss")
     first, again, other = run(0), run(0), run(1)
     assert len(set(counted.traced)) == 1
     assert first.settings == again.settings

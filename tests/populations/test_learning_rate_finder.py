@@ -73,9 +73,9 @@ def test_all_rates_are_one_program():
 def test_steps_take_a_random_part_of_the_data():
     data = {"image": np.arange(1, 41, dtype=np.float32)[:, None], "label": np.zeros(40, np.float32)}
     known = (lambda key, x: {"w": np.ones(1, np.float32)}, line)
-    squares = lambda outputs, targets: outputs**2  # noqa: E731
+    squares = lambda outputs, targets: outputs**2
     settings = {"optimizer": sgd, "low": 1e-20, "high": 1e-3, "points": 2, **OTHERS, "loss": squares}
-    mean_square = lambda **given: find_learning_rate(known, data, **settings, **given).losses[0]  # noqa: E731
+    mean_square = lambda **given: find_learning_rate(known, data, **settings, **given).losses[0]
     seen = [mean_square(steps=2, seed=seed) for seed in (0, 0, 1)]
     assert seen[0] == seen[1] != seen[2]
     assert seen[0] * 8 == pytest.approx(round(seen[0] * 8))  # eight squares

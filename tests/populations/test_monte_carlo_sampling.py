@@ -60,7 +60,7 @@ def test_every_sample_and_every_example_has_a_mask_of_its_own():
 def test_the_key_decides_and_the_first_samples_do_not_depend_on_their_number():
     x = inputs()
     state = state_of(THINNED, x)
-    run = lambda samples, key: monte_carlo_dropout(THINNED, state, x, samples=samples, key=key)  # noqa: E731
+    run = lambda samples, key: monte_carlo_dropout(THINNED, state, x, samples=samples, key=key)
     assert_close(run(5, 3), run(9, 3)[:5], rtol=1e-6)
     assert_close(run(5, 3), run(5, jax.random.key(3)), rtol=0)
     assert np.abs(run(5, 3) - run(5, 4)).max() > 0.1

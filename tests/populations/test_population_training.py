@@ -119,7 +119,7 @@ def test_an_integer_scales_the_start_as_the_float_does():
     scaled = [fit(members=members_of([{"learning_rate": 1e-30, "init.scale": s}]), epochs=1) for s in (2, 2.0)]
     assert_close(*(population.states[0].params for population in scaled))
     plain = fit(members=members_of([{"learning_rate": 1e-30}]), epochs=1).states[0].params
-    kernel = lambda params: params["Dense_0"]["kernel"]  # noqa: E731
+    kernel = lambda params: params["Dense_0"]["kernel"]
     assert_close(kernel(scaled[0].states[0].params), 2 * kernel(plain), rtol=1e-5)
 
 
@@ -129,7 +129,7 @@ def test_the_keywords_of_a_pair_of_functions_are_hyperparameters():
     members = members_of(grid(gain=[1.0, 2.0], learning_rate=[0.1]))
     population = populations.fit(pair, DATA, members, optimizer=sgd, batch_size=60, epochs=1)
     for i, gain in enumerate([1.0, 2.0]):
-        loss = lambda w, gain=gain: cross_entropy(gain * (DATA["image"] @ w), DATA["label"]).mean()  # noqa: E731
+        loss = lambda w, gain=gain: cross_entropy(gain * (DATA["image"] @ w), DATA["label"]).mean()
         expected = jnp.ones((4, 3)) - 0.1 * jax.grad(loss)(jnp.ones((4, 3)))
         assert_close(population.states[i].params["w"], expected)
 
@@ -148,7 +148,7 @@ def test_widths_and_batch_sizes_are_programs_of_their_own():
 
 def test_one_compilation_for_the_whole_sweep_and_for_another_one_like_it():
     traces = []
-    counting = lambda outputs, targets: traces.append(1) or cross_entropy(outputs, targets)  # noqa: E731
+    counting = lambda outputs, targets: traces.append(1) or cross_entropy(outputs, targets)
     first = members_of(grid(learning_rate=np.geomspace(1e-4, 1e-1, 6).tolist()), seeds=[0, 1])
     fit(members=first, loss=counting, chunk=5)  # three chunks, the last one filled up
     seen = len(traces)
@@ -184,7 +184,7 @@ def test_little_memory_means_smaller_chunks_and_states_on_the_host():
 @pytest.mark.full
 def test_a_smaller_population_in_chunks_of_one_size_compiles_nothing():
     traces = []
-    counting = lambda outputs, targets: traces.append(1) or cross_entropy(outputs, targets)  # noqa: E731
+    counting = lambda outputs, targets: traces.append(1) or cross_entropy(outputs, targets)
     members = members_of(grid(learning_rate=np.geomspace(1e-3, 1e-1, 7).tolist()))
     first = fit(members=members, loss=counting, chunk=2)
     seen = len(traces)
@@ -210,7 +210,7 @@ def test_who_diverges_is_marked_and_does_not_stop_the_others():
 def test_who_stalls_stops_and_costs_nothing_once_a_chunk_is_free():
     members = members_of(grid(learning_rate=[1e-30, 1e-2, 2e-30, 2e-2]))  # two never improve
     work, found = [], {}
-    hook = lambda event: work.append(event.examples) if isinstance(event, Progress) else None  # noqa: E731
+    hook = lambda event: work.append(event.examples) if isinstance(event, Progress) else None
     settings = {"epochs": 5, "patience": 2, "monitor": "validation/loss", "chunk": 2}
     population = fit(members=members, validation=TEST, hooks=[hook], **settings)
     assert population.epochs.tolist() == [3, 5, 3, 5]
@@ -254,7 +254,7 @@ def test_goes_on_where_it_was_and_with_other_rates():
 def test_hooks_hear_of_the_whole_and_may_stop_it():
     events = []
     members = members_of(grid(learning_rate=[1e-3, 1e-2, 1e-1]))
-    stop = lambda event: events.append(event) or isinstance(event, Evaluated)  # noqa: E731
+    stop = lambda event: events.append(event) or isinstance(event, Evaluated)
     population = fit(members=members, validation=TEST, epochs=3, hooks=[stop])
     assert [type(event) for event in events] == [Started, Compiled, Progress, Evaluated]
     assert events[0].steps == 3 * 3 * 4
@@ -340,14 +340,14 @@ print("equal")
         ({"members": members_of([{"learning_rate": 0.1}], splits=k_fold(70, 2))}, r"lie in \[0, 60\)"),
         ({"members": [Member(0, {"learning_rate": 0.1}, split) for split in (None, k_fold(60, 2)[0])]}, "or none"),
     ],
-)  # fmt: skip
+)
 def test_bad_arguments_are_refused_with_a_remedy(changes, message):
     with pytest.raises(ValueError, match=message):
         fit(**{"members": members_of([{"learning_rate": 0.1}])} | changes)
 
 
 def test_a_name_that_two_pieces_take_is_ambiguous():
-    smoothed = lambda learning_rate, label_smoothing: sgd(learning_rate)  # noqa: E731
+    smoothed = lambda learning_rate, label_smoothing: sgd(learning_rate)
     with pytest.raises(ValueError, match=r"must name one of \['optimizer.label_smoothing', 'loss.label_smoothing'\]"):
         fit(members=members_of([{"learning_rate": 0.1, "label_smoothing": 0.1}]), optimizer=smoothed)
 

@@ -183,7 +183,7 @@ def test_every_width_depth_and_regularization():
 
 def test_another_architecture():
     train, calls = trainer_of(lambda member, epoch: 1)
-    stages = lambda width, depth: {"stages": tuple(width * 2**i for i in range(depth))}  # noqa: E731
+    stages = lambda width, depth: {"stages": tuple(width * 2**i for i in range(depth))}
     capacity_study(train, widths=[4], depths=[3], architecture=stages, seeds=[0], epochs=1)
     assert calls[0][0].hyperparameters == {"stages": (4, 8, 16)}
 

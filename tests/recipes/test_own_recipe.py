@@ -39,7 +39,7 @@ def test_it_gets_its_report(trained):
 
 def test_its_code_is_run_only_if_it_is_named_again(trained, capsys, monkeypatch):
     monkeypatch.setattr(named_recipes, "_NAMED", {})
-    run = lambda name: pytest.fail("the folder's code was run")  # noqa: E731
+    run = lambda name: pytest.fail("the folder's code was run")
     monkeypatch.setattr(named_recipes, "_module", lambda place, name: run(name))
     for command in (["evaluate", str(trained)], ["resume", str(trained)], ["predict", str(trained), "a.png"]):
         assert main(command) == 2

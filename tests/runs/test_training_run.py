@@ -59,7 +59,7 @@ def test_resume_from_an_epoch_is_bit_identical(task, tmp_path):
 def test_stopping_in_the_middle_of_an_epoch_saves_that_step(task, tmp_path):
     options = {"batch_size": 64, "tensorboard": False}
     train_in_folder(tmp_path / "whole", task, epochs=2, **options)
-    stop = lambda event: isinstance(event, Progress) and event.step >= 8  # noqa: E731
+    stop = lambda event: isinstance(event, Progress) and event.step >= 8
     train_in_folder(tmp_path / "cut", task, epochs=2, hooks=[stop], **options)
     (step,) = checkpoints.steps(tmp_path / "cut/checkpoints")
     assert 8 <= step <= 16
@@ -120,13 +120,13 @@ def test_what_is_measured_is_on_disk_before_its_checkpoint(task, tmp_path, monke
 @pytest.mark.full
 def test_hooks_see_states_that_can_be_copied(task, tmp_path):
     seen = []
-    keep = lambda event: seen.append(np.array(event.state.step)) if isinstance(event, Evaluated) else None  # noqa: E731
+    keep = lambda event: seen.append(np.array(event.state.step)) if isinstance(event, Evaluated) else None
     train_in_folder(tmp_path / "run", task, epochs=2, batch_size=500, tensorboard=False, hooks=[keep])
     assert [int(step) for step in seen] == [2, 4]
 
 
 def test_a_signal_after_the_last_step_counts_too(task, tmp_path):
-    ask = lambda event: os.kill(os.getpid(), signal.SIGINT) if isinstance(event, Evaluated) else None  # noqa: E731
+    ask = lambda event: os.kill(os.getpid(), signal.SIGINT) if isinstance(event, Evaluated) else None
     outcome = train_in_folder(tmp_path / "run", task, epochs=1, batch_size=500, tensorboard=False, hooks=[ask])
     assert outcome.exit_status == 130
     assert checkpoints.steps(tmp_path / "run/checkpoints") == [2]
@@ -164,7 +164,7 @@ def test_a_checkpoint_of_an_earlier_version_tells_its_examples_by_its_steps(task
 
 def test_a_signal_before_the_first_step_is_no_request(task, tmp_path):
     """There is nothing to save yet, and compilation may take long."""
-    ask = lambda event: os.kill(os.getpid(), signal.SIGINT) if isinstance(event, Started) else None  # noqa: E731
+    ask = lambda event: os.kill(os.getpid(), signal.SIGINT) if isinstance(event, Started) else None
     with pytest.raises(KeyboardInterrupt):
         train_in_folder(tmp_path / "run", task, epochs=1, batch_size=500, tensorboard=False, hooks=[ask])
     assert checkpoints.steps(tmp_path / "run/checkpoints") == []

@@ -125,7 +125,7 @@ def test_reaches_the_targets(name):
 
 def test_levenberg_marquardt_never_goes_up():
     """From a far start, on residuals that explode: every refused step leaves the parameters and raises the damping."""
-    residual_fn = lambda w: jnp.array([jnp.exp(w[0]) - 2, jnp.sin(5 * w[1]) + w[1], jnp.sqrt(3 + w[0])])  # noqa: E731
+    residual_fn = lambda w: jnp.array([jnp.exp(w[0]) - 2, jnp.sin(5 * w[1]) + w[1], jnp.sqrt(3 + w[0])])
     f, optimizer = half_square(residual_fn), levenberg_marquardt(1e-8)
     step = jax.jit(lambda w, state: optimizer.update(w, state, w, residual_fn=residual_fn))
     w, refused = jnp.array([-2.9, 2.0]), 0
@@ -146,17 +146,17 @@ def test_levenberg_marquardt_never_goes_up():
 
 def test_damping_stays_finite_at_the_solution():
     optimizer, w = levenberg_marquardt(), jnp.ones(2)
-    run = lambda state, _: (optimizer.update(w, state, w, residual_fn=valley)[1], None)  # noqa: E731
+    run = lambda state, _: (optimizer.update(w, state, w, residual_fn=valley)[1], None)
     state, _ = jax.lax.scan(run, optimizer.init(w), length=200)
     assert jnp.isfinite(jnp.array([state.damping, state.nu])).all()
 
 
 def test_deficient_rank_gives_the_shortest_step(x64):
-    residual_fn = lambda w: jnp.array([w[0] + w[1] - 2, 2 * (w[0] + w[1] - 2)])  # noqa: E731
+    residual_fn = lambda w: jnp.array([w[0] + w[1] - 2, 2 * (w[0] + w[1] - 2)])
     w = jnp.array([5.0, 1.0])
     updates, _ = gauss_newton().update(w, gauss_newton().init(w), w, residual_fn=residual_fn)
     assert_close(updates, jnp.array([-2.0, -2.0]))
-    lonely = lambda w: w[:1] - 2  # noqa: E731
+    lonely = lambda w: w[:1] - 2
     optimizer = levenberg_marquardt(scaling="diagonal")
     updates, _ = optimizer.update(w, optimizer.init(w), w, residual_fn=lonely)
     assert updates[1] == 0
@@ -185,7 +185,7 @@ def test_layers_with_hand_written_gradients_and_a_batch(name, x64):
     rng = np.random.default_rng(0)
     x, y = jnp.asarray(rng.normal(size=(8, 3))), jnp.asarray(rng.normal(size=(8, 2)))
     params = {"kernel": jnp.asarray(rng.normal(size=(3, 2))), "bias": jnp.zeros(2)}
-    residual_fn = lambda p, batch: layers.dense(p, batch[0]) - batch[1]  # noqa: E731
+    residual_fn = lambda p, batch: layers.dense(p, batch[0]) - batch[1]
     optimizer = FACTORIES[name](damping=1e-13)
     given = {"residual_fn": residual_fn, "batch": (x, y), "unknown": 1}
     updates, _ = optimizer.update(params, optimizer.init(params), params, **given)
@@ -198,7 +198,7 @@ def test_layers_with_hand_written_gradients_and_a_batch(name, x64):
 @every
 def test_integers_none_and_half_precision(name):
     params = {"w": jnp.array([1.0, 2.0], jnp.bfloat16), "n": jnp.int32(2), "frozen": None}
-    residual_fn = lambda p: p["w"].astype(jnp.float32) - p["n"]  # noqa: E731
+    residual_fn = lambda p: p["w"].astype(jnp.float32) - p["n"]
     optimizer = FACTORIES[name]()
     grads = jax.grad(half_square(residual_fn), allow_int=True)(params)
     updates, state = optimizer.update(grads, optimizer.init(params), params, residual_fn=residual_fn)
@@ -206,7 +206,7 @@ def test_integers_none_and_half_precision(name):
     assert after["w"].dtype == jnp.bfloat16
     np.testing.assert_allclose(after["w"].astype(jnp.float32), [2, 2], atol=1e-2)
     assert (after["n"], after["frozen"]) == (2, None)
-    shapes = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)  # noqa: E731
+    shapes = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
     assert shapes(state) == shapes(optimizer.init(params))
 
 

@@ -48,7 +48,7 @@ def path(optimizer, problem, start, steps, **extra):
 @pytest.mark.parametrize("scale_init_precond", [True, False])
 def test_direction_of_optax(memory_size, scale_init_precond, x64):
     """Without a search, at a rate that converges: 40 directions, more than the memory holds."""
-    rate = lambda step: 0.05 + 0.01 * jnp.cos(step)  # noqa: E731
+    rate = lambda step: 0.05 + 0.01 * jnp.cos(step)
     start = jax.tree.map(jnp.asarray, BOWL_START)
     options = {"memory_size": memory_size, "scale_init_precond": scale_init_precond, "linesearch": None}
     run = jax.jit(lambda make: path(make(rate, **options), bowl, start, 40, search=False), static_argnums=0)
@@ -87,7 +87,7 @@ def test_the_matrix_formula(x64):
 
 def test_a_pair_of_negative_curvature_is_passed_over(x64):
     """On a hilltop Optax's direction leads up; ours never does."""
-    f = lambda w: -jnp.sum(w**2) + 0.1 * jnp.sum(w**4)  # noqa: E731
+    f = lambda w: -jnp.sum(w**2) + 0.1 * jnp.sum(w**4)
     ours, theirs = scale_by_lbfgs(), optax.scale_by_lbfgs()
     states, slopes = [ours.init(jnp.zeros(2)), theirs.init(jnp.zeros(2))], []
     for w in (jnp.array([0.1, 0.2]), jnp.array([0.2, 0.3]), jnp.array([0.4, 0.3])):
@@ -130,7 +130,7 @@ def test_reaches_the_targets_from_many_starts_in_one_program(search):
         np.testing.assert_allclose(alone.params, [1, 1], atol=3e-2)
         assert abs(alone.steps - steps) <= 3
     assert len(traces) == 1
-    parabola = lambda w: jnp.sum((w - jnp.array([1.0, -1.0, 1.0])) ** 2)  # noqa: E731
+    parabola = lambda w: jnp.sum((w - jnp.array([1.0, -1.0, 1.0])) ** 2)
     found = minimize(parabola, jnp.array([-1.0, 10.0, 1.0]), optimizer=optimizer)
     np.testing.assert_allclose(found.params, [1, -1, 1], atol=3e-2)
 
@@ -184,7 +184,7 @@ def test_integers_none_and_half_precision():
 
 def test_no_parameters_and_one():
     for params in ({}, {"w": jnp.float32(2.0)}):
-        f = lambda p: sum(jnp.sum(x**2) for x in jax.tree.leaves(p)) + jnp.float32(0)  # noqa: E731
+        f = lambda p: sum(jnp.sum(x**2) for x in jax.tree.leaves(p)) + jnp.float32(0)
         found = minimize(f, params, optimizer=lbfgs())
         assert found.converged
         assert jax.tree.structure(found.params) == jax.tree.structure(params)
@@ -194,9 +194,9 @@ def test_the_state_keeps_shapes_and_dtypes_and_holds_arrays_only(x64):
     params = {"a": jnp.ones(3, jnp.float32), "b": jnp.ones((2, 2))}
     optimizer = lbfgs(memory_size=4)
     state = optimizer.init(params)
-    f = lambda p: jnp.sum(p["a"] ** 2) + jnp.sum(p["b"] ** 4)  # noqa: E731
+    f = lambda p: jnp.sum(p["a"] ** 2) + jnp.sum(p["b"] ** 4)
     _, after = optimizer.update(jax.grad(f)(params), state, params, value_fn=f)
-    shapes = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)  # noqa: E731
+    shapes = lambda tree: jax.tree.map(lambda x: (x.shape, x.dtype), tree)
     assert shapes(state) == shapes(after)
     assert all(isinstance(x, jax.Array) for x in jax.tree.leaves(after))
     assert state.direction.S.shape == (4, 7)

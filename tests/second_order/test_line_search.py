@@ -87,9 +87,9 @@ def random_function(coefficients, w):
 
 @jax.jit
 def random_search(coefficients, w, d):
-    f = lambda w: random_function(coefficients, w)  # noqa: E731
+    f = lambda w: random_function(coefficients, w)
     d = d * -jnp.sign(jax.grad(f)(w) @ d)  # downwards
-    line = lambda eta: (f(w + eta * d), jax.grad(f)(w + eta * d) @ d)  # noqa: E731
+    line = lambda eta: (f(w + eta * d), jax.grad(f)(w + eta * d) @ d)
     found = {name: search_along(search, f, w, d) for name, search in SEARCHES.items()}
     return line(0.0), {name: (eta, *line(eta), state, updates / d) for name, (eta, state, updates) in found.items()}
 
@@ -102,7 +102,7 @@ def test_takes_optaxs_steps_on_random_functions(x64):
     @jax.jit
     @jax.vmap
     def etas(coefficients, w, length):
-        f = lambda w: random_function(coefficients, w)  # noqa: E731
+        f = lambda w: random_function(coefficients, w)
         d = -length * jax.grad(f)(w)
         return [search_along(search, f, w, d)[0] for search in (ours, theirs)]
 
@@ -147,7 +147,7 @@ def test_a_direction_that_does_not_descend_is_not_taken(name):
 @both
 @pytest.mark.parametrize("outside", [jnp.nan, jnp.inf, -jnp.inf])
 def test_steps_back_from_where_there_is_no_number(name, outside):
-    f = lambda w: jnp.where(w[0] < 0.1, (w[0] - 0.05) ** 2, outside)  # noqa: E731
+    f = lambda w: jnp.where(w[0] < 0.1, (w[0] - 0.05) ** 2, outside)
     w = jnp.array([-1.0])
     eta, state, _ = search_along(SEARCHES[name], f, w, jnp.array([100.0]))
     assert 0 < eta < 0.011
@@ -156,14 +156,14 @@ def test_steps_back_from_where_there_is_no_number(name, outside):
 
 @both
 def test_where_every_trial_is_worse_nothing_moves_and_the_next_search_begins_anew(name):
-    f = lambda w: jnp.where(w[0] == 0, 0.0, jnp.nan)  # noqa: E731
+    f = lambda w: jnp.where(w[0] == 0, 0.0, jnp.nan)
     w, search = jnp.zeros(1), SEARCHES[name]
     arguments = {"value": 0.0, "grad": -jnp.ones(1), "value_fn": f}
     updates, state = search.update(jnp.ones(1), search.init(w), w, **arguments)
     assert updates.tolist() == [0]
     assert state.learning_rate == state.value == 0
     assert state.info.num_linesearch_steps == BUDGET
-    good = lambda w: (w[0] - 1) ** 2  # noqa: E731
+    good = lambda w: (w[0] - 1) ** 2
     after, _ = search.update(jnp.ones(1), state, w, value=1.0, grad=-2 * jnp.ones(1), value_fn=good)
     assert after.tolist() == [1]
 
@@ -204,7 +204,7 @@ def test_the_gradient_is_kept_where_asked():
 
 @both
 def test_extra_arguments_reach_the_function_that_names_them(name):
-    f = lambda w, batch: jnp.sum((w - batch) ** 2)  # noqa: E731
+    f = lambda w, batch: jnp.sum((w - batch) ** 2)
     w, batch, search = jnp.zeros(2), jnp.array([1.0, 2.0]), SEARCHES[name]
     arguments = {"value": f(w, batch), "grad": -2 * batch, "value_fn": f, "batch": batch, "not_named": 3}
     assert search.update(batch, search.init(w), w, **arguments)[0].tolist() == [1, 2]

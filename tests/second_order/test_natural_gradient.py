@@ -82,7 +82,7 @@ def test_fisher_is_the_expected_square_of_the_score(family, mode, x64):
     x = jnp.asarray(rng.normal(size=(3, 2)))
     w, split = jax.flatten_util.ravel_pytree({"a": rng.normal(size=(2, 2)), "b": 0.5 * rng.normal(size=(2, 2))})
     Y, Q = support(family, np.asarray(tanh_net(split(w), x)))
-    loss = lambda u, y: jax.vmap(lambda u, y: LOSSES[family](u[None], y[None]))(u, y)  # noqa: E731
+    loss = lambda u, y: jax.vmap(lambda u, y: LOSSES[family](u[None], y[None]))(u, y)
     score = jax.jacobian(lambda w, y: loss(tanh_net(split(w), x), y))
     squares = jax.jit(jax.vmap(lambda y, q: jnp.einsum("n,ni,nj->ij", q, score(w, y), score(w, y))))(Y, Q)
     product = fisher_vector_product(lambda w: tanh_net(split(w), x), w, family=family, mode=mode)
@@ -116,9 +116,9 @@ def test_reparametrization_does_not_change_the_step_of_the_predictions(name, x64
     rng = np.random.default_rng(0)
     x, y = jnp.asarray(rng.normal(size=(15, 2))), jnp.asarray(rng.normal(size=15))
     A = jnp.asarray(rng.normal(size=(4, 4)))
-    h = lambda phi: jnp.sinh(A @ phi) + phi  # noqa: E731
-    predict = lambda theta: jnp.stack([x @ theta[:2], x @ theta[2:]], axis=1)  # mean and log std  # noqa: E731
-    loss = lambda u: jnp.mean(u[:, 1] + (y - u[:, 0]) ** 2 / (2 * jnp.exp(2 * u[:, 1])))  # noqa: E731
+    h = lambda phi: jnp.sinh(A @ phi) + phi
+    predict = lambda theta: jnp.stack([x @ theta[:2], x @ theta[2:]], axis=1)  # mean and log std
+    loss = lambda u: jnp.mean(u[:, 1] + (y - u[:, 0]) ** 2 / (2 * jnp.exp(2 * u[:, 1])))
     phi = jnp.asarray(0.1 * rng.normal(size=4))
 
     @jax.jit
@@ -155,7 +155,7 @@ def test_layers_with_hand_written_gradients_and_a_batch(name, x64):
     X, t, W = data()
     params = {"kernel": W, "bias": jnp.zeros(3)}
     grads = jax.grad(lambda p: LOSSES["categorical"](layers.dense(p, X), t))(params)
-    plain = lambda p, batch: batch @ p["kernel"] + p["bias"][None]  # noqa: E731
+    plain = lambda p, batch: batch @ p["kernel"] + p["bias"][None]
     optimizer = FACTORIES[name](**TO_THE_END[name])
     ours = direction(optimizer, grads, params, lambda p, batch: layers.dense(p, batch), batch=X, unknown=1)
     assert_close(ours, direction(optimizer, grads, params, plain, batch=X), rtol=1e-9)  # F is singular
@@ -210,7 +210,7 @@ def test_is_compiled_once(name):
 @every
 def test_numbers_in_the_state_integers_none_and_half_precision(name):
     params = {"w": jnp.array([[1.0], [2.0]], jnp.bfloat16), "n": jnp.int32(2), "frozen": None}
-    outputs_fn = lambda p: jnp.eye(2) @ p["w"].astype(jnp.float32) - p["n"]  # noqa: E731
+    outputs_fn = lambda p: jnp.eye(2) @ p["w"].astype(jnp.float32) - p["n"]
     grads = jax.grad(lambda p: jnp.mean(outputs_fn(p) ** 2) / 2, allow_int=True)(params)
     own = adjustable(FACTORIES[name])(learning_rate=1.0, damping=0.0, family="gaussian")
     updates, _ = jax.jit(lambda s: own.update(grads, s, params, outputs_fn=outputs_fn))(own.init(params))

@@ -34,7 +34,7 @@ def logistic(seed=0, ridge=0.1):
     """The loss of a ridge logistic regression, its data and its start."""
     rng = np.random.default_rng(seed)
     X, t = jnp.asarray(rng.normal(size=(30, 4))), jnp.asarray(rng.integers(0, 2, 30).astype(float))
-    f = lambda w: jnp.sum(jax.nn.softplus(X @ w) - t * (X @ w)) + ridge / 2 * w @ w  # noqa: E731
+    f = lambda w: jnp.sum(jax.nn.softplus(X @ w) - t * (X @ w)) + ridge / 2 * w @ w
     return f, (X, t), jnp.asarray(0.25 * rng.normal(size=4))  # near enough for full steps
 
 
@@ -60,7 +60,7 @@ def definite(seed, n):
 @modes
 def test_a_quadratic_takes_one_step(name, mode, x64):
     A, b = definite(0, 6), jnp.arange(6.0)
-    f = lambda p: p["w"] @ A @ p["w"] / 2 - b @ p["w"] + (p["c"] - 3) ** 2  # noqa: E731
+    f = lambda p: p["w"] @ A @ p["w"] / 2 - b @ p["w"] + (p["c"] - 3) ** 2
     start = {"w": jnp.ones(6), "c": jnp.float64(-1.0)}
     end = stepped(FACTORIES[name](mode=mode, **TO_THE_END[name]), f, start)
     assert_close(end, {"w": jnp.linalg.solve(A, b), "c": jnp.float64(3.0)})
@@ -105,7 +105,7 @@ def test_reaches_the_targets(name, linesearch):
     optimizer = FACTORIES[name](linesearch=linesearch, **options)
     found = minimize(rosenbrock, {"x": jnp.zeros(()), "y": jnp.zeros(())}, optimizer=optimizer, steps=300)
     np.testing.assert_allclose([found.params["x"], found.params["y"]], [1, 1], atol=3e-2)
-    parabola = lambda w: jnp.sum((w - jnp.array([1.0, -1.0, 1.0])) ** 2)  # noqa: E731
+    parabola = lambda w: jnp.sum((w - jnp.array([1.0, -1.0, 1.0])) ** 2)
     found = minimize(parabola, jnp.array([-1.0, 10.0, 1.0]), optimizer=optimizer)
     np.testing.assert_allclose(found.params, [1, -1, 1], atol=3e-2)
 
@@ -129,14 +129,14 @@ def test_is_compiled_once_and_maps_over_starts(name):
 
 def test_saddles(x64):
     """Newton climbs to the saddle, the others leave it; all three agree where the Hessian is definite."""
-    f = lambda w: w[0] ** 2 - w[1] ** 2 + w[1] ** 4  # noqa: E731
+    f = lambda w: w[0] ** 2 - w[1] ** 2 + w[1] ** 4
     w = jnp.array([1.0, 0.1])
     assert abs(stepped(newton(), f, w)[1]) < 0.1
     for name in ("saddle_free_newton", "newton_cg"):
         after = stepped(FACTORIES[name](), f, w)
         assert f(after) < f(w)
         assert after[1] > 0.1
-    hill = lambda w: -jnp.sum(w**2) / 2  # noqa: E731
+    hill = lambda w: -jnp.sum(w**2) / 2
     assert_close(stepped(newton_cg(0.5), hill, w), 1.5 * w)  # no product is of use: the gradient itself
     convex, _, start = logistic()
     assert_close(stepped(saddle_free_newton(), convex, start), stepped(newton(), convex, start))
@@ -144,7 +144,7 @@ def test_saddles(x64):
 
 @every
 def test_a_flat_direction_is_left_alone(name, x64):
-    f = lambda w: (w[0] + w[1] - 2) ** 2  # noqa: E731
+    f = lambda w: (w[0] + w[1] - 2) ** 2
     end = stepped(FACTORIES[name](**TO_THE_END[name]), f, jnp.array([5.0, 1.0]))
     assert_close(end, jnp.array([3.0, -1.0]))
 
@@ -152,7 +152,7 @@ def test_a_flat_direction_is_left_alone(name, x64):
 @every
 def test_damping_is_added_to_the_diagonal(name, x64):
     A, w = definite(1, 4), jnp.arange(1.0, 5.0)
-    f = lambda w: w @ A @ w / 2  # noqa: E731
+    f = lambda w: w @ A @ w / 2
     end = stepped(FACTORIES[name](0.5, damping=2.0, **TO_THE_END[name]), f, w)
     assert_close(end, w - 0.5 * jnp.linalg.solve(A + 2 * jnp.eye(4), A @ w))
     scheduled = FACTORIES[name](damping=lambda step: 1.0 * step, **TO_THE_END[name])
@@ -177,7 +177,7 @@ def test_layers_with_hand_written_gradients(name, x64):
     rng = np.random.default_rng(0)
     x, y = jnp.asarray(rng.normal(size=(8, 3))), jnp.asarray(rng.normal(size=(8, 2)))
     params = {"kernel": jnp.asarray(rng.normal(size=(3, 2))), "bias": jnp.zeros(2)}
-    f = lambda p: jnp.sum((layers.dense(p, x) - y) ** 2)  # noqa: E731
+    f = lambda p: jnp.sum((layers.dense(p, x) - y) ** 2)
     end = stepped(FACTORIES[name](**TO_THE_END[name]), f, params)
     best = np.linalg.lstsq(np.concatenate([x, np.ones((8, 1))], axis=1), y, rcond=None)[0]
     assert_close(end, {"kernel": best[:3], "bias": best[3]}, rtol=1e-11)  # of a condition number near 100
@@ -186,7 +186,7 @@ def test_layers_with_hand_written_gradients(name, x64):
 
 def test_forward_mode_is_refused_by_hand_written_gradients():
     params = {"kernel": jnp.ones((3, 2)), "bias": jnp.zeros(2)}
-    outputs = lambda p: layers.dense(p, jnp.ones((4, 3)))  # noqa: E731
+    outputs = lambda p: layers.dense(p, jnp.ones((4, 3)))
     assert jax.tree.structure(gauss_newton_vector_product(outputs, params)(params)) == jax.tree.structure(params)
     product = gauss_newton_vector_product(outputs, params, mode="forward")
     with pytest.raises(TypeError, match="forward-mode"):
@@ -199,7 +199,7 @@ def test_a_given_product_and_a_batch(x64):
     params, product = {"w": w}, lambda v: {"w": A @ v["w"]}
     updates, _ = optimizer.update({"w": A @ w}, optimizer.init(params), params, matvec=product)
     assert_close(updates, {"w": -w})
-    f = lambda w, A: w @ A @ w / 2  # noqa: E731
+    f = lambda w, A: w @ A @ w / 2
     for factory in (newton, newton_cg):
         optimizer = factory(linesearch=ZOOM)
         updates, _ = optimizer.update(A @ w, optimizer.init(w), w, value_fn=f, A=A, unknown=1)
@@ -208,7 +208,7 @@ def test_a_given_product_and_a_batch(x64):
 
 def test_integers_none_and_half_precision():
     params = {"w": jnp.array([1.0, 2.0], jnp.bfloat16), "n": jnp.int32(2), "frozen": None}
-    f = lambda p: jnp.sum((p["w"].astype(jnp.float32) - p["n"]) ** 2)  # noqa: E731
+    f = lambda p: jnp.sum((p["w"].astype(jnp.float32) - p["n"]) ** 2)
     for factory in FACTORIES.values():
         optimizer = factory()
         grads = jax.grad(f, allow_int=True)(params)
@@ -256,9 +256,9 @@ def test_products_are_those_of_the_matrices(mode, seed):
 
 @jax.jit(static_argnums=2)
 def _products(w, v, mode):
-    split = lambda w: {"a": w[:6].reshape(2, 3), "b": w[6:]}  # noqa: E731
-    join = lambda tree: jnp.concatenate([tree["a"].ravel(), tree["b"]])  # noqa: E731
-    f = lambda params: jnp.sum(network(params) ** 2)  # noqa: E731
+    split = lambda w: {"a": w[:6].reshape(2, 3), "b": w[6:]}
+    join = lambda tree: jnp.concatenate([tree["a"].ravel(), tree["b"]])
+    f = lambda params: jnp.sum(network(params) ** 2)
     metric = jnp.diag(jnp.array([1.0, 2.0, 3.0]))
     J = jax.jacfwd(lambda w: network(split(w)))(w)
     Hv = hessian_vector_product(f, split(w), mode=mode)(split(v))

@@ -47,7 +47,7 @@ def test_each_resumes_bit_for_bit_at_any_step_and_so_do_its_means(name, monkeypa
     monkeypatch.setattr(host_loop, "SECONDS_PER_CALL", 0.0)
     whole, reached = run(name), []
     for last in range(1, 8):
-        stop = lambda event, last=last: isinstance(event, Progress) and event.step >= last  # noqa: E731
+        stop = lambda event, last=last: isinstance(event, Progress) and event.step >= last
         stopped = run(name, hooks=[stop])
         again = run(name, stopped.state, totals=stopped.totals, history=stopped.history)
         reached.append(int(stopped.state.step))

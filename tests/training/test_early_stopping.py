@@ -23,7 +23,7 @@ def trained(**how):
 
 def test_the_run_ends_and_returns_the_best_state():
     kept = []
-    keep = lambda event: kept.append(copy_state(event.state)) if isinstance(event, Evaluated) else None  # noqa: E731
+    keep = lambda event: kept.append(copy_state(event.state)) if isinstance(event, Evaluated) else None
     fitted = trained(patience=3, hooks=[keep])
     losses = [row["validation/loss"] for row in fitted.history]
     best = int(np.argmin(losses))

@@ -64,8 +64,8 @@ def test_choose_fusion_fuses_anything_elsewhere(monkeypatch):
 
 def test_choose_fusion_looks_inside_what_is_nested():
     inner = Net(jax.lax.conv_general_dilated)
-    once = lambda params, x: (x, jax.checkpoint(inner.apply)(params, x))  # noqa: E731
-    scanned = lambda params, x: jax.lax.scan(lambda x, _: once(params, x), x, length=1)[1][0]  # noqa: E731
+    once = lambda params, x: (x, jax.checkpoint(inner.apply)(params, x))
+    scanned = lambda params, x: jax.lax.scan(lambda x, _: once(params, x), x, length=1)[1][0]
     step, state = prepare((inner.init, scanned))
     assert choose_fusion(step, state, DATA, ORDER) is False
 

@@ -59,7 +59,7 @@ def test_the_count_is_asserted(monkeypatch):
     """Were padding counted, evaluation would fail rather than report a wrong mean."""
     from jaxnn.training import evaluation
 
-    no_mask = lambda data, rows: {**evaluation_take(data, rows), "mask": jnp.ones(len(rows), bool)}  # noqa: E731
+    no_mask = lambda data, rows: {**evaluation_take(data, rows), "mask": jnp.ones(len(rows), bool)}
     evaluation_take = evaluation.take_batch
     monkeypatch.setattr(evaluation, "take_batch", no_mask)
     model = (MODEL[0], lambda w, x: 2 * (x @ w))  # another model, so that nothing compiled is found

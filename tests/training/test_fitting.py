@@ -65,7 +65,7 @@ def by_hand(model, data, optimizer, *, epochs, batch_size, key=0):
     """The loop of an Optax tutorial over the same batches, one step at a time, the padding cut off."""
     state = init_state(model, optimizer, jnp.asarray(data["image"][:1]), key=key)
     params, opt_state = state.params, state.opt_state
-    apply = lambda params, x: FunctionalModel(model).apply(params, {}, x, train=False)[0]  # noqa: E731
+    apply = lambda params, x: FunctionalModel(model).apply(params, {}, x, train=False)[0]
 
     @jax.jit
     def step(params, opt_state, x, y):
@@ -141,7 +141,7 @@ def test_equals_a_hand_written_optax_loop_step_by_step(model, form, fused):
 def test_losses_reported_are_those_of_the_hand_written_loop(fused):
     data, losses = blobs(50), []
     path = by_hand(LINEAR, data, optax.sgd(0.1), epochs=2, batch_size=16)
-    record = lambda event: losses.append(event.metrics["train/loss"]) if isinstance(event, Evaluated) else None  # noqa: E731
+    record = lambda event: losses.append(event.metrics["train/loss"]) if isinstance(event, Evaluated) else None
     fit(LINEAR, data, optimizer=sgd(0.1), epochs=2, batch_size=16, hooks=[record], fused=fused)
     by_epoch = np.array([loss for _, loss in path]).reshape(2, 4)
     np.testing.assert_allclose(losses, by_epoch @ [16, 16, 16, 2] / 50, rtol=1e-5)  # each example counts once
@@ -249,7 +249,7 @@ def test_the_callers_arrays_live_on_and_so_does_the_state_given():
 
 @pytest.mark.full
 def test_the_key_may_be_a_seed_and_decides():
-    run = lambda key: fit(LINEAR, blobs(), optimizer=sgd(0.1), epochs=1, batch_size=16, key=key).state.params  # noqa: E731
+    run = lambda key: fit(LINEAR, blobs(), optimizer=sgd(0.1), epochs=1, batch_size=16, key=key).state.params
     assert_close(run(5), run(jax.random.key(5)), rtol=0)
     assert (run(5)["w"] != run(6)["w"]).any()
 
@@ -285,7 +285,7 @@ def test_resumes_bit_for_bit_from_any_step(fused):
 def test_resumes_from_the_state_that_a_stop_hands_out(monkeypatch):
     monkeypatch.setattr(host_loop, "SECONDS_PER_CALL", 0.0)  # one step a call, after the first
     common = {"optimizer": adjustable(adam)(learning_rate=0.01), "epochs": 3, "batch_size": 2}
-    stop = lambda event: isinstance(event, Progress) and event.step >= 30  # noqa: E731
+    stop = lambda event: isinstance(event, Progress) and event.step >= 30
     whole, stopped = fit(Normalized(), blobs(), **common), fit(Normalized(), blobs(), hooks=[stop], **common)
     assert stopped.stopped
     assert int(stopped.state.step) == 31  # the next step was already running when the hook was told of this one
@@ -447,13 +447,13 @@ def test_a_hook_that_asks_once_at_the_end_of_an_epoch_is_heard(kind):
 
 
 def test_stopping_at_the_very_end_is_no_stop():
-    last = lambda event: isinstance(event, Evaluated) and event.epoch == 2  # noqa: E731
+    last = lambda event: isinstance(event, Evaluated) and event.epoch == 2
     assert not fit(LINEAR, blobs(), optimizer=sgd(0.1), epochs=2, batch_size=25, hooks=[last]).stopped
 
 
 @FUSED
 def test_divergence_is_an_error_that_says_where(fused):
-    infinite = lambda outputs, targets: jnp.inf * cross_entropy(outputs, targets)  # noqa: E731
+    infinite = lambda outputs, targets: jnp.inf * cross_entropy(outputs, targets)
     with pytest.raises(
         DivergenceError, match=r"the loss became (nan|inf) between step \d+ and step \d+. Lower the learning rate"
     ):
@@ -523,7 +523,7 @@ def test_a_plateau_of_the_training_loss_lowers_the_rate():
 def test_another_batch_size_on_resume_does_exactly_what_is_left(batch_size):
     data, seen = blobs(), []
     half = fit(LINEAR, data, optimizer=sgd(0.1), epochs=2, batch_size=16).state
-    count = lambda event: seen.append(event.examples) if isinstance(event, Progress) else None  # noqa: E731
+    count = lambda event: seen.append(event.examples) if isinstance(event, Progress) else None
     fitted = fit(LINEAR, data, optimizer=sgd(0.1), epochs=4, batch_size=batch_size, state=half, hooks=[count])
     assert (int(fitted.state.examples), sum(seen), len(fitted.history)) == (200, 100, 2)
     assert int(fitted.state.step) == 8 + 2 * -(-50 // batch_size)

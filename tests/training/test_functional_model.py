@@ -189,7 +189,7 @@ class Noisy(nn.Module):
 
     @nn.compact
     def __call__(self, x, *, train: bool = False):
-        draw = lambda stream: jax.random.normal(self.make_rng(stream), (3,))  # noqa: E731
+        draw = lambda stream: jax.random.normal(self.make_rng(stream), (3,))
         dropped = nn.Dropout(0.5, deterministic=not train)(jnp.ones(3))
         return x * self.param("scale", nn.initializers.ones, ()), draw("noise"), draw("gumbel"), dropped
 

@@ -70,7 +70,7 @@ def pressing(*steps, kind=Progress):
 
 
 def same(ours, theirs):
-    is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)  # noqa: E731
+    is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     leaves = ([leaf for leaf in jax.tree.leaves(tree) if not is_key(leaf)] for tree in (ours, theirs))
     return all((np.asarray(a) == np.asarray(b)).all() for a, b in zip(*leaves, strict=True))
 
@@ -137,7 +137,7 @@ def test_an_interrupt_before_the_first_step_and_errors_leave_the_handler():
 @pytest.mark.usefixtures("python_handler")
 def test_a_program_that_answers_the_signal_itself_keeps_its_handler():
     heard = []
-    own = lambda *_: heard.append(1)  # noqa: E731
+    own = lambda *_: heard.append(1)
     signal.signal(signal.SIGINT, own)
     assert not run(hooks=[pressing(11, kind=Evaluated)]).stopped
     assert signal.getsignal(signal.SIGINT) is own
@@ -150,8 +150,8 @@ def test_a_program_that_answers_the_signal_itself_keeps_its_handler():
 
 def test_a_hook_may_keep_a_copy_and_one_that_was_given_away_is_named():
     kept, lost = [], []
-    keep = lambda event: kept.append(copy_state(event.state)) if isinstance(event, Evaluated) else None  # noqa: E731
-    lose = lambda event: lost.append(event.state) if isinstance(event, Evaluated) else None  # noqa: E731
+    keep = lambda event: kept.append(copy_state(event.state)) if isinstance(event, Evaluated) else None
+    lose = lambda event: lost.append(event.state) if isinstance(event, Evaluated) else None
     whole = run(hooks=[keep, lose])
     assert same(run(state=kept[0]).state, whole.state)
     assert [int(state.step) for state in kept] == [11, 22, 33]

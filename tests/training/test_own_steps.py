@@ -29,7 +29,7 @@ def test_a_constant_is_an_argument_of_the_program_and_no_part_of_the_state():
     """Another teacher is no new trace, and the same large one is not in the program's text."""
     traces, case = [], CASES["distillation"]
     trial = case.build({"learning_rate": case.rate})
-    counted = lambda *args, **how: traces.append(1) or trial.objective(*args, **how)  # noqa: E731
+    counted = lambda *args, **how: traces.append(1) or trial.objective(*args, **how)
     step, state = TrainStep(counted, trial.step.update), trial.init(*start("distillation").args)
     teachers = [{"w": jnp.asarray(case.constants["teacher"]["w"] * sign)} for sign in (1, -1)]
     ends = [
@@ -143,7 +143,7 @@ def test_what_has_no_hash_is_served(placement):
 
 def test_a_step_that_knows_no_axis_is_refused_where_each_device_has_a_part():
     trial, data = TRIALS["denoising"], CASES["denoising"].data
-    plain = lambda state, batch: trial.step(state, batch)  # noqa: E731
+    plain = lambda state, batch: trial.step(state, batch)
     there = parallel.placement("shard_map", jax.devices()[:2])
     with pytest.raises(ValueError, match="`step` must be a dataclass with a field `axis_name`"):
         training.train(plain, trial.init(0, data), data, epochs=1, batch_size=BATCH, placement=there)

@@ -86,9 +86,9 @@ def test_resumes_bit_for_bit_at_any_step(monkeypatch):
     monkeypatch.setattr(host_loop, "FIRST_CALL", 1)
     monkeypatch.setattr(host_loop, "SECONDS_PER_CALL", 0.0)
     whole, opened = run(), []
-    source = lambda epoch, first: opened.append((epoch, first)) or batches(epoch, first)  # noqa: E731
+    source = lambda epoch, first: opened.append((epoch, first)) or batches(epoch, first)
     for last in range(1, STEPS * EPOCHS):
-        stop = lambda event, last=last: isinstance(event, Progress) and event.step >= last  # noqa: E731
+        stop = lambda event, last=last: isinstance(event, Progress) and event.step >= last
         stopped = run(hooks=[stop])
         opened.clear()
         again = run(Stream(source, STEPS, BATCH), stopped.state, totals=stopped.totals, history=stopped.history)
@@ -201,7 +201,7 @@ def test_without_a_mask_every_example_counts():
 
 
 def test_wide_numbers_are_as_those_of_arrays():
-    wide = lambda batch: batch | {"x": batch["x"].astype(np.float64), "label": batch["label"].astype(np.int64)}  # noqa: E731
+    wide = lambda batch: batch | {"x": batch["x"].astype(np.float64), "label": batch["label"].astype(np.int64)}
     ends = run(Stream(lambda epoch, first: map(wide, batches(epoch, first)), STEPS, BATCH))
     np.testing.assert_array_equal(weights(ends), weights(run()))
 
@@ -216,7 +216,7 @@ def test_batches_that_lie_on_the_device_and_constants_are_served():
 
 def test_a_stream_is_traced_once():
     traces = []
-    counted = lambda *args, **how: traces.append(1) or objective(*args, **how)  # noqa: E731
+    counted = lambda *args, **how: traces.append(1) or objective(*args, **how)
     step = training.TrainStep(counted, TRIAL.step.update)
     state = training.train(step, START, STREAM, epochs=1).state
     training.train(step, state, STREAM, epochs=3)
