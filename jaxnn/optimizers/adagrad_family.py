@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxnn.optimizers.descent_direction import Direction, descend, scale_by
 from jaxnn.optimizers.gradient_transformation import (
     GradientTransformation,
     check_at_least,
@@ -45,25 +46,21 @@ def adagrad(
     >>> [round(float(u), 3) for u in updates]
     [-0.1, 0.1]
     """
-    check_learning_rate(learning_rate)
     check_at_least("initial_accumulator_value", initial_accumulator_value, 0)
     check_at_least("eps", eps, 0)
 
     def init(params):
         return AdagradState(jnp.zeros((), jnp.int32), filled_like(params, initial_accumulator_value))
 
-    def update(grads, state, params=None, **extra):
-        lr = value_at(learning_rate, state.step)
-
+    def begin(state):
         def equation(g, G):
             G = G + g * g
             root = jnp.sqrt(G + eps) if eps_in_sqrt else jnp.sqrt(G) + eps
-            return -lr * jnp.where(G > 0, g / jnp.where(G > 0, root, 1), 0), G
+            return jnp.where(G > 0, g / jnp.where(G > 0, root, 1), 0), G
 
-        updates, G = leafwise(equation, grads, state.G)
-        return updates, AdagradState(state.step + 1, G)
+        return (state.step + 1,), equation
 
-    return GradientTransformation(init, update)
+    return descend(Direction(init, begin), learning_rate)
 
 
 class RmspropState(NamedTuple):
@@ -123,7 +120,7 @@ def rmsprop(
         m, b = (filled_like(params) if kept else None for kept in (centered, momentum is not None))
         return RmspropState(jnp.zeros((), jnp.int32), m, filled_like(params, initial_scale), b)
 
-    def update(grads, state, params=None, **extra):
+    def begin(state):
         lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
         correction = 1 / (1 - decay ** jnp.asarray(state.step + 1, float)) if bias_correction else 1.0
 
@@ -137,10 +134,9 @@ def rmsprop(
             b = mu * b + u
             return (mu * b + u if nesterov else b), m, v, b
 
-        updates, m, v, b = leafwise(equation, grads, state.m, state.v, state.b)
-        return updates, RmspropState(state.step + 1, m, v, b)
+        return (state.step + 1,), equation
 
-    return GradientTransformation(init, update)
+    return scale_by(Direction(init, begin))  # the rate is inside
 
 
 class AdadeltaState(NamedTuple):

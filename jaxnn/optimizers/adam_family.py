@@ -1,4 +1,4 @@
-"""Adam and its near kin: a step size for each parameter from moving averages of the gradient and of its square."""
+"""Adam, AdamW, NAdam: each parameter has a step size from moving averages of its gradient and of its square."""
 
 from typing import Any, NamedTuple
 
@@ -6,15 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.naming import unknown
-from jaxnn.optimizers.gradient_transformation import (
-    GradientTransformation,
-    check_at_least,
-    check_learning_rate,
-    check_range,
-    value_at,
-)
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise
-from jaxnn.optimizers.weight_decay import decay_terms
+from jaxnn.optimizers.descent_direction import Direction, descend, scale_by
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_at_least, check_range
+from jaxnn.optimizers.leafwise_update import filled_like
 
 
 class AdamState(NamedTuple):
@@ -23,6 +17,70 @@ class AdamState(NamedTuple):
     step: jax.Array
     m: Any
     v: Any
+
+
+def adam_direction(
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    mu_dtype=None,
+    *,
+    nesterov: bool = False,
+    bias_correction: bool = True,
+    eps_beside: str = "corrected",
+) -> Direction:
+    """Computes `d = m_hat / (sqrt(v_hat + eps_root) + eps)`, from which Adam, AdamW, NAdam, LAMB and Muon are made.
+
+    Args:
+      b1, b2, eps, eps_root, mu_dtype, nesterov, bias_correction, eps_beside: as in `adam`.
+    """
+    check_moments(b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
+
+    def init(params):
+        return AdamState(jnp.zeros((), jnp.int32), filled_like(params, dtype=mu_dtype), filled_like(params))
+
+    def begin(state):
+        of_m, of_g, of_v = corrections(state.step, b1, b2, nesterov=nesterov, bias_correction=bias_correction)
+        beside = eps * jnp.sqrt(of_v) if eps_beside == "uncorrected" else eps
+
+        def equation(g, m, v):
+            m = b1 * m + (1 - b1) * g
+            v = b2 * v + (1 - b2) * g * g
+            m_hat, v_hat = of_m * m + of_g * g if nesterov else of_m * m, of_v * v
+            return m_hat / (jnp.sqrt(v_hat + eps_root) + beside), m, v
+
+        return (state.step + 1,), equation
+
+    return Direction(init, begin)
+
+
+def scale_by_adam(
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    mu_dtype=None,
+    *,
+    nesterov: bool = False,
+    bias_correction: bool = True,
+    eps_beside: str = "corrected",
+) -> GradientTransformation:
+    """Replaces the gradient by Adam's direction: `adam(lr)` is `chain(scale_by_adam(), scale_by_learning_rate(lr))`.
+
+    Args:
+      b1, b2, eps, eps_root, mu_dtype, nesterov, bias_correction, eps_beside: as in `adam`.
+
+    Raises:
+      ValueError: a number out of its range, or an unknown `eps_beside`.
+
+    >>> transformation = scale_by_adam()
+    >>> updates, _ = transformation.update(jnp.array([3.0, -0.01]), transformation.init(jnp.zeros(2)))
+    >>> [round(float(u), 4) for u in updates]
+    [1.0, -1.0]
+    """
+    own = {"nesterov": nesterov, "bias_correction": bias_correction, "eps_beside": eps_beside}
+    return scale_by(adam_direction(b1, b2, eps, eps_root, mu_dtype, **own))
 
 
 def adam(
@@ -61,10 +119,8 @@ def adam(
     >>> [round(float(u), 4) for u in updates]  # the first step has the size of lr, whatever the gradient's
     [-0.1, 0.1]
     """
-    return _adam(
-        learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov,
-        bias_correction=bias_correction, eps_beside=eps_beside, weight_decay=0.0, mask=None,
-    )  # fmt: skip
+    own = {"nesterov": nesterov, "bias_correction": bias_correction, "eps_beside": eps_beside}
+    return descend(adam_direction(b1, b2, eps, eps_root, mu_dtype, **own), learning_rate)
 
 
 def adamw(
@@ -103,35 +159,9 @@ def adamw(
     >>> optimizer.update(jax.tree.map(jnp.zeros_like, params), optimizer.init(params), params)[0]
     {'bias': Array(-0., dtype=float32), 'kernel': Array(-0.1, dtype=float32)}
     """
-    return _adam(
-        learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, mu_dtype=mu_dtype, nesterov=nesterov,
-        bias_correction=bias_correction, eps_beside=eps_beside, weight_decay=weight_decay, mask=mask,
-    )  # fmt: skip
-
-
-def _adam(learning_rate, *, b1, b2, eps, eps_root, mu_dtype, nesterov, bias_correction, eps_beside, weight_decay, mask):
-    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
-    check_at_least("weight_decay", weight_decay, 0)
-
-    def init(params):
-        return AdamState(jnp.zeros((), jnp.int32), filled_like(params, dtype=mu_dtype), filled_like(params))
-
-    def update(grads, state, params=None, **extra):
-        lr = value_at(learning_rate, state.step)
-        of_m, of_g, of_v = corrections(state.step, b1, b2, nesterov=nesterov, bias_correction=bias_correction)
-        beside = eps * jnp.sqrt(of_v) if eps_beside == "uncorrected" else eps
-        decay = decay_terms(weight_decay, mask=mask, grads=grads, params=params, step=state.step)
-
-        def equation(g, m, v, decay):
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + (1 - b2) * g * g
-            m_hat, v_hat = of_m * m + of_g * g if nesterov else of_m * m, of_v * v
-            return -lr * (m_hat / (jnp.sqrt(v_hat + eps_root) + beside) + decay), m, v
-
-        updates, m, v = leafwise(equation, grads, state.m, state.v, given=(decay,))
-        return updates, AdamState(state.step + 1, m, v)
-
-    return GradientTransformation(init, update)
+    own = {"nesterov": nesterov, "bias_correction": bias_correction, "eps_beside": eps_beside}
+    direction = adam_direction(b1, b2, eps, eps_root, mu_dtype, **own)
+    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)
 
 
 def corrections(step, b1, b2, *, nesterov: bool = False, bias_correction: bool = True):
@@ -147,9 +177,8 @@ def corrections(step, b1, b2, *, nesterov: bool = False, bias_correction: bool =
     return of_m, of_g, 1 / (1 - b2**t)
 
 
-def check_moments(learning_rate, *, b1, b2, eps, eps_root=0.0, eps_beside="corrected") -> None:
+def check_moments(*, b1, b2, eps, eps_root=0.0, eps_beside="corrected") -> None:
     """Raises ValueError for a number out of its range."""
-    check_learning_rate(learning_rate)
     for name, decay in (("b1", b1), ("b2", b2)):
         check_range(name, decay, 0, 1)
     for name, number in (("eps", eps), ("eps_root", eps_root)):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from jaxnn.naming import unknown
 from jaxnn.optimizers.adam_family import AdamState, check_moments, corrections
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range, value_at
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.descent_direction import Direction, descend
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range
+from jaxnn.optimizers.leafwise_update import filled_like
 
 
 class AdamaxState(NamedTuple):
@@ -39,24 +40,22 @@ def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
     >>> [round(float(u), 4) for u in updates]
     [-0.1, 0.1]
     """
-    check_moments(learning_rate, b1=b1, b2=b2, eps=eps)
+    check_moments(b1=b1, b2=b2, eps=eps)
 
     def init(params):
         return AdamaxState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
 
-    def update(grads, state, params=None, **extra):
+    def begin(state):
         of_m, _, _ = corrections(state.step, b1, b2)
-        step_size = value_at(learning_rate, state.step) * of_m
 
         def equation(g, m, u):
             m = b1 * m + (1 - b1) * g
             u = jnp.maximum(b2 * u, jnp.abs(g) + eps)
-            return -step_size * m / u, m, u
+            return of_m * m / u, m, u
 
-        updates, m, u = leafwise(equation, grads, state.m, state.u)
-        return updates, AdamaxState(state.step + 1, m, u)
+        return (state.step + 1,), equation
 
-    return GradientTransformation(init, update)
+    return descend(Direction(init, begin), learning_rate)
 
 
 class AmsgradState(NamedTuple):
@@ -100,7 +99,7 @@ def amsgrad(
     >>> [round(float(u), 4) for u in updates]
     [-0.1, 0.1]
     """
-    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
+    check_moments(b1=b1, b2=b2, eps=eps, eps_root=eps_root)
     if maximum_of not in ("corrected", "raw"):
         raise unknown("moment for `maximum_of`", maximum_of, ("corrected", "raw"))
 
@@ -108,8 +107,7 @@ def amsgrad(
         m = filled_like(params, dtype=mu_dtype)
         return AmsgradState(jnp.zeros((), jnp.int32), m, filled_like(params), filled_like(params))
 
-    def update(grads, state, params=None, **extra):
-        lr = value_at(learning_rate, state.step)
+    def begin(state):
         of_m, _, _ = corrections(state.step, b1, b2, bias_correction=bias_correction_mu)
         _, _, of_v = corrections(state.step, b1, b2, bias_correction=bias_correction_nu)
         before, after = (1.0, of_v) if maximum_of == "raw" else (of_v, 1.0)
@@ -118,12 +116,11 @@ def amsgrad(
             m = b1 * m + (1 - b1) * g
             v = b2 * v + (1 - b2) * g * g
             v_max = jnp.maximum(v_max, before * v)
-            return -lr * of_m * m / (jnp.sqrt(after * v_max + eps_root) + eps), m, v, v_max
+            return of_m * m / (jnp.sqrt(after * v_max + eps_root) + eps), m, v, v_max
 
-        updates, m, v, v_max = leafwise(equation, grads, state.m, state.v, state.v_max)
-        return updates, AmsgradState(state.step + 1, m, v, v_max)
+        return (state.step + 1,), equation
 
-    return GradientTransformation(init, update)
+    return descend(Direction(init, begin), learning_rate)
 
 
 def radam(
@@ -159,15 +156,14 @@ def radam(
     >>> [round(float(u), 4) for u in updates]
     [-0.3, 0.001]
     """
-    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
+    check_moments(b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
     check_range("b2", b2, 0.6, 1)  # rho_inf > 4
     check_range("threshold", threshold, 4 - 1e-9)
 
     def init(params):
         return AdamState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
 
-    def update(grads, state, params=None, **extra):
-        lr = value_at(learning_rate, state.step)
+    def begin(state):
         of_m, of_g, of_v = corrections(state.step, b1, b2, nesterov=nesterov)
         beside = eps * jnp.sqrt(of_v) if eps_beside == "uncorrected" else eps
         rho_inf, rho = _lengths(state.step, b2)
@@ -178,12 +174,11 @@ def radam(
             m = b1 * m + (1 - b1) * g
             v = b2 * v + (1 - b2) * g * g
             m_hat, v_hat = of_m * m + of_g * g if nesterov else of_m * m, of_v * v
-            return -lr * jnp.where(trusted, r * m_hat / (jnp.sqrt(v_hat + eps_root) + beside), m_hat), m, v
+            return jnp.where(trusted, r * m_hat / (jnp.sqrt(v_hat + eps_root) + beside), m_hat), m, v
 
-        updates, m, v = leafwise(equation, grads, state.m, state.v)
-        return updates, AdamState(state.step + 1, m, v)
+        return (state.step + 1,), equation
 
-    return GradientTransformation(init, update)
+    return descend(Direction(init, begin), learning_rate)
 
 
 def _lengths(step, b2):

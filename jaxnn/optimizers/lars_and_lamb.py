@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxnn.optimizers.adam_family import AdamState, check_moments, corrections
+from jaxnn.optimizers.adam_family import adam_direction
+from jaxnn.optimizers.chaining import stateless
+from jaxnn.optimizers.descent_direction import descend
 from jaxnn.optimizers.gradient_transformation import (
     GradientTransformation,
     check_at_least,
@@ -107,28 +109,34 @@ def lamb(
     >>> jnp.linalg.norm(optimizer.update(jnp.array([1.0, 1e-3]), optimizer.init(w), w)[0]).round(4)  # lr |w|
     Array(0.5, dtype=float32)
     """
-    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
-    check_at_least("weight_decay", weight_decay, 0)
+    direction = adam_direction(b1, b2, eps, eps_root)
+    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask, ratio=trust_ratio)
 
-    def init(params):
-        return AdamState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
 
-    def update(grads, state, params=None, **extra):
-        require_params(params, "lamb")
-        lr = value_at(learning_rate, state.step)
-        of_m, _, of_v = corrections(state.step, b1, b2)
-        decay = decay_terms(weight_decay, mask=mask, grads=grads, params=params, step=state.step)
+def scale_by_trust_ratio(trust_coefficient=1.0, eps=0.0) -> GradientTransformation:
+    """Multiplies the update of each leaf by `trust_coefficient |w| / (|u| + eps)`, 1 where |w| or |u| is 0.
 
-        def equation(g, m, v, w, decay):
-            m = b1 * m + (1 - b1) * g
-            v = b2 * v + (1 - b2) * g * g
-            u = of_m * m / (jnp.sqrt(of_v * v + eps_root) + eps) + decay
-            return -lr * (trust_ratio(w, u) * u), m, v
+    `lamb(lr)` is `chain(scale_by_adam(eps=1e-6), scale_by_trust_ratio(), scale_by_learning_rate(lr))`.
 
-        updates, m, v = leafwise(equation, grads, state.m, state.v, given=(params, decay))
-        return updates, AdamState(state.step + 1, m, v)
+    Args:
+      trust_coefficient, eps: as in `lars`.
 
-    return GradientTransformation(init, update)
+    Raises:
+      ValueError: a number out of its range; `update` without parameters.
+
+    >>> w = jnp.array([3.0, 4.0])
+    >>> scale_by_trust_ratio().update(jnp.array([0.0, 2.0]), (), w)[0]
+    Array([0., 5.], dtype=float32)
+    """
+    check_range("trust_coefficient", trust_coefficient, 0)
+    check_at_least("eps", eps, 0)
+
+    def scaled(updates, params):
+        require_params(params, "scale_by_trust_ratio")
+        ratio = lambda w, u: trust_ratio(w, u, coefficient=trust_coefficient, eps=eps)
+        return leafwise(lambda u, w: (ratio(w, u) * u,), updates, given=(params,))[0]
+
+    return stateless(scaled)
 
 
 def trust_ratio(w, u, *, coefficient=1.0, eps=0.0):

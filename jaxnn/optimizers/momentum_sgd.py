@@ -1,12 +1,13 @@
-"""Gradient descent: plain, with momentum, with Nesterov's momentum."""
+"""Gradient descent: plain, with momentum, and with Nesterov's momentum."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxnn.optimizers.descent_direction import Direction, descend, scale_by
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise, widen
+from jaxnn.optimizers.leafwise_update import filled_like, widen
 
 
 class SgdState(NamedTuple):
@@ -43,6 +44,36 @@ def sgd(
     Array([-0.19], dtype=float32)
     """
     check_learning_rate(learning_rate)
+    own = {"nesterov": nesterov, "accumulator_dtype": accumulator_dtype}
+    if rate_inside:
+        return scale_by(momentum_direction(momentum, **own, scale=lambda step: -value_at(learning_rate, step)))
+    return descend(momentum_direction(momentum, **own), learning_rate)
+
+
+def scale_by_momentum(momentum, nesterov: bool = False, accumulator_dtype=None) -> GradientTransformation:
+    """Replaces the gradient by the velocity `v <- mu v + g`, or by `g + mu v` with `nesterov`; Optax calls it `trace`.
+
+    Args:
+      momentum, nesterov, accumulator_dtype: as in `sgd`.
+
+    Raises:
+      ValueError: a momentum out of its range.
+
+    >>> transformation = scale_by_momentum(0.9)
+    >>> _, state = transformation.update(jnp.ones(1), transformation.init(jnp.zeros(1)))
+    >>> transformation.update(jnp.ones(1), state)[0]
+    Array([1.9], dtype=float32)
+    """
+    return scale_by(momentum_direction(momentum, nesterov=nesterov, accumulator_dtype=accumulator_dtype))
+
+
+def momentum_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1) -> Direction:
+    """Computes `d = v` for `v <- mu v + scale g`, or `d = mu v + scale g` with `nesterov`; `d = scale g` without mu.
+
+    Args:
+      momentum, nesterov, accumulator_dtype: as in `sgd`.
+      scale: number or schedule.
+    """
     check_range("momentum", momentum, 0, 1)
     if nesterov and momentum is None:
         raise ValueError(
@@ -53,20 +84,18 @@ def sgd(
         v = None if momentum is None else filled_like(params, dtype=accumulator_dtype)
         return SgdState(jnp.zeros((), jnp.int32), v)
 
-    def update(grads, state, params=None, **extra):
-        lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
-        inside, outside = (-lr, 1) if rate_inside else (1, -lr)
+    def begin(state):
+        mu, factor = value_at(momentum, state.step), value_at(scale, state.step)
 
         def equation(g, v):
             if momentum is None:
-                return -lr * g, None
-            v = mu * v + inside * g
-            return outside * (mu * v + inside * g if nesterov else v), v
+                return factor * g, None
+            v = mu * v + factor * g
+            return mu * v + factor * g if nesterov else v, v
 
-        updates, v = leafwise(equation, grads, state.v)
-        return updates, SgdState(state.step + 1, v)
+        return (state.step + 1,), equation
 
-    return GradientTransformation(init, update)
+    return Direction(init, begin)
 
 
 def nesterov_point(params, state: SgdState, *, learning_rate, momentum):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxnn.naming import unknown
 from jaxnn.optimizers.adam_family import AdamState, adamw, corrections
+from jaxnn.optimizers.descent_direction import Direction, advance
 from jaxnn.optimizers.gradient_transformation import (
     GradientTransformation,
     check_at_least,
@@ -14,7 +15,8 @@ from jaxnn.optimizers.gradient_transformation import (
     check_range,
     value_at,
 )
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.leafwise_update import filled_like
+from jaxnn.optimizers.momentum_sgd import SgdState
 from jaxnn.optimizers.weight_decay import decay_terms, selected
 
 COEFFICIENTS = {
@@ -99,27 +101,33 @@ def muon(
     adam_rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     of_others = adamw(adam_rate, adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, adam_weight_decay, nesterov=nesterov)
 
-    def init(params):
-        w, others = _divided(params, _are_matrices(params, matrices))
-        return MuonState(jnp.zeros((), jnp.int32), filled_like(w, dtype=mu_dtype), of_others.init(others))
-
-    def update(grads, state, params=None, **extra):
-        lr, mask = value_at(learning_rate, state.step), _are_matrices(grads, matrices)
+    def begin(state):
         of_m, of_g, _ = corrections(state.step, beta, beta, nesterov=nesterov)
-        (g, others_g), (w, others_w) = (_divided(tree, mask) for tree in (grads, params))
-        decayed = None if w is None else _divided(selected(weight_decay_mask, params), mask)[0]
-        decay = decay_terms(weight_decay, mask=decayed, grads=g, params=w, step=state.step)
 
-        def equation(g, m, decay):
+        def equation(g, m):
             m = beta * m + (1 - beta) * g
             m_hat = (of_m * m + of_g * g if nesterov else of_m * m).reshape(-1, m.shape[-1])
             O = _orthogonalize(m_hat, polynomials, eps)
             O = _inner(m_hat, O) * O if adaptive else O
-            return -lr * (_scaled(O, consistent_rms).reshape(m.shape) + decay), m
+            return _scaled(O, consistent_rms).reshape(m.shape), m
 
-        updates, m = leafwise(equation, g, state.m, given=(decay,))
+        return (state.step + 1,), equation
+
+    of_matrices = Direction(lambda w: SgdState(jnp.zeros((), jnp.int32), filled_like(w, dtype=mu_dtype)), begin)
+
+    def init(params):
+        w, others = _divided(params, _are_matrices(params, matrices))
+        return MuonState(*of_matrices.init(w), of_others.init(others))
+
+    def update(grads, state, params=None, **extra):
+        lr, mask = value_at(learning_rate, state.step), _are_matrices(grads, matrices)
+        (g, others_g), (w, others_w) = (_divided(tree, mask) for tree in (grads, params))
+        decayed = None if w is None else _divided(selected(weight_decay_mask, params), mask)[0]
+        decay = decay_terms(weight_decay, mask=decayed, grads=g, params=w, step=state.step)
+        step = lambda O, decay: -lr * (O + decay)
+        updates, momentum = advance(of_matrices, g, SgdState(state.step, state.m), step, given=(decay,))
         others_updates, others = of_others.update(others_g, state.others, others_w)
-        return _united(updates, others_updates), MuonState(state.step + 1, m, others)
+        return _united(updates, others_updates), MuonState(*momentum, others)
 
     return GradientTransformation(init, update)
 

@@ -1,4 +1,4 @@
-"""Adam that looks ahead."""
+"""NAdam: Adam whose first moment looks one step ahead."""
 
 from typing import Any, NamedTuple
 
@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxnn.optimizers.adam_family import adam, adamw, check_moments
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_at_least, value_at
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.descent_direction import Direction, descend
+from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_at_least
+from jaxnn.optimizers.leafwise_update import filled_like
 
 
 class NadamState(NamedTuple):
@@ -45,15 +46,15 @@ def nadam(
     """
     if momentum_decay is None:
         return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
-    check_moments(learning_rate, b1=b1, b2=b2, eps=eps, eps_root=eps_root)
+    check_moments(b1=b1, b2=b2, eps=eps, eps_root=eps_root)
     check_at_least("momentum_decay", momentum_decay, 0)
 
     def init(params):
         m, v = filled_like(params, dtype=mu_dtype), filled_like(params)
         return NadamState(jnp.zeros((), jnp.int32), jnp.ones((), float), m, v)
 
-    def update(grads, state, params=None, **extra):
-        lr, t = value_at(learning_rate, state.step), jnp.asarray(state.step + 1, float)
+    def begin(state):
+        t = jnp.asarray(state.step + 1, float)
         mu, ahead = (b1 * (1 - 0.5 * 0.96 ** (s * momentum_decay)) for s in (t, t + 1))
         product = state.product * mu
         of_m, of_g, of_v = ahead / (1 - product * ahead), (1 - mu) / (1 - product), 1 / (1 - b2**t)
@@ -61,12 +62,11 @@ def nadam(
         def equation(g, m, v):
             m = b1 * m + (1 - b1) * g
             v = b2 * v + (1 - b2) * g * g
-            return -lr * (of_m * m + of_g * g) / (jnp.sqrt(of_v * v + eps_root) + eps), m, v
+            return (of_m * m + of_g * g) / (jnp.sqrt(of_v * v + eps_root) + eps), m, v
 
-        updates, m, v = leafwise(equation, grads, state.m, state.v)
-        return updates, NadamState(state.step + 1, product, m, v)
+        return (state.step + 1, product), equation
 
-    return GradientTransformation(init, update)
+    return descend(Direction(init, begin), learning_rate)
 
 
 def nadamw(

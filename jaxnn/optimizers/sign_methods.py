@@ -5,15 +5,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxnn.optimizers.descent_direction import Direction, descend
 from jaxnn.optimizers.gradient_transformation import (
     GradientTransformation,
-    check_at_least,
     check_learning_rate,
     check_range,
-    value_at,
 )
 from jaxnn.optimizers.leafwise_update import filled_like, leafwise
-from jaxnn.optimizers.weight_decay import decay_terms
 
 
 class SignSgdState(NamedTuple):
@@ -35,17 +33,9 @@ def sign_sgd(learning_rate) -> GradientTransformation:
     >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))[0]
     Array([-0.5,  0.5], dtype=float32)
     """
-    check_learning_rate(learning_rate)
-
-    def init(params):
-        return SignSgdState(jnp.zeros((), jnp.int32))
-
-    def update(grads, state, params=None, **extra):
-        lr = value_at(learning_rate, state.step)
-        (updates,) = leafwise(lambda g: (-lr * jnp.sign(g),), grads)
-        return updates, SignSgdState(state.step + 1)
-
-    return GradientTransformation(init, update)
+    init = lambda params: SignSgdState(jnp.zeros((), jnp.int32))
+    begin = lambda state: ((state.step + 1,), lambda g: (jnp.sign(g),))
+    return descend(Direction(init, begin), learning_rate)
 
 
 class LionState(NamedTuple):
@@ -76,25 +66,17 @@ def lion(learning_rate, b1=0.9, b2=0.99, mu_dtype=None, weight_decay=1e-3, mask=
     >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(w))[0]
     Array([-0.5,  0.5], dtype=float32)
     """
-    check_learning_rate(learning_rate)
     for name, decay in (("b1", b1), ("b2", b2)):
         check_range(name, decay, 0, 1)
-    check_at_least("weight_decay", weight_decay, 0)
 
     def init(params):
         return LionState(jnp.zeros((), jnp.int32), filled_like(params, dtype=mu_dtype))
 
-    def update(grads, state, params=None, **extra):
-        lr = value_at(learning_rate, state.step)
-        decay = decay_terms(weight_decay, mask=mask, grads=grads, params=params, step=state.step)
+    def begin(state):
+        equation = lambda g, m: (jnp.sign(b1 * m + (1 - b1) * g), b2 * m + (1 - b2) * g)
+        return (state.step + 1,), equation
 
-        def equation(g, m, decay):
-            return -lr * (jnp.sign(b1 * m + (1 - b1) * g) + decay), b2 * m + (1 - b2) * g
-
-        updates, m = leafwise(equation, grads, state.m, given=(decay,))
-        return updates, LionState(state.step + 1, m)
-
-    return GradientTransformation(init, update)
+    return descend(Direction(init, begin), learning_rate, weight_decay=weight_decay, mask=mask)
 
 
 class RpropState(NamedTuple):

@@ -3,7 +3,7 @@
 import jax
 import optax
 
-from jaxnn.optimizers.adam_family import adam
+from jaxnn.optimizers.adam_family import adam, scale_by_adam
 from jaxnn.optimizers.chaining import chain, identity, scale, scale_by_learning_rate
 from jaxnn.optimizers.gradient_accumulation import accumulate
 from jaxnn.optimizers.gradient_clipping import (
@@ -14,8 +14,9 @@ from jaxnn.optimizers.gradient_clipping import (
     clip_by_norm,
 )
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
+from jaxnn.optimizers.lars_and_lamb import scale_by_trust_ratio
 from jaxnn.optimizers.lookahead_weights import lookahead
-from jaxnn.optimizers.momentum_sgd import sgd
+from jaxnn.optimizers.momentum_sgd import scale_by_momentum, sgd
 from jaxnn.optimizers.parameter_grouping import parameter_groups
 from jaxnn.optimizers.weight_decay import add_decayed_weights
 from jaxnn.parameter_paths import path_names
@@ -39,16 +40,23 @@ def _row(name, ours, theirs, numbers, **options):
     return OptimizerRow(name, *factories, f"optax.{theirs.__name__.lstrip('_')}", numbers, options)
 
 
-def _adamw(decay):
+def _adamw(learning_rate, weight_decay):
     """Decoupled: learning_rate times (Adam's direction + weight_decay times the weights)."""
+    return chain(scale_by_adam(), add_decayed_weights(weight_decay), scale_by_learning_rate(learning_rate))
 
-    def make(learning_rate, weight_decay):
-        """Adam by learning_rate, weight_decay behind it."""
-        direction = chain(adam(1.0), scale(-1.0)) if decay is add_decayed_weights else optax.scale_by_adam()
-        descend = scale_by_learning_rate if decay is add_decayed_weights else optax.scale_by_learning_rate
-        return chain(direction, decay(weight_decay), descend(learning_rate))
 
-    return make
+def _lamb(learning_rate, eps, weight_decay):
+    """LAMB of its links: learning_rate times the trust ratio times (Adam's direction by eps + weight_decay w)."""
+    decayed = chain(scale_by_adam(eps=eps), add_decayed_weights(weight_decay))
+    return chain(decayed, scale_by_trust_ratio(), scale_by_learning_rate(learning_rate))
+
+
+def _momentum(momentum, nesterov=False):
+    """Optax's `trace` by momentum, with nesterov or without."""
+    return optax.trace(momentum, nesterov)
+
+
+_momentum.__name__ = "trace"
 
 
 def _first(path):
@@ -136,10 +144,19 @@ TRANSFORMATIONS = [
     ),
     OptimizerRow(
         "add_decayed_weights, decoupled",
-        _adamw(add_decayed_weights),
-        _adamw(optax.add_decayed_weights),
-        "optax.add_decayed_weights",
+        _adamw,
+        optax.adamw,
+        "optax.adamw",
         {"learning_rate": 1e-2, "weight_decay": 0.3},
+    ),
+    _row("scale_by_adam", scale_by_adam, optax.scale_by_adam, {"learning_rate": 1e-2, "b1": 0.85, "eps": 1e-6}),
+    _row("scale_by_momentum", scale_by_momentum, _momentum, {"learning_rate": 2e-4, "momentum": 0.8}),
+    OptimizerRow(
+        "scale_by_trust_ratio, in LAMB",
+        _lamb,
+        optax.lamb,
+        "optax.lamb",
+        {"learning_rate": 1e-2, "eps": 1e-6, "weight_decay": 0.1},
     ),
     OptimizerRow(
         "parameter_groups",

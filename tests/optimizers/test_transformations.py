@@ -13,7 +13,7 @@ from jaxnn.optimizers.gradient_transformation import apply_updates
 from jaxnn.verification.optimizer_twins import PROBLEMS, descend
 from jaxnn.verification.transformation_twins import TRANSFORMATIONS
 
-NEEDS_PARAMS = ("adaptive_grad_clip", "add_decayed_weights", "lookahead")
+NEEDS_PARAMS = ("adaptive_grad_clip", "add_decayed_weights", "lookahead", "scale_by_trust_ratio")
 
 
 def side_by_side(params):
