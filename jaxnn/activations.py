@@ -205,20 +205,21 @@ def log_softmax(x, *, axis=-1):
 def max_unit(x, *, axis=-1):
     """The maximum along one axis, which disappears.
 
-    Derivative: 1 for the largest input and 0 for the others; inputs that tie share it equally. Not zero-centred, never
-    saturates.
+    Derivative: 1 for the largest input and 0 for the others; of inputs that tie, the first has it. Not zero-centred,
+    never saturates.
 
     >>> max_unit(jnp.array([[1.0, 3.0], [2.0, -1.0]])).tolist()
     [3.0, 2.0]
     """
-    return jnp.max(x, axis=axis)
+    is_first = jnp.argmax(x, axis=axis, keepdims=True) == lax.broadcasted_iota(int, x.shape, axis % x.ndim)
+    return jnp.max(x, axis=axis, where=is_first, initial=-jnp.inf)
 
 
 def maxout(x, *, pieces: int):
     """The maximum of every `pieces` consecutive features of the last axis: (..., n pieces) -> (..., n).
 
     After a dense layer it is a convex, piecewise linear activation that is learned. Derivative: 1 for the largest input
-    of a group, else 0; ties share it equally (Goodfellow et al. 2013, arXiv 1302.4389).
+    of a group, else 0; of inputs that tie, the first has it (Goodfellow et al. 2013, arXiv 1302.4389).
 
     Raises:
       ValueError: the features are no multiple of `pieces`.

@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Num
 
+from jaxnn.activations import radial_basis
+
 
 def linear(x: Float[Array, "batch features"]) -> Float[Array, "batch M"]:
     """Puts the constant 1 before the coordinates: `phi(x) = (1, x_1, ..., x_D)`, so that `w_0` is the bias.
@@ -56,9 +58,9 @@ def gaussian(
     [[1.0, 1.0], [1.0, 0.135...]]
     """
     _check(x, centres, width)
-    difference = x[:, None] - centres[None].astype(x.dtype)
-    squared = difference**2 if x.ndim == 1 else jnp.sum(difference**2, axis=-1)
-    return _with_constant(jnp.exp(-squared / (2 * jnp.asarray(width, x.dtype) ** 2)))
+    centres = centres.astype(x.dtype)
+    x, centres = (x[:, None], centres[:, None]) if x.ndim == 1 else (x, centres)
+    return _with_constant(radial_basis(x, centres, widths=jnp.asarray(width, x.dtype)))
 
 
 def sigmoidal(

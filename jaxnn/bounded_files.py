@@ -1,7 +1,7 @@
-"""Files that come from outside, opened so that none can make the reader wait for ever or fill its memory.
+"""Files from outside are opened here so that no file can make the reader wait for ever or fill its memory.
 
-A pipe, a device or a folder may stand in the place of a file, and a sparse file of 30 GiB takes no room on a disk.
-Hence only regular files are opened, and none is read beyond the size that one of its kind may have.
+A pipe, a device or a folder may be in the place of a file, and a sparse file of 30 GiB takes no room on a disk.
+Therefore only regular files are opened, and no file is read beyond the size limit of its kind.
 """
 
 import json
@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-# A pipe without a writer would keep `open` waiting; with O_NONBLOCK it opens at once, and is seen to be a pipe.
+# `open` would wait for ever on a pipe without a writer; with O_NONBLOCK the pipe opens at once and can be recognised.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
@@ -22,11 +22,11 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
         path: the file.
 
     Returns:
-        The file, open in binary; its reader bounds what it reads.
+        The file, open in binary mode. The caller must bound how much it reads.
 
     Raises:
         ValueError: `path` is a folder, a pipe or a device.
-        OSError: it cannot be opened; FileNotFoundError if it is missing.
+        OSError: the file cannot be opened; FileNotFoundError if it is missing.
     """
     descriptor = _open(path)
     mode = os.fstat(descriptor).st_mode
@@ -42,14 +42,14 @@ def read_bounded(path: str | os.PathLike, *, most: int) -> bytes:
 
     Args:
         path: the file, or a link to it.
-        most: the bytes that a file of its kind may have; memory for more is never taken.
+        most: the largest number of bytes that a file of its kind may have; memory for more is never allocated.
 
     Returns:
-        Its bytes.
+        The bytes of the file.
 
     Raises:
-        ValueError: the file is larger, or `path` is no regular file.
-        OSError: it cannot be read; FileNotFoundError if it is missing.
+        ValueError: the file is larger, or `path` is not a regular file.
+        OSError: the file cannot be read; FileNotFoundError if it is missing.
 
     >>> read_bounded(__file__, most=10)
     Traceback (most recent call last):
@@ -60,7 +60,7 @@ def read_bounded(path: str | os.PathLike, *, most: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise ValueError(f"{path} must have at most {most} bytes; it has {size}. Is it damaged, or another file?")
-        return file.read(size)  # what is appended meanwhile belongs to the next reading
+        return file.read(size)  # bytes that are appended meanwhile are not read
 
 
 def read_object(path: str | os.PathLike, *, most: int) -> dict[str, Any]:
@@ -74,8 +74,8 @@ def read_object(path: str | os.PathLike, *, most: int) -> dict[str, Any]:
         The object.
 
     Raises:
-        ValueError: the file is larger, is no regular file, or holds something else.
-        OSError: it cannot be read; FileNotFoundError if it is missing.
+        ValueError: the file is larger, is not a regular file, or holds something else.
+        OSError: the file cannot be read; FileNotFoundError if it is missing.
     """
     data = read_bounded(path, most=most)
     try:

@@ -1,4 +1,4 @@
-"""How much XLA optimizes a program."""
+"""Compiler options decide how much XLA optimizes a program."""
 
 import os
 
@@ -8,10 +8,10 @@ _LEVEL = "xla_backend_optimization_level"
 
 
 def compiler_options(*, runs_once: bool) -> dict[str, str] | None:
-    """XLA's options for a program, `None` for its defaults; one that runs once is compiled at level 0.
+    """Returns XLA's options for a program, None for the defaults; a program that runs once is compiled at level 0.
 
-    The third level, the default, takes half as long again on CPU as the second, for programs that are no faster. A
-    level that the user has set in XLA_FLAGS is that of every program.
+    On CPU other programs are compiled at level 2: level 3, the default, takes half as long again to compile, for
+    programs that are no faster. A level that the user has set in XLA_FLAGS applies to every program.
     """
     if _LEVEL in os.environ.get("XLA_FLAGS", ""):
         return None

@@ -1,9 +1,9 @@
-"""Initializers: `init(key, shape, dtype) -> array`, the contract of `jax.nn.initializers`.
+"""An initializer is a function `init(key, shape, dtype) -> array`, the contract of `jax.nn.initializers`.
 
-The fan-in F of a shape is the product of all its axes but the last, so that dense kernels (in, out) and convolution
-kernels HWIO need no options; the fan-out is the receptive field times the last axis. With inputs of variance 1 and
-weights of mean 0 and variance 1/F, a sum of F products has variance 1 again: each rule below is a variant of this.
-Every draw has mean 0. `lecun_*`, `xavier_*` and `he_*` draw the same numbers as `jax.nn.initializers`.
+The fan-in F of a shape is the product of all its axes except the last, so dense kernels (in, out) and convolution
+kernels HWIO need no options. The fan-out is the receptive field times the last axis. With inputs of variance 1 and
+weights of mean 0 and variance 1/F, a sum of F products has variance 1 again; each rule below is a variant of this.
+Every random draw has mean 0. `lecun_*`, `xavier_*` and `he_*` draw the same numbers as `jax.nn.initializers`.
 """
 
 import math
@@ -13,16 +13,16 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-_NORMAL = jax.random.normal, 1.0  # what is drawn, and its standard deviation
+_NORMAL = jax.random.normal, 1.0  # a distribution, and its standard deviation
 _TRUNCATED = partial(jax.random.truncated_normal, lower=-2, upper=2), 0.87962566103423978
 _UNIFORM = partial(jax.random.uniform, minval=-1, maxval=1), 3**-0.5
 
 
 def zeros(key, shape, dtype=jnp.float32):
-    """Zeros: right for biases, wrong for the kernels of hidden layers.
+    """Returns zeros, which are right for biases and wrong for the kernels of hidden layers.
 
-    Units of a layer that start equal receive equal gradients and stay equal: the layer is one unit wide for ever, and
-    with kernels of zeros no gradient passes to the layers below at all. The kernel of a last layer may be zero.
+    Units of a layer that start equal receive equal gradients and stay equal, so the layer acts as one unit for ever.
+    With kernels of zeros no gradient reaches the layers below at all. The kernel of a last layer may be zero.
 
     >>> zeros(jax.random.key(0), (2,)).tolist()
     [0.0, 0.0]
@@ -31,7 +31,7 @@ def zeros(key, shape, dtype=jnp.float32):
 
 
 def constant(value):
-    """The same `value` everywhere; as with `zeros`, hidden units that start equal stay equal.
+    """Returns an initializer with the same `value` everywhere; as with `zeros`, equal hidden units stay equal.
 
     >>> constant(0.1)(jax.random.key(0), (2,), jnp.bfloat16).tolist()
     [0.10009765625, 0.10009765625]
@@ -40,7 +40,7 @@ def constant(value):
 
 
 def normal(stddev: float = 1.0):
-    """`N(0, stddev^2)`, not truncated, whatever the shape; AlexNet's is 0.01.
+    """Draws from `N(0, stddev^2)`, not truncated, for any shape; AlexNet uses 0.01.
 
     Raises:
       ValueError: a `stddev` that is not positive.
@@ -53,9 +53,9 @@ def normal(stddev: float = 1.0):
 
 
 def fan_in_uniform(scale: float = 1.0, *, exponent: float = 0.5):
-    """`U(-b, b)` with `b = scale / F^exponent`, F the fan-in: every axis of the shape but the last.
+    """Draws from `U(-b, b)` with `b = scale / F^exponent`, where F is the fan-in: all axes of the shape but the last.
 
-    The default, the lectures' 1/sqrt(n), has variance 1/(3F), a sixth of He's; LeCun et al. 1998 (appendix A) draw with
+    The default, the lectures' 1/sqrt(n), has variance 1/(3F), a sixth of He's. LeCun et al. 1998 (appendix A) use
     `scale=2.4, exponent=1`.
 
     Raises:
@@ -75,7 +75,9 @@ def fan_in_uniform(scale: float = 1.0, *, exponent: float = 0.5):
 
 
 def fan_in_normal(scale: float = 1.0):
-    """`N(0, scale^2/F)`, not truncated: the lectures' `randn(n) / sqrt(n)`; `sqrt(2)` makes it He's as published.
+    """Draws from `N(0, scale^2/F)`, not truncated, where F is the fan-in.
+
+    The default is the lectures' `randn(n) / sqrt(n)`; `scale=sqrt(2)` is He's rule as published.
 
     Raises:
       ValueError: a `scale` that is not positive, a shape of one axis (ZeroDivisionError: of fan-in 0).
@@ -88,7 +90,7 @@ def fan_in_normal(scale: float = 1.0):
 
 
 def lecun_normal():
-    """Normal of variance 1/F, truncated at two standard deviations and widened to have that variance nevertheless.
+    """Draws from a normal distribution truncated at two standard deviations and rescaled to variance 1/F.
 
     Raises:
       ValueError: a shape of one axis (ZeroDivisionError: of fan-in 0).
@@ -102,7 +104,7 @@ def lecun_normal():
 
 
 def lecun_uniform():
-    """`U(-sqrt(3/F), sqrt(3/F))`, of variance 1/F (LeCun et al. 1998, Efficient BackProp, 4.6).
+    """Draws from `U(-sqrt(3/F), sqrt(3/F))`, of variance 1/F (LeCun et al. 1998, Efficient BackProp, 4.6).
 
     Raises:
       ValueError: a shape of one axis (ZeroDivisionError: of fan-in 0).
@@ -114,10 +116,10 @@ def lecun_uniform():
 
 
 def xavier_normal(gain: float = 1.0):
-    """Normal of variance `2 gain^2/(fan_in + fan_out)`, truncated as `lecun_normal`.
+    """Draws from a normal distribution of variance `2 gain^2/(fan_in + fan_out)`, truncated as in `lecun_normal`.
 
-    Between what keeps the variance of activations (1/fan_in) and that of gradients (1/fan_out), for units that are
-    linear around 0, such as tanh.
+    This is between the variance that keeps the scale of activations (1/fan_in) and the variance that keeps the scale of
+    gradients (1/fan_out). It is meant for units that are linear around 0, such as tanh.
 
     Raises:
       ValueError: a `gain` that is not positive, a shape of one axis (ZeroDivisionError: of fan-in 0).
@@ -132,7 +134,7 @@ def xavier_normal(gain: float = 1.0):
 
 
 def xavier_uniform(gain: float = 1.0):
-    """`U(-b, b)` with `b = gain sqrt(6/(fan_in + fan_out))`, of variance `2 gain^2/(fan_in + fan_out)`.
+    """Draws from `U(-b, b)` with `b = gain sqrt(6/(fan_in + fan_out))`, of variance `2 gain^2/(fan_in + fan_out)`.
 
     Raises:
       ValueError: a `gain` that is not positive, a shape of one axis (ZeroDivisionError: of fan-in 0).
@@ -147,9 +149,10 @@ def xavier_uniform(gain: float = 1.0):
 
 
 def he_normal(*, negative_slope: float = 0.0):
-    """Normal of variance `2/((1 + a^2) F)`, truncated as `lecun_normal` (the paper's is not: see `fan_in_normal`).
+    """Draws from a normal distribution of variance `2/((1 + a^2) F)`, truncated as in `lecun_normal`.
 
-    A ReLU halves the second moment, a leaky one of slope a leaves (1 + a^2)/2 of it; the 2 makes up for that.
+    The paper's distribution is not truncated: see `fan_in_normal`. A ReLU halves the second moment, and a leaky ReLU of
+    slope a = `negative_slope` keeps (1 + a^2)/2 of it; the factor `2/(1 + a^2)` compensates for that.
 
     Raises:
       ValueError: a shape of one axis (ZeroDivisionError: of fan-in 0).
@@ -163,7 +166,9 @@ def he_normal(*, negative_slope: float = 0.0):
 
 
 def he_uniform(*, negative_slope: float = 0.0):
-    """`U(-b, b)` with `b = sqrt(6/((1 + a^2) F))`, of variance `2/((1 + a^2) F)`, a the slope of a leaky ReLU.
+    """Draws from `U(-b, b)` with `b = sqrt(6/((1 + a^2) F))`, of variance `2/((1 + a^2) F)`.
+
+    Here a = `negative_slope` is the slope of a leaky ReLU.
 
     Raises:
       ValueError: a shape of one axis (ZeroDivisionError: of fan-in 0).
@@ -177,10 +182,11 @@ def he_uniform(*, negative_slope: float = 0.0):
 
 
 def orthogonal(gain: float = 1.0):
-    """`gain Q`, Q (fan_in, last axis) of orthonormal columns (rows, if there are more columns), uniform over all such.
+    """Draws `gain Q`, where Q (fan_in, last axis) is a uniformly random matrix with orthonormal columns.
 
-    Preserves lengths, so that a deep linear network neither shrinks nor grows its signals; entries have variance
-    `gain^2 / max(fan_in, last axis)`. Q of a normal matrix's QR is uniform (Haar) once R's diagonal is made positive.
+    If there are more columns than rows, the rows are orthonormal instead. Q preserves lengths, so a deep linear network
+    neither shrinks nor grows its signals. Entries have variance `gain^2 / max(fan_in, last axis)`. The Q of a normal
+    matrix's QR decomposition is uniform (Haar) after the diagonal of R is made positive.
 
     Raises:
       ValueError: a `gain` that is not positive; a shape of fewer than two axes.
@@ -204,10 +210,11 @@ def orthogonal(gain: float = 1.0):
 
 
 def sparse(nonzero: int = 15, *, stddev: float = 1.0):
-    """Each unit (last axis) gets `nonzero` incoming weights from `N(0, stddev^2)`, the others are 0.
+    """Draws `nonzero` incoming weights of each unit (last axis) from `N(0, stddev^2)`; the other weights are 0.
 
-    The sums then have a variance that does not depend on the fan-in, and units differ much. Entries have variance
-    `stddev^2 k/F`, k the number of nonzero ones: F where the fan-in F is smaller. (PyTorch's `sparse_` counts zeros.)
+    The variance of the sums then does not depend on the fan-in F, and units differ much. Entries have variance
+    `stddev^2 k/F`, where k is the number of nonzero weights: `nonzero`, or F if F is smaller. (PyTorch's `sparse_`
+    counts zeros instead.)
 
     Raises:
       ValueError: `nonzero` below 1, a `stddev` that is not positive; a shape of fewer than two axes.
@@ -232,19 +239,23 @@ def sparse(nonzero: int = 15, *, stddev: float = 1.0):
 
 
 def lsuv(layers, x, *, key, tolerance: float = 0.1, steps: int = 10):
-    """Layer-sequential unit variance: orthogonal kernels, each then rescaled until its layer's output has variance 1.
+    """Draws orthogonal kernels and rescales each until its layer's output has variance 1 (LSUV).
 
-    Layer by layer from below, at most `steps` times: `W <- W / sqrt(Var(y))`, until `|Var(y) - 1| < tolerance`; the
-    variance is that of all outputs on the batch, biases included. A layer that puts out one constant stays as it is.
+    LSUV is layer-sequential unit variance. For each layer, from the first on, it computes `W <- W / sqrt(Var(y))` at
+    most `steps` times, until `|Var(y) - 1| < tolerance`. The variance is that of all outputs on the batch, with biases
+    included. A layer whose output is one constant is not rescaled.
 
     Args:
-      layers: pairs (apply, params) in order, `apply(params, x) -> y`; a layer is rescaled if params is a dict with a
-        "kernel", and passed through if not (activations, pooling). Of a hand-written layer, apply is
+      layers: pairs (apply, params) in order, with `apply(params, x) -> y`. A layer is rescaled if params is a dict with
+        a "kernel"; other layers (activations, pooling) are only applied. For a hand-written layer, apply is
         `lambda params, x: layer.forward(params, x)[0]`.
-      x, key: a batch of a few hundred inputs, preprocessed as in training; the key of the orthogonal draws.
+      x: a batch of a few hundred inputs, preprocessed as in training.
+      key: the key of the orthogonal draws.
+      tolerance: the largest allowed distance of the variance from 1.
+      steps: the largest number of rescalings of a layer.
 
     Returns:
-      the list of the layers' params, "kernel" replaced.
+      The list of the layers' params, with "kernel" replaced.
 
     Raises:
       ValueError: no layer has a kernel; `tolerance` not positive, `steps` below 1.
@@ -318,7 +329,7 @@ def _mean_fan(shape):
 
 
 def _as_matrix(shape):
-    """Fan-in and last axis."""
+    """Returns the fan-in and the length of the last axis."""
     if len(shape) < 2:
         raise ValueError(
             f"`shape` must have two axes or more, (..., in, out); received {tuple(shape)}. Start a bias with zeros."

@@ -1,4 +1,4 @@
-"""The memory of this machine, or of the part of it that a container is given. Standard library alone."""
+"""These functions measure the memory of this machine, or of its container; they use only the standard library."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 
 
 def total_memory() -> int:
-    """Bytes that this process's machine or container has; 2^63 - 1 where the system does not say."""
+    """Returns the bytes of memory of this process's machine or container; 2^63 - 1 if the system does not say."""
     return _within_container(_pages("SC_PHYS_PAGES"))
 
 
 def available_memory() -> int:
-    """Bytes that can be filled now, what the system caches and can give back included."""
+    """Returns the bytes that can be filled now, with caches that the system can free, at most a container's limit."""
     return _within_container(_told_available() or _pages("SC_AVPHYS_PAGES"))
 
 

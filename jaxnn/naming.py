@@ -1,4 +1,4 @@
-"""What to say when a name is not known: one message for models, datasets, optimizers and schedules alike."""
+"""One error message serves for every unknown name: of models, datasets, optimizers and schedules alike."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,16 +7,16 @@ _MOST_SHOWN, _MOST_LISTED = 60, 24  # characters of a name that was received, na
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
-    """Build (not raise) the error for a `name` that is none of the `known` ones.
+    """Builds, but does not raise, the error for a `name` that is not among the `known` names.
 
     Args:
-        kind: what the name names, in the singular: "model", "dataset", ...
+        kind: the kind of thing that has the name, in the singular: "model", "dataset", ...
         name: the name received.
         known: every name that would have been accepted.
 
     Returns:
-        A ValueError that names the nearest known name, if one is near whatever its case, and lists them in order, or
-        the first 24 of more.
+        A ValueError that proposes the nearest known name, if one is near in any case of letters, and lists the known
+        names in order, at most the first 24.
 
     >>> unknown("model", "lenet6", ["resnet18", "lenet5"])
     ValueError("unknown model 'lenet6'; did you mean 'lenet5'? Known: lenet5, resnet18")
@@ -31,7 +31,7 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> ValueError:
 
 
 def nearest_name(name: object, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`, whatever its case; None if none is near.
+    """Returns the known name that is most similar to `name`, ignoring case; None if none is near.
 
     >>> nearest_name("LeNet6", ["resnet18", "lenet5"])
     'lenet5'
@@ -42,5 +42,5 @@ def nearest_name(name: object, known: Iterable[str]) -> str | None:
 
 
 def _shortened(name: object) -> object:
-    """A name that nobody would type is not repeated whole."""
+    """Returns the name, shortened to 60 characters and "..." if it is longer."""
     return name if len(str(name)) <= _MOST_SHOWN else str(name)[:_MOST_SHOWN] + "..."

@@ -1,4 +1,4 @@
-"""Parameters by name: every leaf of a tree has a path such as "conv1/kernel", and patterns select leaves by theirs."""
+"""Every leaf of a parameter tree has a path such as "conv1/kernel", and patterns select leaves by their paths."""
 
 import difflib
 from collections.abc import Callable
@@ -9,13 +9,13 @@ import jax
 Pattern = str | tuple[str, ...] | Callable[[str], bool]
 
 WEIGHTS = ("*kernel", "*embedding")
-"""What is usually decayed: the factors of sums of inputs. Biases and the scales of normalization are left alone."""
+"""Selects the leaves that usually get weight decay: weights that multiply inputs, not biases or norm scales."""
 
 _LISTED = 30
 
 
 def path_names(tree):
-    """The tree with each leaf replaced by its path: keys, indices and field names, joined by "/".
+    """Returns the tree with each leaf replaced by its path: keys, indices and field names, joined by "/".
 
     >>> path_names({"encoder": [{"kernel": 1.0, "bias": 2.0}]})
     {'encoder': [{'bias': 'encoder/0/bias', 'kernel': 'encoder/0/kernel'}]}
@@ -26,17 +26,18 @@ def path_names(tree):
 
 
 def select(tree, pattern: Pattern):
-    """The tree with True at each leaf whose path fits the pattern, else False: Python's own bools, for any tree_map.
+    """Returns the tree with True at each leaf whose path fits the pattern, else False, as Python's own bools.
 
-    A pattern is a glob for a path or for its end from a name on: "kernel" fits "kernel" and "conv1/kernel", not
-    "subkernel"; `*` runs over "/" too, so "conv1/*" fits all below any conv1; a leading "/" ties it to the root.
+    A pattern is a glob for a whole path or for its last names: "kernel" fits "kernel" and "conv1/kernel", but not
+    "subkernel". A `*` matches "/" too, so "conv1/*" fits everything below any conv1. With a leading "/" the pattern
+    must fit the whole path from the root.
 
     Args:
       tree: a pytree of dicts, sequences, NamedTuples or dataclasses.
       pattern: a glob, a tuple of globs (any may fit), or a function `path -> bool`.
 
     Raises:
-      ValueError: nothing fits; the message has the nearest name and lists the paths.
+      ValueError: no leaf fits; the message gives the nearest name and lists the paths.
 
     >>> select({"conv1": {"kernel": 1.0, "bias": 2.0}, "kernel": 3.0}, "conv1/*")
     {'conv1': {'bias': True, 'kernel': True}, 'kernel': False}

@@ -1,7 +1,7 @@
-"""Preprocessing: pure functions of a batch's input, run inside the compiled step, the same in training and use.
+"""Preprocessing is a pure function of a batch's input that runs inside the compiled step, in training and in use.
 
-Pictures of bytes (uint8) have values from 0 to 255, those of 16 bits (uint16) from 0 to 65535, booleans 0 and 1; floats
-are taken as they are. Other integers may be tokens or pixels, and are refused: `identity` leaves tokens alone.
+Images of uint8 have values from 0 to 255, images of uint16 from 0 to 65535, and booleans 0 and 1. Floats are used
+unchanged. Other integers could be tokens or pixels, so they raise ValueError; `identity` leaves tokens unchanged.
 """
 
 import math
@@ -18,14 +18,16 @@ _LARGEST = {"bool": 1, "uint8": 255, "uint16": 65535}
 
 @dataclass(frozen=True)
 class Standardize:
-    """`(x - mean) / std` per channel, of pictures whose channels are the last axis, x in [0, 1] as of `as_float`.
+    """Standardizes images: computes `(x - mean) / std` per channel, with x in [0, 1] as from `as_float`.
+
+    The channels are the last axis.
 
     Args:
       mean, std: a number for each channel, or one for all; any sequence, or an array.
 
     Raises:
-      ValueError: not as many means as deviations, a deviation that is not positive; pictures of other channels, or of
-        integers without a range.
+      ValueError: different numbers of means and deviations, a mean that is not finite, a deviation that is not
+        positive, images with another number of channels, or images of integers without a known range.
 
     >>> Standardize((0.5,), (0.25,))(jnp.full((1, 1, 1, 1), 255, jnp.uint8)).tolist()
     [[[[2.0]]]]
@@ -61,10 +63,10 @@ class Standardize:
 
 
 def as_float(x):
-    """Bytes, 16-bit integers and booleans to [0, 1]; floats unchanged.
+    """Converts uint8, uint16 and booleans to float32 in [0, 1]; returns floats unchanged.
 
     Raises:
-      ValueError: other integers.
+      ValueError: `x` has another dtype of integers.
 
     >>> as_float(jnp.array([255], jnp.uint8)).tolist()
     [1.0]
@@ -74,7 +76,7 @@ def as_float(x):
 
 
 def identity(x):
-    """The inputs as they are: tokens, or what the model prepares itself.
+    """Returns the inputs unchanged: for tokens, or for inputs that the model prepares itself.
 
     >>> identity(jnp.array([3, 7])).tolist()
     [3, 7]
@@ -84,12 +86,13 @@ def identity(x):
 
 @dataclass(frozen=True)
 class PaddedRange:
-    """Pixels from [0, 1], as of `as_float`, to [low, high], then a border of `low`, `pixels` wide: LeNet-5's of 1998.
+    """Scales pixels in [0, 1], as from `as_float`, to [low, high] and adds a border of value `low`, `pixels` wide.
 
-    LeCun et al. make 28 x 28 images 32 x 32, background -0.1 and foreground 1.175: mean about 0, variance about 1.
+    This is the preprocessing of LeNet-5 (LeCun et al. 1998): 28 x 28 images become 32 x 32, with background -0.1 and
+    foreground 1.175, so that the mean is about 0 and the variance about 1.
 
     Raises:
-      ValueError: a negative border, or not low < high.
+      ValueError: a negative border, or `low` that is not less than `high`.
 
     >>> image = PaddedRange(1, -0.1, 1.175)(jnp.full((1, 1, 1, 1), 255, jnp.uint8))[0, :, :, 0]
     >>> [round(float(pixel), 3) for pixel in image[1]]
@@ -114,7 +117,7 @@ class PaddedRange:
 
 
 def _largest_value(dtype) -> int:
-    """What stands for 1 in pictures of a dtype."""
+    """Returns the value that means 1 in images of a dtype; raises ValueError for integers without a known range."""
     name = np.dtype(dtype).name
     if name not in _LARGEST and not jnp.issubdtype(dtype, jnp.inexact):
         raise ValueError(

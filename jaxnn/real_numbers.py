@@ -1,4 +1,4 @@
-"""Hyperparameters are real numbers: Python's, NumPy's, or scalar arrays, whose value may be traced."""
+"""Hyperparameters are real numbers: of Python, of NumPy, or scalar arrays, whose value may be traced."""
 
 import numbers
 
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def known_number(name: str, value) -> numbers.Real | None:
-    """The number itself where it is Python's or NumPy's; None for a scalar of JAX, which may have no value yet.
+    """Returns a number of Python or NumPy itself, and None for a JAX scalar, which may have no value yet.
 
     Raises:
-      ValueError: no real number.
+      ValueError: `value` is not a real number.
 
     >>> known_number("learning_rate", 0.1), known_number("learning_rate", jnp.array(0.1))
     (0.1, None)

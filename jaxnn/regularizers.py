@@ -1,7 +1,7 @@
-"""Regularizers: penalties on parameters and activations, `penalty(tree, *, ...) -> scalar`, and a projection.
+"""Regularizers are penalties on parameters or activations, `penalty(tree, *, ...) -> scalar`, and one projection.
 
-Which parameters they touch is chosen by path (`jaxnn.parameter_paths.select`): `of` is a glob, a tuple of globs or a
-function; the default leaves biases and scales alone.
+The argument `of` chooses the parameters by path (`jaxnn.parameter_paths.select`): it is a glob, a tuple of globs or a
+function. By default, biases and scales are not regularized.
 """
 
 import numbers
@@ -14,7 +14,9 @@ from jaxnn.parameter_paths import WEIGHTS, Pattern, select
 
 
 def l1(params, *, strength, of: Pattern = WEIGHTS):
-    """`lambda sum |w|`: makes weights exactly zero, where `l2` only makes them small (Tibshirani 1996, the lasso).
+    """Computes `lambda sum |w|`, which makes weights exactly zero, while `l2` only makes them small.
+
+    Source: Tibshirani 1996, the lasso.
 
     Derivative: `lambda sign(w)`, 0 at w = 0 (any value in [-lambda, lambda] is a subgradient there).
 
@@ -34,11 +36,11 @@ def l1(params, *, strength, of: Pattern = WEIGHTS):
 
 
 def l2(params, *, strength, of: Pattern = WEIGHTS):
-    """`lambda/2 sum w^2`: the negative logarithm of a Gaussian prior of precision lambda, up to a constant.
+    """Computes `lambda/2 sum w^2`, the negative logarithm of a Gaussian prior of precision lambda, up to a constant.
 
-    Derivative: `lambda w`. With the half (Bishop 2006, eq. 3.27), lambda is the weight decay of plain gradient descent;
-    Keras' L2 has no half and is ours of twice the strength. Under adaptive optimizers a penalty in the loss is not
-    decoupled weight decay (Loshchilov and Hutter 2017, arXiv 1711.05101).
+    Derivative: `lambda w`. With the factor 1/2 (Bishop 2006, eq. 3.27), lambda is the weight decay of plain gradient
+    descent. Keras' L2 has no factor 1/2 and equals this one with twice the strength. With adaptive optimizers a penalty
+    in the loss is not the same as decoupled weight decay (Loshchilov and Hutter 2017, arXiv 1711.05101).
 
     Args:
       params: a tree of arrays.
@@ -56,9 +58,10 @@ def l2(params, *, strength, of: Pattern = WEIGHTS):
 
 
 def elastic_net(params, *, l1_strength, l2_strength, of: Pattern = WEIGHTS):
-    """`lambda_1 sum |w| + lambda_2/2 sum w^2`: sparse, yet keeps correlated inputs together (Zou and Hastie 2005).
+    """Computes `lambda_1 sum |w| + lambda_2/2 sum w^2`: sparse, but correlated inputs stay together.
 
-    Derivative: `lambda_1 sign(w) + lambda_2 w`, 0 at w = 0. Zou and Hastie write the square without the half.
+    Derivative: `lambda_1 sign(w) + lambda_2 w`, 0 at w = 0. Zou and Hastie 2005 write the square without the factor
+    1/2.
 
     Raises:
       ValueError: a negative strength; `of` fits no path.
@@ -70,7 +73,9 @@ def elastic_net(params, *, l1_strength, l2_strength, of: Pattern = WEIGHTS):
 
 
 def l1_sparsity(activations: Float[Array, "batch ..."], *, mask: Bool[Array, " batch"] | None = None):
-    """`mean_n sum_j |a_nj|`: few units of a layer active at a time. Multiply it by a strength of your own.
+    """Computes `mean_n sum_j |a_nj|`, which lets few units of a layer be active at a time.
+
+    Multiply the result by a strength.
 
     Derivative: `sign(a_nj) / N`, 0 at 0.
 
@@ -88,12 +93,14 @@ def l1_sparsity(activations: Float[Array, "batch ..."], *, mask: Bool[Array, " b
 def kl_sparsity(
     activations: Float[Array, "batch ..."], *, target: float = 0.05, mask: Bool[Array, " batch"] | None = None
 ):
-    """`sum_j KL(rho || rho_j)`, rho_j the mean activation of unit j over the batch: each unit active rarely.
+    """Computes `sum_j KL(rho || rho_j)`, which makes each unit active rarely.
+
+    Here rho_j is the mean activation of unit j over the batch, and
 
         KL(rho || q) = rho log(rho / q) + (1 - rho) log((1 - rho) / (1 - q))
 
-    Derivative with respect to `a_nj`: `((1 - rho)/(1 - rho_j) - rho/rho_j) / N`; zero where rho_j has reached 0 or 1,
-    which count as eps and 1 - eps of the dtype: there the sigmoid is flat as well.
+    Derivative with respect to `a_nj`: `((1 - rho)/(1 - rho_j) - rho/rho_j) / N`. Where rho_j has reached 0 or 1, it
+    counts as eps or 1 - eps of the dtype, and the derivative is zero; the sigmoid is flat there as well.
 
     Args:
       activations: (batch, ...) in [0, 1], such as a sigmoid's.
@@ -118,18 +125,18 @@ def kl_sparsity(
 
 
 def max_norm(params, *, limit, of: Pattern = "*kernel"):
-    """Each unit's incoming weights projected onto the ball `||w|| <= limit`, to be applied after every update.
+    """Projects each unit's incoming weights onto the ball `||w|| <= limit`; apply it after every update.
 
-    A unit's weights are all axes of a kernel but the last. Longer ones are shortened to `limit` and keep their
-    direction; the others are returned as they are, bit by bit.
+    The weights of a unit are along all axes of a kernel except the last. A longer vector of weights is shortened to
+    `limit` and keeps its direction; the others are returned unchanged, bit by bit.
 
     Args:
       params: a tree of arrays.
-      limit: c > 0, the radius; 3 or 4 are usual beside dropout; may be traced.
+      limit: c > 0, the radius; 3 or 4 are usual together with dropout; may be traced.
       of: which leaves, by path.
 
     Returns:
-      a tree like `params`.
+      A tree like `params`.
 
     Raises:
       ValueError: a `limit` that is not positive; `of` fits no path.
@@ -144,7 +151,7 @@ def max_norm(params, *, limit, of: Pattern = "*kernel"):
 
     def project(w):
         squares = jnp.sum(jnp.square(_wide(w)), axis=tuple(range(w.ndim - 1)), keepdims=True)
-        # the outer choice leaves what is inside as it is: limit / sqrt(limit^2) may round to less than 1
+        # The outer `where` leaves weights inside the ball unchanged: limit / sqrt(limit^2) may round to less than 1.
         factor = jnp.where(squares > limit**2, limit / jnp.sqrt(jnp.maximum(squares, limit**2)), 1)
         return (w * factor).astype(w.dtype)
 
@@ -152,19 +159,19 @@ def max_norm(params, *, limit, of: Pattern = "*kernel"):
 
 
 def _magnitude(w):
-    """`|w|` of derivative 0 at 0, where that of `jnp.abs` is 1 and would push what is zero away from it."""
+    """Computes `|w|` with derivative 0 at 0; that of `jnp.abs` is 1 there and would move zero weights away from 0."""
     return w * jax.lax.stop_gradient(jnp.sign(w))
 
 
 def _total(params, of, penalty, strength):
-    """The sum over the chosen leaves, taken in float32 at least, in the dtype of the leaves."""
+    """Sums the penalty over the chosen leaves in at least float32; the result has the dtype of the leaves."""
     chosen = jax.tree.leaves(select(params, of))
     weights = [w for w, take in zip(jax.tree.leaves(params), chosen, strict=True) if take]
     return (strength * sum(jnp.sum(penalty(_wide(w))) for w in weights)).astype(jnp.result_type(*weights))
 
 
 def _kept(activations, mask):
-    """(batch, units), 0 where the mask is False, and how many examples it keeps, at least 1."""
+    """Returns activations (batch, units), 0 where the mask is False, and the number of kept examples, at least 1."""
     wide = _wide(activations).reshape(len(activations), -1)
     mask = jnp.ones(len(wide), bool) if mask is None else mask
     return jnp.where(mask[:, None], wide, 0), jnp.maximum(jnp.sum(mask), 1)

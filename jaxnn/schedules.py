@@ -1,12 +1,12 @@
-"""Schedules `step -> value`: traceable callables that are pytrees, so that their numbers can be traced leaves.
+"""A schedule is a traceable callable `step -> value` and also a pytree, so its numbers can be traced leaves.
 
 >>> import jax
 >>> jax.tree.leaves(linear(0.0, 1.0, steps=10))
 [0.0, 1.0, 10]
 
-so a schedule can be differentiated, `vmap`ped over its peak, or changed without recompiling (`optimizers.adjustable`).
-Steps are counted from 0; the value is a float32. What falls as validation stalls is no function of the step: see
-`optimizers.plateau_scale`.
+So a schedule can be differentiated, `vmap`ped over its peak, or changed without recompiling (`optimizers.adjustable`).
+Steps are counted from 0; the value is a float32. A rate that falls when validation stalls is not a function of the
+step: see `optimizers.plateau_scale`.
 """
 
 import math
@@ -23,7 +23,7 @@ Schedule = Callable  # step -> value
 
 
 def constant(value: ArrayLike) -> Schedule:
-    """`value`, for ever.
+    """Returns the schedule that is `value` at every step.
 
     >>> float(constant(0.1)(7))
     0.10000000149011612
@@ -33,7 +33,7 @@ def constant(value: ArrayLike) -> Schedule:
 
 
 def linear(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
-    """From `start` to `end` in `steps` steps, then `end`.
+    """Returns the schedule that goes in a straight line from `start` to `end` in `steps` steps and stays at `end`.
 
     >>> [float(linear(0.0, 1.0, steps=4)(t)) for t in (0, 1, 4, 9)]
     [0.0, 0.25, 1.0, 1.0]
@@ -44,7 +44,7 @@ def linear(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
 
 
 def polynomial(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike, power: ArrayLike) -> Schedule:
-    """`end + (start - end) (1 - t / steps)^power` until `steps`, then `end`; power 1 is `linear`.
+    """Returns the schedule `end + (start - end) (1 - t / steps)^power` until `steps`, then `end`; power 1 is `linear`.
 
     >>> [float(polynomial(1.0, 0.0, steps=4, power=2)(t)) for t in (0, 1, 2, 4, 9)]
     [1.0, 0.5625, 0.25, 0.0, 0.0]
@@ -56,7 +56,9 @@ def polynomial(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike, power: Arr
 
 
 def cosine(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
-    """Half a cosine from `start` to `end` in `steps` steps, then `end` (Loshchilov and Hutter 2016, arXiv 1608.03983).
+    """Returns the schedule that follows half a cosine from `start` to `end` in `steps` steps and stays at `end`.
+
+    Source: Loshchilov and Hutter 2016, arXiv 1608.03983.
 
     >>> [round(float(cosine(1.0, 0.0, steps=4)(t)), 4) for t in (0, 1, 2, 4, 9)]
     [1.0, 0.8536, 0.5, 0.0, 0.0]
@@ -67,14 +69,15 @@ def cosine(start: ArrayLike, end: ArrayLike, *, steps: ArrayLike) -> Schedule:
 
 
 def warm_restarts(start: ArrayLike, end: ArrayLike = 0.0, *, steps: ArrayLike, growth: ArrayLike = 1.0) -> Schedule:
-    """Cosines from `start` to `end`, one after another: the first `steps` long, each `growth` times its predecessor.
+    """Returns the schedule of repeated cosines from `start` to `end`, each cycle `growth` times as long as the last.
 
-    With T_i = steps growth^i the length of cycle i and T the steps since it began (each begins at a whole step),
+    The first cycle has `steps` steps. With T_i = steps growth^i, the length of cycle i, and T, the steps since it began
+    (each cycle begins at a whole step),
 
         value = end + (start - end) (1 + cos(pi T / T_i)) / 2
 
-    so `end` itself is not reached: the next cycle begins there. `growth` is T_mult of SGDR (Loshchilov and Hutter 2016,
-    arXiv 1608.03983, equation 5) and of PyTorch. Cycles listed one by one are a `join` of cosines.
+    The value `end` itself is not reached, because the next cycle begins there. `growth` is T_mult of SGDR (Loshchilov
+    and Hutter 2016, arXiv 1608.03983, equation 5) and of PyTorch. For cycles of any other lengths `join` cosines.
 
     >>> [round(float(warm_restarts(1.0, steps=2, growth=2)(t)), 3) for t in range(7)]
     [1.0, 0.5, 1.0, 0.854, 0.5, 0.146, 1.0]
@@ -85,7 +88,7 @@ def warm_restarts(start: ArrayLike, end: ArrayLike = 0.0, *, steps: ArrayLike, g
 
 
 def exponential(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike = 1) -> Schedule:
-    """`start factor^(t / steps)`: multiplied by `factor` in every `steps` steps, smoothly and for ever.
+    """Returns the schedule `start factor^(t / steps)`: multiplied by `factor` over every `steps` steps, smoothly.
 
     The lectures' `start e^(-k t)` is `factor=e^-k`.
 
@@ -99,7 +102,7 @@ def exponential(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike = 1) ->
 
 
 def step_decay(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike) -> Schedule:
-    """`start factor^floor(t / steps)`: multiplied by `factor` after every `steps` steps, at once.
+    """Returns the schedule `start factor^floor(t / steps)`: multiplied at once by `factor` after every `steps` steps.
 
     >>> [float(step_decay(1.0, factor=0.5, steps=2)(t)) for t in range(6)]
     [1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
@@ -111,10 +114,11 @@ def step_decay(start: ArrayLike, *, factor: ArrayLike, steps: ArrayLike) -> Sche
 
 
 def inverse_time(start: ArrayLike, *, steps: ArrayLike, power: ArrayLike = 1.0) -> Schedule:
-    """`start / (1 + t / steps)^power`: half of `start` after `steps` steps where power is 1, and falling for ever.
+    """Returns the schedule `start / (1 + t / steps)^power`, which falls without end.
 
-    A power in (1/2, 1] satisfies the condition of Robbins and Monro (1951) for convergence under noise: the sum of the
-    values diverges, that of their squares does not. The lectures' `start / (1 + k t)` is `steps=1/k`.
+    With power 1 it is half of `start` after `steps` steps. A power in (1/2, 1] satisfies the condition of Robbins and
+    Monro (1951) for convergence under noise: the sum of the values diverges, and the sum of their squares converges.
+    The lectures' `start / (1 + k t)` is `steps=1/k`.
 
     >>> [float(inverse_time(1.0, steps=2)(t)) for t in (0, 2, 6)]
     [1.0, 0.5, 0.25]
@@ -126,7 +130,7 @@ def inverse_time(start: ArrayLike, *, steps: ArrayLike, power: ArrayLike = 1.0) 
 
 
 def piecewise_constant(values: Sequence[ArrayLike], *, boundaries: Sequence[ArrayLike]) -> Schedule:
-    """`values[i]` from step `boundaries[i-1]` on, until just before `boundaries[i]`.
+    """Returns the schedule that is `values[i]` from step `boundaries[i-1]` on, until just before `boundaries[i]`.
 
     >>> [round(float(piecewise_constant([1.0, 0.1, 0.01], boundaries=[2, 3])(t)), 3) for t in range(5)]
     [1.0, 1.0, 0.1, 0.01, 0.01]
@@ -135,10 +139,10 @@ def piecewise_constant(values: Sequence[ArrayLike], *, boundaries: Sequence[Arra
 
 
 def join(schedules: Sequence[Schedule], *, boundaries: Sequence[ArrayLike]) -> Schedule:
-    """`schedules[i]` from step `boundaries[i-1]` on; each counts its steps from the boundary where it begins.
+    """Joins schedules: `schedules[i]` is used from step `boundaries[i-1]` on and counts its steps from there.
 
     Args:
-      schedules: ours, or any function `step -> number`.
+      schedules: schedules of this module, or any functions `step -> number`.
       boundaries: increasing steps, one fewer than schedules.
 
     Raises:
@@ -161,7 +165,9 @@ def join(schedules: Sequence[Schedule], *, boundaries: Sequence[ArrayLike]) -> S
 
 
 def warmup(schedule: Schedule, *, steps: ArrayLike, start: ArrayLike = 0.0) -> Schedule:
-    """From `start` straight up to the schedule's first value in `steps` steps, then the schedule from its step 0.
+    """Adds a warm-up: a line from `start` to the schedule's first value in `steps` steps, then the schedule itself.
+
+    The schedule begins with its step 0 after the warm-up.
 
     >>> [float(warmup(linear(1.0, 0.0, steps=4), steps=2)(t)) for t in (0, 1, 2, 4, 6)]
     [0.0, 0.5, 1.0, 0.5, 0.0]
@@ -179,10 +185,11 @@ def one_cycle(
     start_factor: ArrayLike = 25.0,
     end_factor: ArrayLike = 1e4,
 ) -> Schedule:
-    """Up to `peak` and down again, both along a cosine: warm-up, then annealing (Smith and Topin, arXiv 1708.07120).
+    """Returns the schedule that rises to `peak` along a cosine (warm-up) and falls along another one (annealing).
 
-    Rises from `peak / start_factor` during the first `warmup` of all steps, then falls to
-    `peak / (start_factor end_factor)`. These are the defaults of PyTorch and of Optax's `cosine_onecycle_schedule`.
+    It rises from `peak / start_factor` during the first `warmup` (a fraction) of all steps, then falls to
+    `peak / (start_factor end_factor)` (Smith and Topin, arXiv 1708.07120). The defaults are those of PyTorch and of
+    Optax's `cosine_onecycle_schedule`.
 
     >>> [round(float(one_cycle(1.0, steps=10)(t)), 3) for t in (0, 3, 6, 10)]
     [0.04, 1.0, 0.611, 0.0]
@@ -199,7 +206,7 @@ def _constant(value, step):
 
 
 def _progress(step, steps):
-    """From 0 to 1 in `steps`; 1 at once where there are none."""
+    """Returns the progress from 0 to 1 in `steps` steps; 1 if `steps` is 0."""
     fraction = jnp.asarray(step, jnp.float32) / jnp.where(steps > 0, steps, 1)
     return jnp.where(steps > 0, jnp.clip(fraction, 0.0, 1.0), 1.0)
 
@@ -218,14 +225,14 @@ def _cosine(start, end, steps, step):
 
 def _warm_restarts(start, end, steps, growth, step):
     step = jnp.asarray(step, jnp.float32)
-    ratio = jnp.where(growth == 1, 2.0, growth)  # no 0 / 0 in the branch that is not taken
+    ratio = jnp.where(growth == 1, 2.0, growth)  # avoids 0 / 0 in the branch of `where` that is not chosen
 
-    def beginning(i):  # of cycle i, i of them of equal length or a geometric series
+    def beginning(i):  # the start of cycle i, after i cycles of equal length or of a geometric series
         return jnp.round(steps * jnp.where(growth == 1, i, (ratio**i - 1) / (ratio - 1)))
 
     i = jnp.where(growth == 1, step / steps, jnp.log1p(step / steps * (ratio - 1)) / jnp.log(ratio))
     i = jnp.floor(i)
-    i = i + (step >= beginning(i + 1)) - (step < beginning(i))  # the logarithm may be a hair beside a whole number
+    i = i + (step >= beginning(i + 1)) - (step < beginning(i))  # rounding may put i just beside a whole number
     return _cosine(start, end, beginning(i + 1) - beginning(i), step - beginning(i))
 
 
@@ -266,7 +273,7 @@ def _as_pytree(schedule):
 
 
 def _check(least=-math.inf, *, above=-math.inf, most=math.inf, **values):
-    """Raises ValueError unless each is a finite real number within the bounds; what is traced has no value yet."""
+    """Raises ValueError unless each value is a finite real number within the bounds; traced values pass unchecked."""
     for name, value in values.items():
         number = known_number(name, value)
         if number is None or (math.isfinite(number) and above < number and least <= number <= most):

@@ -1,4 +1,4 @@
-"""Which of the keywords on offer a function takes."""
+"""These functions select, from offered keywords, those that another function accepts."""
 
 import inspect
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def accepted(function: Callable, **offered: Any) -> dict[str, Any]:
-    """The offered keywords that are named in the function's signature.
+    """Returns the offered keywords that are named in the function's signature.
 
     >>> accepted(lambda x, *, train: x, train=True, key=None)
     {'train': True}
@@ -16,7 +16,7 @@ def accepted(function: Callable, **offered: Any) -> dict[str, Any]:
 
 
 def passable(function: Callable, **offered: Any) -> dict[str, Any]:
-    """The offered keywords that the function may be called with: all, where it takes any.
+    """Returns the offered keywords with which the function may be called: all of them, if it accepts any keyword.
 
     >>> passable(lambda x, **extra: x, value=1.0), passable(lambda x: x, value=1.0)
     ({'value': 1.0}, {})

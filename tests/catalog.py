@@ -120,6 +120,7 @@ NOT_CONCEPTS = {
     "compiler_options",
     "machine_memory",
     "naming",
+    "placement_names",
     "parameter_paths",
     "real_numbers",
     "signatures",

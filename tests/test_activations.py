@@ -221,10 +221,10 @@ def test_the_gradient_of_the_slope_is_zero_at_plus_infinity():
     assert gradient == -1
 
 
-def test_ties_of_a_maximum_share_the_gradient():
+def test_the_first_of_equal_maxima_has_the_gradient():
     x = jnp.array([2.0, 2.0, 1.0, 0.0, 5.0, 5.0])
-    assert slopes(max_unit, x).tolist() == [0, 0, 0, 0, 0.5, 0.5]
-    assert slopes(partial(maxout, pieces=2), x).tolist() == [0.5, 0.5, 1, 0, 0.5, 0.5]
+    assert slopes(max_unit, x).tolist() == [0, 0, 0, 0, 1, 0]
+    assert slopes(partial(maxout, pieces=2), x).tolist() == [1, 0, 1, 0, 1, 0]
 
 
 def test_maxout_takes_consecutive_features_and_one_piece_is_the_identity():

@@ -163,7 +163,7 @@ PAIRS = (
     ),
     Pair(
         "maxout",
-        with_params(layers.maximum_of_pieces, "kernel", "bias", pieces=4),
+        with_params(layers.maxout_dense, "kernel", "bias", pieces=4),
         lambda x, w, b: (x @ w + b).reshape(len(x), -1, 4).max(-1),
         ((128, 256), (256, 512), (512,)),
     ),

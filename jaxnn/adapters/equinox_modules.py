@@ -1,4 +1,7 @@
-"""Equinox modules as models: parameters and state apart from the module, one example at a time under `vmap`."""
+"""`EquinoxModel` makes a model of an Equinox module.
+
+Parameters and state are kept apart from the module, which sees one example at a time under `vmap`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,19 +12,19 @@ import jax
 
 from jaxnn.signatures import accepted
 
-AXIS = "batch"  # of the examples, over which `eqx.nn.BatchNorm(..., axis_name="batch")` averages
+AXIS = "batch"  # the axis of examples, over which `eqx.nn.BatchNorm(..., axis_name="batch")` averages
 
 
 @dataclass(frozen=True, eq=False)
 class EquinoxModel:
-    """A model of an Equinox module: `init` and `apply`, as a Flax module has.
+    """Gives an Equinox module `init` and `apply`, as a Flax module has.
 
-    The module sees one example, as is Equinox's custom, and may take `key`. Dropout and batch normalization are told
-    whether they train by `eqx.nn.inference_mode`. Parameters are its arrays of floats, a dict by path.
+    The module sees one example, as is usual in Equinox, and may take `key`. `eqx.nn.inference_mode` switches dropout
+    and batch normalization between training and use. The parameters are the module's arrays of floats, a dict by path.
 
     Args:
-      module: `make(key) -> module`, or `make(key) -> (module, state)` as of `eqx.nn.make_with_state`; or the module or
-        the pair itself, which then begins with its own parameters whatever the seed.
+      module: `make(key) -> module`, or `make(key) -> (module, state)` as `eqx.nn.make_with_state` makes; or the module
+        or the pair itself, which then begins with its own parameters, whatever the seed is.
 
     >>> model = EquinoxModel(lambda key: eqx.nn.Linear(4, 3, key=key))
     >>> variables = model.init({"params": jax.random.key(0)}, jax.numpy.ones((2, 4)))
@@ -32,14 +35,14 @@ class EquinoxModel:
     module: eqx.Module | tuple[eqx.Module, eqx.nn.State] | Callable[[jax.Array], Any]
 
     def init(self, rngs, x) -> dict[str, Any]:
-        """The variables; the inputs say nothing, for the module knows its shapes."""
+        """Returns the variables; `x` is not used, because the module knows its shapes."""
         module, state = self._made(rngs["params"])
         params = {"params": _named(eqx.filter(module, eqx.is_inexact_array))}
         return params if state is None else params | {"state": _named(state)}
 
     def apply(self, variables, x, *, train: bool = False, rngs=None, mutable=False):
-        """The outputs; with `mutable` also the state after this batch."""
-        module, state = self._made(jax.random.key(0))  # for its structure: its numbers are not used
+        """Returns the outputs; with `mutable`, also the state after this batch."""
+        module, state = self._made(jax.random.key(0))  # only its structure is used, not its numbers
         own, rest = eqx.partition(module, eqx.is_inexact_array)
         module = eqx.nn.inference_mode(eqx.combine(_filled(own, variables["params"]), rest), value=not train)
         state = None if state is None else _filled(state, variables["state"])
@@ -53,7 +56,7 @@ class EquinoxModel:
         return outputs if mutable is False else (outputs, {"state": _named(state)} if mutable else {})
 
     def _made(self, key):
-        """The module, and its state or None."""
+        """Returns the module, and its state or None."""
         is_made = isinstance(self.module, eqx.Module | tuple)
         made = self.module if is_made else self.module(key)
         return made if isinstance(made, tuple) else (made, None)
@@ -65,5 +68,5 @@ def _named(tree) -> dict[str, Any]:
 
 
 def _filled(tree, named):
-    """The tree with other leaves."""
+    """Returns the tree with the leaves of `named`."""
     return jax.tree.unflatten(jax.tree.structure(tree), [named[name] for name in _named(tree)])

@@ -1,4 +1,7 @@
-"""Flax NNX modules as models: parameters, state and keys apart from the module, which is put together in each step."""
+"""`NnxModel` makes a model of a Flax NNX module.
+
+Parameters, state and keys are kept apart from the module, which is put together again in each step.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +14,15 @@ from flax import nnx
 
 @dataclass(frozen=True, eq=False)
 class NnxModel:
-    """A model of an NNX module: `init` and `apply`, as a Flax linen module has.
+    """Gives an NNX module `init` and `apply`, as a Flax linen module has.
 
-    Dropout and batch normalization are told whether they train by the module's `train()` and `eval()`. Each of its
-    streams of random numbers gets a key of its own from the step's. Parameters are what is `nnx.Param`; what else
-    changes, such as batch statistics, is the model state.
+    The module's `train()` and `eval()` switch dropout and batch normalization between training and use. Each random
+    stream of the module gets a key of its own, derived from the key of the step. The variables of type `nnx.Param` are
+    the parameters; all other variables, such as batch statistics, are the model state.
 
     Args:
       module: `make(rngs) -> module`, such as the module's class; or the module itself, which then begins with its own
-        parameters whatever the seed.
+        parameters, whatever the seed is.
 
     >>> model = NnxModel(lambda rngs: nnx.Linear(4, 3, rngs=rngs))
     >>> variables = model.init({"params": jax.random.key(0)}, jnp.ones((2, 4)))
@@ -30,14 +33,14 @@ class NnxModel:
     module: nnx.Module | Callable[[nnx.Rngs], nnx.Module]
 
     def init(self, rngs, x) -> dict[str, Any]:
-        """The variables; the inputs say nothing, for the module knows its shapes."""
+        """Returns the variables; `x` is not used, because the module knows its shapes."""
         _, params, _, rest = _split(self._made(rngs["params"]))
         variables = {"params": nnx.to_pure_dict(params), "state": nnx.to_pure_dict(rest)}
         return variables if variables["state"] else {"params": variables["params"]}
 
     def apply(self, variables, x, *, train: bool = False, rngs=None, mutable=False):
-        """The outputs; with `mutable` also the state after this batch."""
-        graph, params, keys, rest = _split(self._made(jax.random.key(0)))  # for its structure, not its numbers
+        """Returns the outputs; with `mutable`, also the state after this batch."""
+        graph, params, keys, rest = _split(self._made(jax.random.key(0)))  # only its structure is used, not its numbers
         nnx.replace_by_pure_dict(params, variables["params"])
         nnx.replace_by_pure_dict(rest, variables.get("state", {}))
         module = nnx.merge(graph, params, _drawn(keys, (rngs or {}).get("dropout")), rest)
@@ -55,7 +58,7 @@ def _split(module):
 
 
 def _drawn(keys, key):
-    """The streams from their beginning, each with a key of its own; as they were made, if there is no key."""
+    """Restarts the random streams, each with a key of its own; without a key they stay as they are."""
     leaves, tree = jax.tree.flatten(keys)
     if key is None:
         return keys

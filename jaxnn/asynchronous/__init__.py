@@ -1,8 +1,8 @@
-"""Asynchronous SGD, simulated exactly: the same gradient as in `training`, applied late.
+"""Asynchronous SGD is simulated here exactly: the gradients are those of `training`, but they are applied late.
 
 A seeded model of compute and network times (`WorkerTimes`, `simulate`) gives the order of events, a `Program` of
-integer arrays. One compiled scan runs it: `downpour`, `hogwild`, `easgd`, `local_sgd`, `diloco` and `synchronous`,
-which has backup workers, differ in what an event does. The same program always ends at the same bits.
+integer arrays. One compiled scan runs it. `downpour`, `hogwild`, `easgd`, `local_sgd`, `diloco` and `synchronous` (with
+backup workers) differ in what an event does. The same program always gives the same result, bit for bit.
 """
 
 from jaxnn.asynchronous.backup_workers import synchronous as synchronous

@@ -1,4 +1,4 @@
-"""Synchronous SGD with backup workers: a round waits for the fastest only."""
+"""Synchronous SGD with backup workers waits in each round for the fastest workers only."""
 
 from typing import Any
 
@@ -13,21 +13,23 @@ from jaxnn.training.train_state import TrainState
 
 
 def synchronous(step, state: TrainState, data, accepted, *, draw) -> tuple[TrainState, Any]:
-    """Synchronous SGD (Chen et al. 2016, arXiv 1604.00981): in every round each worker has the same parameters, and
+    """Trains by synchronous SGD (Chen et al. 2016, arXiv 1604.00981).
+
+    In every round all workers have the same parameters, and
 
         w <- w + update(mean of the gradients that arrived in time)
 
-    Where all arrive that is the gradient of the joined batch, and this is data-parallel training.
+    If all gradients arrive, their mean is the gradient of the joined batch, and this is data-parallel training.
 
     Args:
       step: a `TrainStep` on one device.
-      state: before the first round, or of an earlier call.
+      state: the state before the first round, or that of an earlier call.
       data: dict of arrays, on the device.
-      accepted: (rounds, workers) bool, at least one a round: of `round_times(times, rounds, backup=b)`.
-      draw: as for `downpour`; the server's step, which counts rounds, is the local step of all.
+      accepted: (rounds, workers) bool, from `round_times(times, rounds, backup=b)`; at least one True in each round.
+      draw: as for `downpour`; the local step of all workers is the server's step, which counts rounds.
 
     Returns:
-      `(state, metrics)`: (sum, count) pairs (rounds, workers), of all workers.
+      `(state, metrics)`: the metrics are (sum, count) pairs of shape (rounds, workers), of all workers.
 
     Raises:
       ValueError: a step that sums over devices, or `accepted` of another shape.
@@ -53,7 +55,7 @@ def synchronous(step, state: TrainState, data, accepted, *, draw) -> tuple[Train
 
 
 def mean_of(tree, kept):
-    """The mean of the kept ones along the leading axis, whatever stands in the others.
+    """Returns the mean of the kept entries along the leading axis; the other entries may hold anything, also NaN.
 
     >>> mean_of(jnp.array([1.0, 3.0, jnp.nan]), jnp.array([True, True, False]))
     Array(2., dtype=float32)

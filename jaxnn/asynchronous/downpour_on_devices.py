@@ -1,7 +1,7 @@
-"""Downpour SGD on real devices in lock-step: every device has its own stale replica, and all push in turn.
+"""Downpour SGD runs here on real devices in lock-step: each has its own stale replica, and all push in turn.
 
-Devices of one program cannot be asynchronous; they can reproduce an asynchronous order exactly: that of equally fast
-workers, whose updates are N - 1 versions late from the second wave on.
+The devices of one program cannot be asynchronous, but they can reproduce one asynchronous order exactly: that of
+equally fast workers, whose updates are N - 1 versions late from the second wave on.
 """
 
 from collections.abc import Sequence
@@ -28,26 +28,28 @@ DRIVERS = ("shard_map", "pmap", "vmap")
 def downpour_waves(
     step, state: TrainState, data, *, workers: int, waves: int, draw, driver: str = "shard_map", devices=None
 ) -> tuple[TrainState, Any]:
-    """`waves` times: every worker a gradient at its replica, then all N updates on every device, one after another:
+    """Trains by Downpour SGD in waves, with one worker on each device.
+
+    In each wave every worker computes a gradient at its replica; then every device applies all N updates in turn:
 
         g_i = grad L(w_i; batch of (key, i, wave)),        gathered from all devices
         for i = 1, ..., N:    w <- w + update(g_i),    w_i <- w
 
-    The same as `downpour` with the events of `simulate(WorkerTimes(N), pushes=N * waves)`, where the gradients come out
-    of N programs side by side and not of one after the other.
+    This is `downpour` with the events of `simulate(WorkerTimes(N), pushes=N * waves)`, except that N devices compute
+    the gradients side by side instead of one after another.
 
     Args:
-      step: a `TrainStep` on one device; the axis is not its business.
-      state: the server's, and what every worker starts with.
+      step: a `TrainStep` on one device, without an axis name.
+      state: the server's state, with which every worker starts.
       data: dict of arrays, on every device.
-      workers: one a device, save under "vmap".
-      waves: gradients of each worker.
+      workers: the number of workers, one on each device except under "vmap".
+      waves: the number of gradients of each worker.
       draw: as for `downpour`.
       driver: "shard_map", "pmap", or "vmap", which maps over the workers on one device.
-      devices: the first `workers` of all by default.
+      devices: by default the first `workers` of all devices.
 
     Returns:
-      `(state, metrics)`: the server's state, and (sum, count) pairs (workers, waves).
+      `(state, metrics)`: the server's state, and (sum, count) pairs of shape (workers, waves).
 
     Raises:
       ValueError: an unknown driver, a step that sums over devices, fewer devices than workers.
@@ -70,7 +72,7 @@ def downpour_waves(
 
 
 def _own_waves(step, draw, workers, waves, server, data, worker):
-    """What one device does; `server` ends the same on all."""
+    """Runs the waves of one device; all devices end with the same `server`."""
 
     def wave(carry, k):
         server, (params, model_state) = carry
@@ -89,7 +91,7 @@ def _own_waves(step, draw, workers, waves, server, data, worker):
 
 
 def _squeezed(own, state, data, numbers):
-    """A device of a mesh has an axis of one worker."""
+    """Runs `own` on one device of a mesh, where the axis of workers has length 1."""
     state, metrics = own(state, data, numbers[0])
     return state, jax.tree.map(lambda x: x[None], metrics)
 

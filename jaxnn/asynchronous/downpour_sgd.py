@@ -1,7 +1,7 @@
-"""Asynchronous SGD with a parameter server, exactly simulated: Downpour, stale-synchronous, delay-compensated.
+"""Downpour SGD with a parameter server is simulated here exactly, also stale-synchronous and delay-compensated.
 
-They differ in the order of events (`event_times.simulate`: n_push, n_fetch, the bound of stale-synchronous parallel)
-and in what the server makes of a gradient that is late.
+These variants differ in the order of events (`event_simulation.simulate`: n_push, n_fetch, the bound of
+stale-synchronous parallel) and in how the server applies a gradient that is late.
 """
 
 from typing import Any, NamedTuple
@@ -17,8 +17,10 @@ from jaxnn.training.train_state import TrainState
 
 
 class Replica(NamedTuple):
-    """What a Downpour worker holds: its parameters and model state, the parameters as fetched and their version, and
-    the sum of the gradients that it has not yet pushed.
+    """Holds the state of a Downpour worker: parameters, model state, the last fetch, and gradients not yet pushed.
+
+    `fetched` are the parameters as fetched, `version` is their version, and `accrued` is the sum of the gradients that
+    the worker has not yet pushed.
     """
 
     params: Any
@@ -29,10 +31,10 @@ class Replica(NamedTuple):
 
 
 def replicate(state: TrainState, workers: int) -> Cluster:
-    """The cluster before the first event: every worker has fetched `state`, which is the server's.
+    """Returns the cluster before the first event, where every worker has fetched the server's `state`.
 
     Raises:
-      ValueError: no workers.
+      ValueError: fewer than one worker.
     """
     if workers < 1:
         raise ValueError(f"`workers` must be at least 1; received {workers}.")
@@ -43,36 +45,42 @@ def replicate(state: TrainState, workers: int) -> Cluster:
 def downpour(
     step, cluster: Cluster, data, program: Program, *, draw, local_rate=None, compensation=None, weight=None
 ) -> tuple[Cluster, Any]:
-    """Downpour SGD (Dean et al., NIPS 2012), event by event. With the server's w, and w_i, f_i, a_i of worker i:
+    """Trains by Downpour SGD (Dean et al., NIPS 2012), event by event.
+
+    The server has the parameters w. Worker i has the parameters w_i, the fetched parameters f_i and the sum a_i of the
+    gradients that it has not yet pushed:
 
         FETCH      w_i, f_i <- w
         COMPUTE    g = grad L(w_i; batch of (key, i, local step)),    a_i <- a_i + g,    w_i <- w_i - local_rate g
         PUSH       w <- w + update(a_i),    a_i <- 0
 
-    The server's `update` is any first-order optimizer: the paper's is AdaGrad, which bears staleness that plain SGD at
-    the same progress does not. Without staleness this is SGD, bit for bit. A late gradient may be corrected:
+    The server's `update` may be that of any first-order optimizer. The paper uses AdaGrad, which tolerates staleness
+    that plain SGD at the same progress does not. Without staleness this is SGD, bit for bit. A late gradient may be
+    corrected:
 
         a_i + lambda a_i * a_i * (w - f_i)           `compensation` = lambda (Zheng et al. 2017, arXiv 1609.08326):
                                                      the Hessian approximated by the diagonal of g g^T
         weight(staleness) a_i                        1 / max(tau, 1): Zhang et al. 2015, arXiv 1511.05950;
                                                      0 drops it: Ringmaster, arXiv 2501.16168
 
-    A pure function: `jax.jit` it with `step`, `draw` and the functions bound, `jax.vmap` it over states with learning
-    rates of their own (`optimizers.adjustable`). Batch statistics travel with the parameters: who pushes last is kept.
+    The function is pure: `jax.jit` it with `step`, `draw` and the functions bound, or `jax.vmap` it over states with
+    different learning rates (`optimizers.adjustable`). Batch statistics are sent with the parameters; the server keeps
+    those of the last push.
 
     Args:
       step: a `TrainStep` on one device.
-      cluster: of `replicate(state, workers)`, or of an earlier program.
+      cluster: that of `replicate(state, workers)`, or that after an earlier program.
       data: dict of arrays of one length, on the device.
-      program: of `simulate`, `in_turns` or `program_of`.
+      program: a `Program`, from `simulate`, `in_turns` or `program_of`.
       draw: `draw(key, worker, local_step) -> rows`, such as `Shards`.
-      local_rate: with which a worker applies its own gradients between fetches, as in the paper; None: not at all.
-      compensation: lambda; None for none. Meant for n_push = 1.
+      local_rate: the learning rate of a worker for its own gradients between fetches, as in the paper; None: it applies
+        none of them.
+      compensation: lambda; None for no compensation. Meant for n_push = 1.
       weight: function of the staleness, a float32 scalar; None for 1.
 
     Returns:
-      `(cluster, metrics)`: (sum, count) pairs (events,), those of the step where a worker computed, "staleness" where
-      the server applied: the updates since the worker's last fetch.
+      `(cluster, metrics)`: the metrics are (sum, count) pairs of shape (events,). Those of the step count where a
+      worker computed; "staleness", the number of updates since the worker's last fetch, counts where it pushed.
 
     Raises:
       ValueError: a step that sums over devices, or a program of more workers than the cluster's.
@@ -103,27 +111,27 @@ def downpour(
 
 
 def replay(step, state: TrainState, data, log: Log, *, workers: int, **settings) -> tuple[TrainState, Any]:
-    """The server's state that a logged run ended at, bit for bit where the gradients are computed alike.
+    """Computes the server's last state of a logged run, bit for bit if the gradients are computed in the same way.
 
     Args:
       step, data: as in the run.
-      state: with which the run began.
+      state: the state with which the run began.
       log: rows (worker, local step, version read, version applied), in any order; NumPy arrays or lists.
-      workers: how many took part.
-      settings: `draw` and the others of `downpour`.
+      workers: the number of workers in the run.
+      settings: `draw` and the other keyword arguments of `downpour`.
 
     Returns:
-      `(state, metrics)`, as `downpour`.
+      `(state, metrics)`: the server's state, and the metrics of `downpour`.
 
     Raises:
-      ValueError: a log with gaps or of an order that cannot have been.
+      ValueError: a log with gaps, or with an impossible order.
     """
     cluster, metrics = downpour(step, replicate(state, workers), data, program_of(log), **settings)
     return cluster.server, metrics
 
 
 def compensated(grads, params, fetched, strength):
-    """The gradient at `params` to first order, from that at `fetched`: g + lambda g * g * (w - f).
+    """Estimates the gradient at `params` from the gradient at `fetched`, to first order: g + lambda g * g * (w - f).
 
     >>> float(compensated(jnp.float32(2.0), jnp.float32(1.5), jnp.float32(1.0), 0.5))
     3.0
@@ -133,12 +141,12 @@ def compensated(grads, params, fetched, strength):
 
 
 def descended(params, grads, rate):
-    """`w - rate g`, in the parameters' dtypes."""
+    """Returns `w - rate g`, in the dtypes of the parameters."""
     return jax.tree.map(lambda w, g: (w - rate * g).astype(w.dtype), params, grads)
 
 
 def check_single(step) -> None:
-    """Raises ValueError for a step that sums over devices: a worker's gradient is its own."""
+    """Raises ValueError for a step that sums over devices, because each worker's gradient must stay separate."""
     if step.axis_name is not None:
         raise ValueError(
             f"`step` must be of one device; received axis_name={step.axis_name!r}. Leave `axis_name` out: the server "

@@ -1,4 +1,4 @@
-"""Elastic averaging: workers that explore by themselves, tied to a common centre by a spring."""
+"""Elastic averaging lets workers explore by themselves while a spring ties each of them to a common centre."""
 
 from typing import Any
 
@@ -11,26 +11,29 @@ from jaxnn.asynchronous.local_sgd_rounds import local_step
 
 
 def easgd(step, cluster: Cluster, data, program: Program, *, draw, alpha) -> tuple[Cluster, Any]:
-    """Asynchronous EASGD (Zhang, Choromanska and LeCun 2015, arXiv 1412.6651, algorithm 1). With the centre c:
+    """Trains by asynchronous EASGD (Zhang, Choromanska and LeCun 2015, arXiv 1412.6651, algorithm 1).
+
+    With the centre c and the parameters x_i of worker i:
 
         COMPUTE    x_i <- x_i + update(grad L(x_i; batch of (key, i, local step)))
         PUSH       x_i, c <- x_i - alpha (x_i - c), c + alpha (x_i - c)
 
-    The move keeps x_i + c, for any alpha: what a worker gives the centre has. Stable for alpha in (0, 1); the paper
-    takes alpha = 0.9 / N and a push every tau = 10 gradients or more. A step with Nesterov's momentum is its EAMSGD.
-    There the gradient that follows a move is of the x_i before it; here of the one after, as in `torch-distlearn`.
+    The push keeps x_i + c for any alpha: the centre gains what the worker loses. It is stable for alpha in (0, 1); the
+    paper uses alpha = 0.9 / N and a push every tau = 10 gradients or more. A step with Nesterov's momentum gives the
+    paper's EAMSGD. In the paper the gradient that follows a push is that of x_i before the push; here it is that of x_i
+    after the push, as in `torch-distlearn`.
 
     Args:
-      step: a `TrainStep` on one device; its optimizer is each worker's own.
-      cluster: of `local_cluster(state, workers)`. The server's parameters are the centre.
+      step: a `TrainStep` on one device; each worker has its own optimizer state.
+      cluster: that of `local_cluster(state, workers)`. The server's parameters are the centre.
       data: dict of arrays, on the device.
-      program: of `simulate(times, n_push=tau, n_fetch=None)`: a worker fetches only when it joins.
+      program: from `simulate(times, n_push=tau, n_fetch=None)`: a worker fetches only when it joins.
       draw: as for `downpour`.
-      alpha: of the spring: a number, traced or not.
+      alpha: the strength of the spring, a number that may be traced.
 
     Returns:
-      `(cluster, metrics)`, as `downpour`; the server's step counts the moves, and their staleness is 0: a move reads
-      the centre that it changes.
+      `(cluster, metrics)`, as `downpour`. The server's step counts the pushes, and their staleness is 0, because a push
+      reads the centre that it changes.
 
     Raises:
       ValueError: a step that sums over devices, or a program of more workers than the cluster's.
@@ -55,7 +58,7 @@ def easgd(step, cluster: Cluster, data, program: Program, *, draw, alpha) -> tup
 
 
 def elastic(x, c, alpha):
-    """`(x - d, c + d)` with d = alpha (x - c), leaf by leaf.
+    """Returns `(x - d, c + d)` with d = alpha (x - c), leaf by leaf.
 
     >>> [float(part) for part in elastic(jax.numpy.float32(1.0), jax.numpy.float32(0.0), 0.25)]
     [0.75, 0.25]

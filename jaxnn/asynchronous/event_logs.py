@@ -1,7 +1,7 @@
-"""What an asynchronous run logs, simulated or real: which gradient was computed from which version, applied to which.
+"""A log of an asynchronous run, simulated or real, says for each gradient which version was read and which updated.
 
-A version is the number of updates that the server has made. From such a log the run can be replayed bit for bit, for
-a gradient depends on nothing but the version that was read and on (key, worker, local step).
+A version is the number of updates that the server has made. From such a log the run can be replayed bit for bit,
+because a gradient depends only on the version that was read and on (key, worker, local step).
 """
 
 from typing import NamedTuple
@@ -12,10 +12,11 @@ from jaxnn.asynchronous.event_simulation import COMPUTE, FETCH, PUSH, Program
 
 
 class Log(NamedTuple):
-    """A row for each gradient that was applied: integer arrays (gradients,).
+    """Holds a row for each gradient that was applied, as integer arrays (gradients,).
 
-    worker, local_step: which gradient. version_read: of the parameters that the worker had fetched. version_applied:
-    the server's before the update; rows of one `version_applied` are one push, and their gradients are summed.
+    `worker` and `local_step` identify the gradient. `version_read` is the version of the parameters that the worker had
+    fetched. `version_applied` is the version of the server before the update; all rows with the same `version_applied`
+    are one push, and their gradients are summed.
     """
 
     worker: np.ndarray
@@ -25,7 +26,7 @@ class Log(NamedTuple):
 
 
 def log_of(program: Program) -> Log:
-    """What a server and its workers would have logged.
+    """Returns the log that a server and its workers would have written for this program.
 
     >>> from jaxnn.asynchronous.event_simulation import in_turns
     >>> [column.tolist() for column in log_of(in_turns(2, 3))]
@@ -44,14 +45,15 @@ def log_of(program: Program) -> Log:
 
 
 def program_of(log: Log) -> Program:
-    """The events that a log tells of, in an order in which every gradient is computed from the version it was.
+    """Returns the events of a log, in an order in which every gradient is computed from the version in the log.
 
-    A worker fetches where its `version_read` changes, computes as soon as it can, and pushes at `version_applied`; so
-    local steps between two fetches are its own, as in the run. Its next fetch may overtake its last push, as when
-    communication overlaps computation, but not its last but one. The times are the versions.
+    A worker fetches where its `version_read` changes, computes as soon as it can, and pushes at `version_applied`.
+    Between two fetches it keeps its own local steps, as in the run. Its next fetch may overtake its last push, as when
+    communication overlaps computation, but not the push before that. The times of the events are the versions.
 
     Raises:
-      ValueError: a version applied never or by two workers, read before it was there, or overtaken.
+      ValueError: a version that no worker or more than one updated, that was read before it existed, or a fetch that
+        overtook too many pushes.
 
     >>> program = program_of(Log([0, 1], [0, 0], [0, 0], [0, 1]))
     >>> " ".join(f"{'FCP'[kind]}{worker}" for kind, worker in zip(program.kind, program.worker))
@@ -74,11 +76,11 @@ def program_of(log: Log) -> Program:
 
 
 def staleness_of(log: Log) -> np.ndarray:
-    """The updates that the server made between a gradient's read and its own: `version_applied - version_read`.
+    """Returns the number of updates between reading a version and applying its gradient, for each gradient.
 
-    With N always busy workers that fetch and push every step the mean is N - 1, whatever their speeds. In a real run it
-    is that less what others push between a worker's own push and its next fetch, which are two messages there
-    (`push_log.push_rows` makes the rows).
+    This is `version_applied - version_read`. With N always busy workers that fetch and push in every step, the mean is
+    N - 1, for any speeds. In a real run a push and the next fetch are two messages, so the mean is smaller by what
+    other workers push between them (`push_log.push_rows` makes the rows).
 
     >>> staleness_of(Log(*np.array([(0, 0, 0, 0), (1, 0, 0, 1)]).T)).tolist()
     [0, 1]
@@ -87,9 +89,9 @@ def staleness_of(log: Log) -> np.ndarray:
 
 
 def clock_gaps(program: Program) -> np.ndarray:
-    """How many pushes a worker is ahead of the slowest, whenever it fetches: (fetches,), at most s under a bound s.
+    """Returns, for each fetch, how many pushes its worker is ahead of the slowest: (fetches,), at most s by a bound s.
 
-    A worker that has no event left, as after an outage, counts no more.
+    A worker with no event left, such as after an outage, no longer counts as the slowest.
     """
     kind, worker = np.asarray(program.kind), np.asarray(program.worker)
     last = {who: np.flatnonzero(worker == who)[-1] for who in np.unique(worker).tolist()}
@@ -102,7 +104,7 @@ def clock_gaps(program: Program) -> np.ndarray:
 
 
 class _Placed(NamedTuple):
-    """A worker's last gradient: the version it is of, that at which it is computed, that to which it is applied."""
+    """Holds three versions of a worker's last gradient: read, at which it is computed, and to which it is applied."""
 
     read: int
     ready: int
@@ -110,7 +112,10 @@ class _Placed(NamedTuple):
 
 
 def _place(before: _Placed | None, read: int, applied: int) -> tuple[int, bool]:
-    """The version at which a gradient can be computed, what was gathered before being sent, and if a fetch precedes."""
+    """Returns the version at which a gradient can be computed, and whether a fetch precedes it.
+
+    All gradients of an earlier push must have been sent by then.
+    """
     if before is None:
         return read, True
     if read != before.read and read < before.ready:

@@ -1,7 +1,7 @@
-"""Running an event program on the device: one scan, whatever the algorithm, which is a function for each kind of event.
+"""One scan on the device runs an event program for any algorithm; an algorithm is a function for each kind of event.
 
-`action(server, worker's own state, event) -> (server, worker's own state, metrics)`: an event touches the server and
-one worker. The states of all workers lie on a leading axis.
+Such a function is `action(server, worker's own state, event) -> (server, worker's own state, metrics)`: an event
+changes only the server and one worker. The states of all workers are stacked on a leading axis.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from jaxnn.training.key_streams import stream_key
 
 
 class Event(NamedTuple):
-    """One event of a program: int32 scalars."""
+    """Holds one event of a program, as int32 scalars."""
 
     kind: jax.Array
     worker: jax.Array
@@ -28,7 +28,7 @@ class Event(NamedTuple):
 
 
 class Cluster(NamedTuple):
-    """The server's `TrainState`, and what the workers hold, with a leading axis (workers, ...)."""
+    """Holds the server's `TrainState` and the states of the workers, with a leading axis (workers, ...)."""
 
     server: Any
     workers: Any
@@ -36,10 +36,14 @@ class Cluster(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """`shards(key, worker, local_step)`: the rows of a worker's batch, (batch,) int32, drawn from these three alone.
+    """Draws the rows of a worker's batch: `shards(key, worker, local_step)` returns (batch,) int32.
 
     Worker i of N has the rows from i n / N to (i + 1) n / N (Dean et al. 2012: a shard of the data for each replica),
-    and draws from them with replacement: a step that is repeated after a failure sees the same batch.
+    and draws from them with replacement. The rows depend only on key, worker and local step, so a step that is repeated
+    after a failure sees the same batch.
+
+    Raises:
+      ValueError: no workers, more workers than examples, or an empty batch.
 
     >>> shards = Shards(examples=10, batch_size=4, workers=2)
     >>> rows = shards(jax.random.key(0), 1, 0)
@@ -65,10 +69,11 @@ class Shards:
 
 
 def worker_gradient(step, server, data, event: Event, *, params, model_state, draw, workers: int):
-    """`(grads, metrics, model_state)` of a worker's own parameters and batch: of (key, worker, local step) alone.
+    """Computes `(grads, metrics, model_state)` of a worker's own parameters on its own batch.
 
-    Dropout and the like get the number of this computation among those of all workers in turns,
-    `local_step * workers + worker`: for one worker the number of the step.
+    The batch depends only on (key, worker, local step). Dropout and other random layers get as their step the number
+    `local_step * workers + worker`, which counts the computations of all workers in turn; for one worker it is the
+    local step.
     """
     number = event.local_step * workers + event.worker
     state = server._replace(params=params, model_state=model_state, step=number)
@@ -76,15 +81,15 @@ def worker_gradient(step, server, data, event: Event, *, params, model_state, dr
 
 
 def run_events(actions: tuple[Callable, ...], cluster: Cluster, program: Program) -> tuple[Cluster, Any]:
-    """The cluster after the events, and the metrics of each of them, stacked.
+    """Runs the events and returns the cluster after them, and the metrics of all events, stacked.
 
     Args:
-      actions: by kind: FETCH, COMPUTE, PUSH; their metrics are of one structure.
-      cluster: before the events; may be that of an earlier program, which is continued so.
-      program: NumPy or JAX arrays (events,); its times are not looked at.
+      actions: a function for each kind of event, in the order FETCH, COMPUTE, PUSH; their metrics have one structure.
+      cluster: the cluster before the events; that after an earlier program continues the earlier program.
+      program: NumPy or JAX arrays (events,); its times are ignored.
 
     Raises:
-      ValueError: a worker or kind that does not exist, as far as the arrays are NumPy's.
+      ValueError: a worker or kind that does not exist; checked only in NumPy arrays.
     """
     _check(program, cluster)
 
@@ -98,19 +103,19 @@ def run_events(actions: tuple[Callable, ...], cluster: Cluster, program: Program
 
 
 def on_every_worker(tree, workers: int):
-    """A copy for each worker, on a leading axis."""
+    """Returns a copy of the tree for each worker, on a leading axis."""
     return jax.tree.map(lambda x: jnp.broadcast_to(x, (workers, *jnp.shape(x))), tree)
 
 
 def no_metrics(step, server, data, *, draw) -> dict[str, Mean]:
-    """The (sum, count) pairs of an event at which nothing is measured; as traced ones are typed."""
+    """Returns the (sum, count) pairs of an event that measures nothing: zeros of the shapes and dtypes of real ones."""
     first = lambda server, data: step.gradient(server, take_batch(data, draw(server.key, 0, server.step)))[1]
     zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(first, server, data))
     return {**zeros, "staleness": Mean(jnp.float32(0), jnp.float32(0))}
 
 
 def measured(nothing, *, staleness=None, **metrics) -> dict[str, Mean]:
-    """Pairs of an event: the step's metrics, or the staleness of an update; `nothing` is of `no_metrics`."""
+    """Returns the pairs of an event: `nothing` (of `no_metrics`) with the step's metrics or a staleness set."""
     late = {} if staleness is None else {"staleness": Mean(jnp.asarray(staleness, jnp.float32), jnp.float32(1))}
     return {**nothing, **metrics, **late}
 

@@ -1,7 +1,7 @@
-"""The order in which workers and server of an asynchronous cluster act: a seeded event simulation on the host.
+"""A seeded simulation on the host decides the order in which the workers and the server of a cluster act.
 
-Its result is a program of integer arrays, which the device runs in one scan (`downpour_sgd` and others):
-no clock and no thread there, so that the same program always ends at the same bits.
+Its result is a program of integer arrays, which the device runs in one scan (`downpour_sgd` and others). The scan has
+no clock and no threads, so the same program always gives the same result, bit for bit.
 """
 
 import heapq
@@ -17,9 +17,11 @@ FETCH, COMPUTE, PUSH = range(3)
 
 
 class Program(NamedTuple):
-    """Events in order: arrays (events,). `kind`: FETCH (the server sends its parameters to the worker), COMPUTE (the
-    worker's gradient, of its step `local_step`), PUSH (the server applies what the worker has gathered); `time` in
-    seconds.
+    """Holds events in order, as arrays (events,).
+
+    The `kind` is FETCH (the server sends its parameters to the worker), COMPUTE (the worker computes the gradient of
+    its step `local_step`) or PUSH (the server applies the sum of the worker's gradients since its last push). The
+    `time` is in seconds.
     """
 
     kind: np.ndarray
@@ -31,23 +33,24 @@ class Program(NamedTuple):
 def simulate(
     times: WorkerTimes, *, pushes: int, n_push: int = 1, n_fetch: int | None = 1, bound: int | None = None
 ) -> Program:
-    """Workers that never wait for one another, save for a bound, until the server has applied `pushes` updates.
+    """Simulates workers that wait for one another only by `bound`, until the server has applied `pushes` updates.
 
-    A worker joins with a fetch. Then again and again: a gradient; after every `n_push` of them a push, after every
-    `n_fetch` a fetch. A message costs the worker its way there and back; a push and a fetch due together are one, and
-    nobody comes between them at the server. Gradients that were never pushed (an outage, the end) are left out.
+    A worker joins with a fetch. Then it computes gradients; it pushes after every `n_push` gradients and fetches after
+    every `n_fetch`. A message costs the worker the time there and back. A push and a fetch that are due together are
+    one message, and no other worker acts at the server between them. Gradients that are never pushed, because of an
+    outage or the end, are left out.
 
-    With N workers that are always busy and n_push = n_fetch = 1, the staleness of an update is the number of updates
-    by others between two of a worker's own: N - 1 in the mean, whatever the speeds.
+    With N workers that are always busy and n_push = n_fetch = 1, the staleness of an update is the number of updates by
+    other workers between two updates of one worker. Its mean is N - 1, for any speeds.
 
     Args:
-      times: how long everything takes, and who is gone when. A worker that comes back continues with the first local
-        step whose gradient the server does not have.
-      pushes: updates of the server in all.
-      n_push: gradients in a push.
-      n_fetch: gradients from fetch to fetch; None: only the one on joining, as in elastic averaging.
-      bound: s of stale-synchronous parallel (Ho et al., NIPS 2013): a worker begins its step c only when every other
-        has finished c - s. 0: bulk-synchronous; None: no bound. Needs n_push = 1.
+      times: how long everything takes, and when workers are absent. A worker that returns continues with the first
+        local step whose gradient the server does not have.
+      pushes: the number of updates of the server in all.
+      n_push: the number of gradients in a push.
+      n_fetch: the number of gradients between fetches; None: a worker fetches only on joining, as in elastic averaging.
+      bound: s of stale-synchronous parallel (Ho et al., NIPS 2013): a worker begins its step c only when all others
+        have finished their step c - s. 0: bulk-synchronous; None: no bound. Needs n_push = 1.
 
     Returns:
       The `Program`.
@@ -72,7 +75,7 @@ def simulate(
 
 
 def in_turns(workers: int, pushes: int) -> Program:
-    """One worker after the other fetches, computes and pushes: no staleness, the order of sequential SGD.
+    """Returns a program in which the workers fetch, compute and push in turns: sequential SGD, without staleness.
 
     >>> in_turns(2, 3).worker.tolist()
     [0, 0, 0, 1, 1, 1, 0, 0, 0]
@@ -83,7 +86,10 @@ def in_turns(workers: int, pushes: int) -> Program:
 
 
 def split(program: Program, parts: int) -> list[Program]:
-    """So many parts of equally many events, in order; what is left over at the end is left out.
+    """Splits a program into `parts` parts of equal length, in order; events that remain at the end are left out.
+
+    Raises:
+      ValueError: `parts` below 1, or more parts than events.
 
     >>> [part.worker.tolist() for part in split(in_turns(2, 3), 2)]
     [[0, 0, 0, 1], [1, 1, 0, 0]]
@@ -95,15 +101,18 @@ def split(program: Program, parts: int) -> list[Program]:
 
 
 class _Simulation:
-    """Processes are generators that yield seconds until they want to go on; None: until somebody wakes them."""
+    """Runs processes, which are generators.
+
+    A process yields the seconds after which it continues, or None to wait until `_wake` resumes it.
+    """
 
     def __init__(self, times, n_push, n_fetch, bound):
         self.times, self.n_push, self.n_fetch, self.bound = times, n_push, n_fetch, bound
         self.now, self.agenda, self.order = 0.0, [], itertools.count()
-        self.events, self.lost, self.pushed, self.end = [], set(), 0, 0  # end: behind the last push
+        self.events, self.lost, self.pushed, self.end = [], set(), 0, 0  # end: the position after the last push
         self.streams = [times.stream(worker) for worker in range(times.workers)]
-        self.received = [0] * times.workers  # local steps whose gradients the server has: the clock
-        self.unsent = [[] for _ in range(times.workers)]  # positions of events
+        self.received = [0] * times.workers  # number of local steps whose gradients the server has: the clock
+        self.unsent = [[] for _ in range(times.workers)]  # positions of COMPUTE events that are not yet pushed
         self.clients, self.waiting = {}, []
 
     def __call__(self, pushes) -> Program:

@@ -1,11 +1,12 @@
-"""Gradients made small for the network: the largest coordinates, or eight bits each, and the error sent later.
+"""Codecs compress gradients for the network, to the largest coordinates or to eight bits, and send the error later.
 
-A codec packs one array and unpacks it; both lose something. *Error feedback* keeps what was lost at the sender and adds
-it to what is sent next (Seide et al. 2014, 1-bit SGD; Karimireddy et al. 2019, arXiv 1901.09847):
+A codec packs one array and unpacks it again; `TopK` and `EightBits` lose a part of it. *Error feedback* keeps the lost
+part e at the sender and adds it to the next gradient g (Seide et al. 2014, 1-bit SGD; Karimireddy et al. 2019, arXiv
+1901.09847):
 
     c = g + e,      message = pack(c),      e <- c - unpack(message)
 
-so that the sum of all that was received and of the last e is the sum of all gradients: nothing is lost, only delayed.
+So the sum of all received messages plus the last e is the sum of all gradients: nothing is lost, only delayed.
 """
 
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from jax import lax
 
 
 class Sparse(NamedTuple):
-    """`values` at the flat `indices`; 0 elsewhere."""
+    """Holds an array that has `values` at the flat `indices` and 0 elsewhere."""
 
     indices: jax.Array
     values: jax.Array
 
 
 class Quantized(NamedTuple):
-    """`scale` times `levels`, whole numbers of -127 to 127."""
+    """Holds an array as `scale` times `levels`, which are whole numbers from -127 to 127."""
 
     levels: jax.Array
     scale: jax.Array
@@ -32,7 +33,7 @@ class Quantized(NamedTuple):
 
 @dataclass(frozen=True)
 class Exact:
-    """Arrays as they are, four bytes a float32.
+    """Sends arrays unchanged, with four bytes for a float32.
 
     >>> Exact().unpack(Exact().pack(jnp.ones(2), None), jnp.zeros(2)).tolist()
     [1.0, 1.0]
@@ -47,12 +48,14 @@ class Exact:
 
 @dataclass(frozen=True)
 class TopK:
-    """The k = fraction d largest of d coordinates by magnitude, at least one, eight bytes each (Aji and Heafield 2017,
-    arXiv 1704.05021; with memory, Stich et al. 2018, arXiv 1809.07599). It contracts, which is what feedback needs:
+    """Sends the k = fraction d coordinates of largest magnitude of d coordinates, at least one.
+
+    Each takes eight bytes (Aji and Heafield 2017, arXiv 1704.05021; with memory, Stich et al. 2018, arXiv 1809.07599).
+    The codec contracts, which error feedback needs:
 
         |c - unpack(pack(c))|^2  <=  (1 - k/d) |c|^2
 
-    Of equal magnitudes those that stand first are sent. Below fraction 1/2 it takes fewer bytes than `Exact`.
+    Among equal magnitudes the first ones are sent. Below fraction 1/2 it takes fewer bytes than `Exact`.
 
     Raises:
       ValueError: a fraction that is not in (0, 1].
@@ -78,7 +81,7 @@ class TopK:
         return flat.at[packed.indices].set(packed.values).reshape(like.shape)
 
     def kept(self, size: int) -> int:
-        """How many of `size` coordinates are sent.
+        """Returns how many of `size` coordinates are sent.
 
         >>> TopK(0.01).kept(784), TopK(0.01).kept(10)
         (8, 1)
@@ -88,13 +91,15 @@ class TopK:
 
 @dataclass(frozen=True)
 class EightBits:
-    """A byte a coordinate: levels of max|c| / 127 (one scale an array), to the nearest, or up or down by chance:
+    """Sends one byte for each coordinate: a level, in units of scale = max|c| / 127, with one scale for each array.
 
-        level = floor(c / scale + u),      u = 1/2, or uniform on [0, 1)
+    A coordinate is rounded to the nearest level or, with `stochastic`, randomly up or down:
 
-    The nearest is off by at most scale / 2. By chance (QSGD, Alistarh et al. 2016, arXiv 1610.02132) it is off by less
-    than scale and right on average, so that it needs no feedback to be unbiased, and has the larger variance.
-    Where an array has a NaN or an infinity, all of it is unpacked as NaN: a divergence stays visible.
+        level = floor(c / scale + u),      u = 1/2, or with `stochastic` uniform on [0, 1)
+
+    Rounding to the nearest has an error of at most scale / 2. Random rounding (QSGD, Alistarh et al. 2016, arXiv
+    1610.02132) has an error of less than scale and is right on average. So it needs no feedback to be unbiased, but its
+    variance is larger. An array with a NaN or an infinity is unpacked as all NaN, so that a divergence stays visible.
 
     >>> packed = EightBits().pack(jnp.array([1.27, -0.5, 0.004]), None)
     >>> packed.levels.tolist(), packed.levels.dtype
@@ -119,13 +124,13 @@ EXACT = Exact()
 
 
 def compress(codec: Codec, grads: Any, residual: Any, key) -> tuple[Any, Any]:
-    """`(message, residual)`: what is sent of gradient plus residual, and what is left of it for the next time.
+    """Packs gradient plus residual; returns `(message, residual)` with the lost part as the residual for the next call.
 
     Args:
-      codec: one of the above.
+      codec: one of the codecs above.
       grads: a pytree of arrays.
-      residual: as grads; zeros at first.
-      key: for codecs that draw; each array has its own, folded from it.
+      residual: a tree like `grads`; zeros at first.
+      key: for codecs that draw random numbers; each array has its own key, folded from this one.
 
     >>> grads, none = {"w": jnp.array([3.0, 1.0])}, {"w": jnp.zeros(2)}
     >>> message, residual = compress(TopK(0.5), grads, none, jax.random.key(0))
@@ -139,12 +144,12 @@ def compress(codec: Codec, grads: Any, residual: Any, key) -> tuple[Any, Any]:
 
 
 def decompress(codec: Codec, message: Any, like: Any) -> Any:
-    """The gradient as it is received, in the structure and shapes of `like`."""
+    """Unpacks a message to the gradient that was received, in the structure and shapes of `like`."""
     return jax.tree.map(lambda leaf, packed: codec.unpack(packed, leaf), like, message)
 
 
 def message_bytes(message: Any) -> int:
-    """Bytes of a message's arrays.
+    """Counts the bytes of the arrays in a message.
 
     >>> message_bytes(compress(EightBits(), jnp.ones(100), jnp.zeros(100), jax.random.key(0))[0])  # and one scale
     104

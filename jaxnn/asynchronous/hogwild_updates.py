@@ -1,7 +1,7 @@
-"""Hogwild: workers that read and write the same parameters without a lock, simulated coordinate by coordinate.
+"""Hogwild workers read and write the same parameters without a lock, simulated here coordinate by coordinate.
 
-No array of JAX can be written by two threads, so the inconsistency itself is simulated: a worker that reads while
-others write sees every coordinate as it was at a moment of its own.
+Two threads cannot write the same JAX array, so the inconsistency itself is simulated: a worker that reads while others
+write sees each coordinate as it was at a different moment.
 """
 
 from typing import Any
@@ -20,28 +20,30 @@ from jaxnn.training.train_state import TrainState
 
 
 def hogwild(step, state: TrainState, data, log: Log, *, workers: int, draw) -> tuple[TrainState, Any]:
-    """Lock-free updates (Recht et al. 2011, arXiv 1106.5730). For update t, of staleness tau_t, each coordinate j is
-    read at a version between the one at which the worker began to read and the present one,
+    """Trains by lock-free updates (Recht et al. 2011, arXiv 1106.5730).
+
+    For update t, of staleness tau_t, each coordinate j is read at a random version between the one at which the worker
+    began to read and the present one, and every write is atomic:
 
         w^_j = (w at version t - d_j)_j,    d_j uniform in 0, ..., tau_t,        w <- w + update(grad L(w^))
 
-    and every write is atomic. With tau = 0 it is sequential SGD, bit for bit. The paper's rates are for sparse
-    gradients and bounded tau; dense gradients, as here, are the hard case.
+    With tau = 0 this is sequential SGD, bit for bit. The paper's convergence rates are for sparse gradients and bounded
+    tau; the dense gradients here are the hard case.
 
     Args:
       step: a `TrainStep` on one device; its update is applied to all coordinates at once.
-      state: before the first update.
+      state: the state before the first update.
       data: dict of arrays, on the device.
-      log: of n_push = 1, in the order of the updates, such as `log_of(simulate(...))`; NumPy arrays, for the largest
-        staleness is the number of versions that are kept.
-      workers: how many take part.
+      log: a log with n_push = 1, in the order of the updates, such as `log_of(simulate(...))`. It must hold NumPy
+        arrays, because its largest staleness decides how many versions are kept.
+      workers: the number of workers.
       draw: as for `downpour`.
 
     Returns:
-      `(state, metrics)`: (sum, count) pairs (updates,).
+      `(state, metrics)`: the metrics are (sum, count) pairs of shape (updates,).
 
     Raises:
-      ValueError: a log of several gradients an update, or out of order.
+      ValueError: a step that sums over devices, or a log out of order or with several gradients in one update.
     """
     check_single(step)
     delays = staleness_of(log)
@@ -70,11 +72,11 @@ def hogwild(step, state: TrainState, data, log: Log, *, workers: int, draw) -> t
 
 
 def torn(ring, version, delay, *, key):
-    """Every coordinate as it was at its own version, uniform in `version - delay, ..., version`.
+    """Reads each coordinate at its own random version, uniform in `version - delay, ..., version`.
 
     Args:
-      ring: a tree of arrays (kept, ...): slot v % kept has version v.
-      version, delay: int32 scalars, delay below `kept`.
+      ring: a tree of arrays (kept, ...), where slot v % kept holds version v.
+      version, delay: int32 scalars, with `delay` below `kept`.
       key: a typed key.
 
     >>> ring = jnp.arange(3.0)[:, None] * jnp.ones(1000)

@@ -1,4 +1,4 @@
-"""Workers that descend by themselves for H steps, then agree: local SGD, and DiLoCo with an outer optimizer."""
+"""In local SGD and DiLoCo workers descend by themselves for H steps, then agree; DiLoCo has an outer optimizer."""
 
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from jaxnn.training.train_state import TrainState
 
 
 class LocalWorker(NamedTuple):
-    """A worker's own parameters, model state and optimizer state."""
+    """Holds a worker's own parameters, model state and optimizer state."""
 
     params: Any
     model_state: Any
@@ -22,10 +22,10 @@ class LocalWorker(NamedTuple):
 
 
 def local_cluster(state: TrainState, workers: int, *, outer=None) -> Cluster:
-    """Every worker with a copy of `state`, and the server with the state of the outer optimizer, if there is one.
+    """Returns a cluster where each worker has a copy of `state`, and the server the state of `outer`, if given.
 
     Raises:
-      ValueError: no workers.
+      ValueError: fewer than one worker.
     """
     if workers < 1:
         raise ValueError(f"`workers` must be at least 1; received {workers}.")
@@ -35,21 +35,25 @@ def local_cluster(state: TrainState, workers: int, *, outer=None) -> Cluster:
 
 
 def local_sgd(step, cluster: Cluster, data, *, rounds: int, local_steps: int, draw) -> tuple[Cluster, Any]:
-    """Local SGD (Stich 2019, arXiv 1805.09767): `rounds` times, from the common w, with H local steps,
+    """Trains by local SGD (Stich 2019, arXiv 1805.09767).
+
+    Each of the `rounds` rounds starts from the common w and has H = `local_steps` local steps:
 
         on every worker, H times:    x_i <- x_i + update(grad L(x_i)),        then    w, x_i <- mean of all x_i
 
-    With H = 1 and plain SGD it is synchronous SGD. Each worker keeps its optimizer's state.
+    With H = 1 and plain SGD this is synchronous SGD. Each worker keeps its optimizer's state from round to round.
 
     Args:
       step: a `TrainStep` on one device.
-      cluster: of `local_cluster(state, workers)`, or of an earlier call.
+      cluster: that of `local_cluster(state, workers)`, or that of an earlier call.
       data: dict of arrays, on the device.
-      rounds, local_steps: how many of each; a worker's steps are counted through.
+      rounds: the number of rounds.
+      local_steps: the number of local steps in a round; their numbers continue from round to round.
       draw: as for `downpour`.
 
     Returns:
-      `(cluster, metrics)`: the server's step counts rounds; (sum, count) pairs (rounds, local_steps, workers).
+      `(cluster, metrics)`: the server's step counts rounds, and the metrics are (sum, count) pairs of shape (rounds,
+      local_steps, workers).
 
     Raises:
       ValueError: a step that sums over devices.
@@ -58,16 +62,18 @@ def local_sgd(step, cluster: Cluster, data, *, rounds: int, local_steps: int, dr
 
 
 def diloco(step, cluster: Cluster, data, *, rounds: int, local_steps: int, draw, outer) -> tuple[Cluster, Any]:
-    """DiLoCo (Douillard et al. 2023, arXiv 2311.08105, algorithm 1): local steps, then an outer optimizer on their sum:
+    """Trains by DiLoCo (Douillard et al. 2023, arXiv 2311.08105, algorithm 1).
+
+    After the local steps of a round, an outer optimizer treats the mean change of the workers as a gradient:
 
         Delta = w - mean of all x_i,        w <- w + outer(Delta),        x_i <- w
 
-    The paper's inner optimizer is AdamW with H = 500, the outer one `sgd(0.7, momentum=0.9, nesterov=True)`. With
-    `outer=sgd(1.0)` it is local SGD.
+    The paper's inner optimizer is AdamW with H = 500 local steps; its outer optimizer is
+    `sgd(0.7, momentum=0.9, nesterov=True)`. With `outer=sgd(1.0)` this is local SGD.
 
     Args:
-      cluster: of `local_cluster(state, workers, outer=outer)`, or of an earlier call.
-      outer: a pair (init, update), ours or Optax's. The others as for `local_sgd`.
+      cluster: that of `local_cluster(state, workers, outer=outer)`, or that of an earlier call.
+      outer: a pair (init, update), from `jaxnn.optimizers` or Optax. The other arguments are those of `local_sgd`.
 
     Returns:
       `(cluster, metrics)`, as `local_sgd`.
@@ -85,7 +91,7 @@ def diloco(step, cluster: Cluster, data, *, rounds: int, local_steps: int, draw,
 
 
 def local_step(step, server, own: LocalWorker, data, event: Event, *, draw, workers: int):
-    """`(own, metrics)`: one step of a worker on its own, with the server's key."""
+    """Makes one step of a worker on its own, with the server's key; returns `(own, metrics)`."""
     where = {"params": own.params, "model_state": own.model_state}
     grads, metrics, model_state = worker_gradient(step, server, data, event, **where, draw=draw, workers=workers)
     state = step.descend(server._replace(params=own.params, opt_state=own.opt_state), grads, model_state)
@@ -117,5 +123,5 @@ def _rounds(step, cluster, data, rounds, local_steps, draw, agree):
 
 
 def averaged(tree):
-    """The mean over the leading axis, in each leaf's dtype."""
+    """Returns the mean over the leading axis, in the dtype of each leaf."""
     return jax.tree.map(lambda x: jnp.mean(x, axis=0).astype(x.dtype), tree)

@@ -1,6 +1,6 @@
-"""How long workers of a simulated cluster compute and how long their messages take. NumPy on the host, seeded.
+"""A seeded model in NumPy says how long the workers of a simulated cluster compute and how long their messages take.
 
-Every worker draws from a stream of its own, so that its times do not depend on what the others do.
+Every worker draws from its own stream of random numbers, so that its times do not depend on the other workers.
 """
 
 import math
@@ -12,7 +12,10 @@ import numpy as np
 
 
 class Outage(NamedTuple):
-    """A worker that is gone from `start` to `stop` (seconds): what it had not sent is lost. It joins anew, or never."""
+    """Describes the absence of a worker from `start` to `stop`, in seconds.
+
+    The gradients that the worker had not sent are lost. It joins again at `stop`, which may be never (infinity).
+    """
 
     worker: int
     start: float
@@ -21,17 +24,20 @@ class Outage(NamedTuple):
 
 @dataclass(frozen=True)
 class WorkerTimes:
-    """Log-normal times: a gradient of worker i takes `compute * slowdown[i] * exp(spread * z)`, z ~ N(0, 1), a message
-    one way `latency * exp(jitter * z)`.
+    """Describes log-normal times of gradients and messages.
+
+    A gradient of worker i takes `compute * slowdown[i] * exp(spread * z)` seconds, with z ~ N(0, 1). A message takes
+    `latency * exp(jitter * z)` seconds one way.
 
     Args:
-      workers: how many.
+      workers: the number of workers.
       compute: median seconds of a gradient.
-      spread: deviation of the log of a gradient's time; 0: always the median.
-      slowdown: worker -> factor, for stragglers; 1 for those it does not name.
-      latency, jitter: the same for messages.
-      outages: who is gone, and when.
-      seed: of all streams.
+      spread: standard deviation of the logarithm of a gradient's time; 0: always the median.
+      slowdown: worker -> factor, for slow workers; the factor is 1 for workers that are not in it.
+      latency: median seconds of a message one way.
+      jitter: standard deviation of the logarithm of a message's time.
+      outages: which workers are absent, and when.
+      seed: the seed of all streams.
 
     Raises:
       ValueError: no workers, a time or factor out of range, a worker that does not exist.
@@ -64,37 +70,38 @@ class WorkerTimes:
             raise ValueError(f"`slowdown` and `outages` must name workers below {self.workers}; received {absent}.")
 
     def stream(self, worker: int) -> np.random.Generator:
-        """The random numbers of one worker."""
+        """Returns the random generator of one worker."""
         return np.random.default_rng((self.seed, worker))
 
     def gradient_seconds(self, stream, worker: int, shape=None):
-        """Seconds of a gradient, or of an array of them."""
+        """Draws the seconds of a gradient, or an array of them for a `shape`."""
         scale = self.compute * self.slowdown.get(worker, 1.0)
         return scale * _exp(self.spread * stream.standard_normal(shape))
 
     def message_seconds(self, stream, shape=None):
-        """Seconds of a message one way, or of an array of them."""
+        """Draws the seconds of a message one way, or an array of them for a `shape`."""
         return self.latency * _exp(self.jitter * stream.standard_normal(shape))
 
 
 class Rounds(NamedTuple):
-    """Synchronous rounds: `accepted` (rounds, workers) bool, whose gradients count; `time` (rounds,), their ends."""
+    """Holds synchronous rounds: `accepted` (rounds, workers) bool, whose gradients count; `time` (rounds,) of ends."""
 
     accepted: np.ndarray
     time: np.ndarray
 
 
 def round_times(times: WorkerTimes, rounds: int, *, backup: int = 0, local_steps: int = 1) -> Rounds:
-    """All workers begin together; a round ends with the answer to the (N - backup)-th of them to arrive.
+    """Simulates rounds that all workers begin together and that end after the (N - backup)-th gradient has arrived.
 
-    The `backup` slowest are dropped: they give up what they compute and take the new parameters (Chen et al. 2016,
-    arXiv 1604.00981, where a late worker finishes first and its gradient is then dropped).
+    A round's end includes the server's answer to the workers. The `backup` slowest workers are dropped: they give up
+    their computation and use the new parameters. (In Chen et al. 2016, arXiv 1604.00981, a late worker first finishes,
+    and its gradient is then dropped.)
 
     Args:
-      times: without outages.
-      rounds: how many.
-      backup: workers whose gradients are not waited for, fewer than all.
-      local_steps: gradients that a worker computes in a round: of local SGD.
+      times: the times of the workers, without outages.
+      rounds: the number of rounds.
+      backup: the number of workers for whose gradients no round waits, fewer than all.
+      local_steps: the number of gradients that a worker computes in a round, for local SGD.
 
     Raises:
       ValueError: a number out of range, or outages.
@@ -120,7 +127,7 @@ def round_times(times: WorkerTimes, rounds: int, *, backup: int = 0, local_steps
 
 
 def _round_trip(times, worker, rounds, local_steps):
-    """Seconds from a round's begin to the arrival of the worker's message, and those of the answer: (2, rounds)."""
+    """Returns (2, rounds): seconds from a round's start to the arrival of the worker's message, and of the answer."""
     stream = times.stream(worker)
     computing = times.gradient_seconds(stream, worker, (rounds, local_steps)).sum(axis=1)
     there, back = times.message_seconds(stream, (2, rounds))

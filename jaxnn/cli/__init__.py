@@ -1,1 +1,1 @@
-"""The command line: parse, call, print. `jaxnn --help` imports no jax."""
+"""The command line parses the arguments, calls the library and prints the results. `jaxnn --help` imports no jax."""

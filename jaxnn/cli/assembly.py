@@ -1,4 +1,4 @@
-"""From a configuration, its recipe and the data to what a run folder trains."""
+"""Functions that build the task of a run folder from a configuration, its recipe and the data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,10 +18,11 @@ from jaxnn.training.batching import count_examples
 
 
 def assemble(config: Training, dataset: Dataset) -> Task:
-    """Builds what the recipe of the configuration trains on the data, some of which are held out.
+    """Builds the task that the recipe of the configuration trains on the data, a part of which is held out.
 
     Raises:
-      ValueError: a batch larger than the data, more steps than can be counted, data that the recipe cannot use.
+      ValueError: the batch is larger than the data, there are more steps than can be counted, or the recipe cannot use
+        the data.
     """
     recipe, (train, validation) = known_recipe(config.model), held_out(config, dataset)
     facts = facts_of(dataset)
@@ -36,16 +37,16 @@ def assemble(config: Training, dataset: Dataset) -> Task:
 
 
 def used_fields(trial: Trial, split: dict | None) -> dict | None:
-    """The fields of a split that a trial reads, where it says which."""
+    """Returns the fields of a split that a trial reads; all fields if its objective names none, and None for None."""
     used = getattr(trial.objective, "fields", None)
     return split if split is None or used is None else {name: split[name] for name in used}
 
 
 def held_out(config: Training, dataset: Dataset) -> tuple[dict, dict | None]:
-    """The training data, and what `--validation` holds out of them; None for none.
+    """Returns the training data and the part that `--validation` holds out, which is None for `--validation none`.
 
     Raises:
-      ValueError: more is to be held out than there is.
+      ValueError: no example would be held out, or no training example would be left.
     """
     if config.validation == "none":
         return dataset.train, None
@@ -56,7 +57,7 @@ def held_out(config: Training, dataset: Dataset) -> tuple[dict, dict | None]:
 
 
 def check_batch(batch_size: int, examples: int) -> None:
-    """Raises ValueError for a batch that is larger than the data."""
+    """Raises ValueError if the batch is larger than the data."""
     if batch_size > examples:
         raise ValueError(
             f"--batch-size must be at most the number of training examples, {examples}; received {batch_size}."
@@ -65,13 +66,13 @@ def check_batch(batch_size: int, examples: int) -> None:
 
 @dataclass(frozen=True)
 class MemberTrials:
-    """`build(values) -> Trial` for populations: the training of a configuration, with a member's own values put in.
+    """Is the function `build(values) -> Trial` of a population; values of a member replace those of a configuration.
 
     Args:
-      recipe: of the configuration's model.
-      config: the values of what a member does not set; `learning_rate` is the peak of the schedule.
-      facts: of the data.
-      examples: that a member learns from; they make the steps of the schedule.
+      recipe: the recipe of the model of the configuration.
+      config: the values that a member does not set; `learning_rate` is the peak of the schedule.
+      facts: the facts of the data.
+      examples: the number of examples that a member learns from; it determines the steps of the schedule.
     """
 
     recipe: Recipe
@@ -80,13 +81,13 @@ class MemberTrials:
     examples: int
 
     def __call__(self, values: Mapping[str, Any]) -> Trial:
-        """What a member trains; the values may be traced."""
+        """Returns the trial of a member; the values may be traced."""
         config = Chosen(self.config, values)
         return self.recipe.build(config, self.facts, config.epochs * -(-self.examples // config.batch_size))
 
 
 def trials_of(config: Training, dataset: Dataset, *, examples: int) -> MemberTrials:
-    """The trainings of a population on a data set."""
+    """Returns the function that builds the trial of each member of a population on a data set."""
     recipe = known_recipe(config.model)
-    own = {name: getattr(config, name) for name in fields_of(Training)}  # flags of the recipe's own keep their defaults
+    own = {name: getattr(config, name) for name in fields_of(Training)}  # own flags of the recipe keep their defaults
     return MemberTrials(recipe, replace(recipe.defaults, **own), facts_of(dataset), examples)

@@ -1,4 +1,4 @@
-"""`jaxnn cross-validate`: settings compared on every part of the training data in turn."""
+"""`jaxnn cross-validate` compares settings on every part of the training data in turn."""
 
 import dataclasses
 import itertools
@@ -24,42 +24,42 @@ REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
 
 @dataclass(frozen=True)
 class CrossValidationFlags:
-    """Compare settings by cross-validation: each is trained on all folds but one, and measured on that one, in turn.
+    """Compares settings by cross-validation: each is trained on all folds except one and measured on that one, in turn.
 
     jaxnn cross-validate mlp --over hidden=8,32,128 learning_rate=0.002,0.01 --folds 5 --epochs 3
 
-    All settings, folds and seeds are trained side by side. The test data are not looked at. Two settings are named:
+    All settings, folds and seeds are trained side by side. The test data are not used. The result names two settings:
     the best, and the simplest within one standard error of it (fewest weights, then most regularization). The folder
-    holds every training so far (trials.csv, after each epoch), the table (cross_validation.csv, .json) and a picture of
-    it. What was stopped loses one epoch at most: `jaxnn resume FOLDER` goes on.
+    has every training so far (trials.csv, after each epoch), the table (cross_validation.csv, .json) and a picture of
+    the table. A stopped run loses at most one epoch: `jaxnn resume FOLDER` continues it.
     """
 
     training: tyro.conf.OmitArgPrefixes[SettingsWithoutTest]
     over: tuple[str, ...] = ()
-    """What is compared, all combinations of NAME=A,B,C; names as for `jaxnn search`.
-    A range (NAME=log:LOW:HIGH or NAME=LOW:HIGH) is cut into as many points as --trials allow."""
+    """Sets what is compared: all combinations of NAME=A,B,C, with the names of `jaxnn search`.
+    A range (NAME=log:LOW:HIGH or NAME=LOW:HIGH) is cut into as many points as --trials allows."""
     folds: Annotated[int, Between(2, MOST_TRAININGS)] = 5
-    """Parts of the training data, each with every class as often as the others."""
+    """Sets the number of parts of the training data, which all have equal shares of every class."""
     seeds: Trainings = 1
-    """Trainings of each setting on each fold."""
+    """Sets how often each setting is trained on each fold."""
     trials: Trainings = 8
-    """Settings in all, where ranges are given."""
+    """Limits the number of settings, if ranges are given."""
     metric: Annotated[str | None, Matching(r"[\w -]{1,40}", "the name of a measure, as accuracy or loss")] = None
-    """What is measured on the fold left out."""
+    """Names the metric that is measured on the fold left out."""
     out: str | None = None
-    """Folder for the results, a new one; by default runs/cross-validate-001, -002, ..."""
+    """Names a new folder for the results; by default runs/cross-validate-001, -002, ..."""
 
 
 def cross_validate_command(args) -> int:
-    """Prints mean and standard error of each setting, and the command that trains the chosen one."""
+    """Prints the mean and standard error of each setting, and the commands that train the chosen settings."""
     return _run(parse_with_recipe(CrossValidationFlags, args, command="cross-validate"), is_made=False)
 
 
 def resume_cross_validation(folder: Path, record: dict) -> int:
-    """Goes on where it was stopped; what is finished is left as it is.
+    """Continues a stopped cross-validation; a finished one is left unchanged.
 
     Raises:
-      ValueError: the record was edited; what was kept is damaged.
+      ValueError: the record was edited, or a saved file is damaged.
     """
     from jaxnn.cli.population_records import read_settings
 
@@ -108,7 +108,7 @@ def _run(config: CrossValidationFlags, *, is_made: bool) -> int:
 
 
 def _check_folds(config: CrossValidationFlags, values, labels) -> int:
-    """The examples that a training learns from."""
+    """Checks folds, batches and steps, and returns the number of examples that a training learns from."""
     import numpy as np
 
     rarest = int(np.bincount(labels).min())
@@ -150,7 +150,9 @@ def _report(config: CrossValidationFlags, validated, records, *, inputs: int, se
 
 
 def _complexity(setting, inputs: int):
-    """The number of weights of hidden layers, then how little is regularized; None varied: all are alike.
+    """Returns the number of weights of the hidden layers, then how little is regularized.
+
+    If none of these values is varied, all settings are equally complex.
 
     >>> _complexity({"hidden": (10, 5), "weight_decay": 0.5}, 784)
     (7890, -0.5, 0.0, 0.0)

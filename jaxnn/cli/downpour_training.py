@@ -1,4 +1,4 @@
-"""`jaxnn train --strategy downpour`: parameter servers and workers, as processes of Ray, in a run folder."""
+"""`jaxnn train --strategy downpour` trains with parameter servers and workers, which are processes of Ray."""
 
 import os
 import sys
@@ -9,13 +9,14 @@ from jaxnn.cli.training_flags import Training, load_data, to_record
 
 
 def train_by_servers(config: Training, folder: Path | None) -> tuple:
-    """`(folder, task, outcome)` of a run in `folder`, which is gone on with, or in a new one.
+    """Trains in a new folder, or continues the run in `folder`, and returns `(folder, task, outcome)`.
 
-    The servers' logs and checkpoints lie in `servers` there; the result is a checkpoint like any other.
+    The logs and checkpoints of the servers are in the folder `servers` of the run. The result is a checkpoint like that
+    of any other run.
 
     Raises:
       ImportError: Ray is not installed.
-      ValueError: this is one of many processes.
+      ValueError: `jaxnn launch` started this process, or the recipe is not a supervised one.
       DivergenceError: the loss is not finite.
     """
     check_alone(config, launched="JAXNN_COORDINATOR" in os.environ)
@@ -61,7 +62,7 @@ def train_by_servers(config: Training, folder: Path | None) -> tuple:
 
 
 def check_alone(config: Training, *, launched: bool) -> None:
-    """Raises ValueError for a downpour run that `jaxnn launch` started, or is to start."""
+    """Raises ValueError for a downpour run that `jaxnn launch` started or will start."""
     if launched and config.strategy == "downpour":
         raise ValueError(
             "`jaxnn launch` starts processes that make every step together; received --strategy downpour, which starts "
@@ -70,7 +71,7 @@ def check_alone(config: Training, *, launched: bool) -> None:
 
 
 def _recorded(folder, config, task, trained, exit_status):
-    """Evaluates the last state, and writes down what a run has: metrics, a checkpoint and the result."""
+    """Evaluates the last state, and writes the metrics, a checkpoint and the result."""
     from jaxnn.runs.loggers import read_metrics
     from jaxnn.runs.run_result import write_result
     from jaxnn.runs.training_run import Outcome, Recorder, measured
@@ -92,7 +93,7 @@ def _recorded(folder, config, task, trained, exit_status):
 
 
 class _Watch:
-    """Says every few seconds how far the servers are, from the first push on; asks to stop when a signal did."""
+    """Prints the progress of the servers every few seconds, from the first push on, and asks to stop after a signal."""
 
     def __init__(self, pushes: int, stopped):
         self.pushes, self.stopped, self.told, self.done = pushes, stopped, time.perf_counter(), 0
@@ -106,7 +107,7 @@ class _Watch:
         return self.stopped()
 
     def conclude(self, trained) -> None:
-        """What the last state is made of."""
+        """Prints how many pushes made the last state, the time that they took, and the restarts."""
         self._say(int(trained.state.step), f" in {trained.seconds:.1f} s", trained.restarts)
 
     def _say(self, done, how, restarts):
@@ -115,7 +116,7 @@ class _Watch:
 
 
 def _counted(count: int, name: str) -> str:
-    """In words.
+    """Returns a number with its noun.
 
     >>> _counted(1, "server"), _counted(2, "worker")
     ('1 server', '2 workers')

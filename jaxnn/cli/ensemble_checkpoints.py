@@ -1,4 +1,4 @@
-"""A checkpoint of a whole population: every member's state, and what was measured of them until then."""
+"""Functions that save and restore a whole population: the state of every member and the metrics until then."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from jaxnn.training.batching import count_examples, first_example
 
 
 def saving(records) -> Callable:
-    """A hook that writes a checkpoint into the folder of `records` after each epoch, in the place of the one before."""
+    """Returns a hook that writes a checkpoint to the folder of `records` after each epoch and keeps only the newest."""
 
     def save(event) -> None:
         if isinstance(event, Evaluated):
@@ -29,11 +29,13 @@ def saving(records) -> Callable:
 
 
 def restore(folder: Path, config: Training, dataset: data.Dataset, members) -> Population | None:
-    """The population after its last whole epoch, though another process may be training it; None where there was none.
+    """Restores the population after its last finished epoch; returns None if no epoch was finished.
+
+    Another process may train the population at the same time.
 
     Raises:
-      ValueError: a checkpoint that is damaged, or of other members.
-      OSError: one that cannot be read.
+      ValueError: a checkpoint is damaged, or is of other members.
+      OSError: a checkpoint cannot be read.
     """
     kept = folder / "checkpoints"
     return checkpoints.read_again(kept, lambda: _restore(kept, config, dataset, members))

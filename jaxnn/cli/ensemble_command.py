@@ -1,4 +1,4 @@
-"""`jaxnn ensemble`: many members trained side by side, who answer together."""
+"""`jaxnn ensemble` trains many members side by side and combines their answers."""
 
 import sys
 import time
@@ -15,30 +15,30 @@ from jaxnn.cli.training_flags import check_runnable, load_data
 from jaxnn.cli.work_limits import MOST_TRAININGS, check_members, check_steps
 from jaxnn.recipes.named_recipes import known_recipe
 
-ANSWER = 16  # bytes of a logit, its probability and its vote
-MOST_ROWS = 10  # of the table; more members are shown in powers of two
+ANSWER = 16  # bytes of a logit, its probability and its vote together
+MOST_ROWS = 10  # rows of the table; more members are shown in powers of two
 
 
 @dataclass(frozen=True)
 class EnsembleFlags:
-    """Train members that differ in their seeds, side by side, and average the probabilities that they give.
+    """Trains members that differ in their seeds, side by side, and averages their probabilities.
 
-    Prints the test error of one member and of all together, by the mean of their probabilities and by their votes, and
-    how it falls with their number. A checkpoint of all members is written after each epoch: `jaxnn resume FOLDER` goes
-    on from it.
+    Prints the test error of one member, and of all together by the mean of their probabilities and by their votes, and
+    how this error falls with the number of members. A checkpoint of all members is written after each epoch:
+    `jaxnn resume FOLDER` continues from it.
     """
 
     training: tyro.conf.OmitArgPrefixes[Settings]
     members: Annotated[int, Between(2, MOST_TRAININGS)] = 8
-    """How many; their seeds are --seed, --seed + 1, ..."""
+    """Sets the number of members; their seeds are --seed, --seed + 1, ..."""
     bagging: bool = False
-    """Whether each member learns from examples of its own, drawn with replacement (Breiman 1996)."""
+    """Trains each member on its own examples, drawn with replacement (Breiman 1996)."""
     out: str | None = None
-    """Folder for the results, a new one; by default runs/ensemble-001, -002, ..."""
+    """Names a new folder for the results; by default runs/ensemble-001, -002, ..."""
 
 
 def ensemble_command(args) -> int:
-    """Trains in a new folder."""
+    """Trains an ensemble in a new folder and prints its test error."""
     config = parse_with_recipe(EnsembleFlags, args, command="ensemble")
     check_effects(check_runnable(config.training), known_recipe(config.training.model).defaults)
     if config.training.seed + config.members > 2**32:
@@ -47,19 +47,19 @@ def ensemble_command(args) -> int:
 
 
 def resume_ensemble(folder: Path, record: dict) -> int:
-    """Goes on from the last checkpoint.
+    """Continues an ensemble from its last checkpoint, or from the start if there is none.
 
     Raises:
-      ValueError: the record was edited; no checkpoint, or a damaged one.
+      ValueError: the record was edited, or the checkpoint is damaged.
     """
     return _run(_read(folder, record), is_made=True)
 
 
 def restore_ensemble(folder: Path, record: dict):
-    """The members of the last checkpoint that have not diverged, the objective of each, and the data set.
+    """Returns the members of the last checkpoint that have not diverged, their objective, and the data set.
 
     Raises:
-      ValueError: the record was edited; no checkpoint, or a damaged one; every member diverged.
+      ValueError: the record was edited, there is no checkpoint or a damaged one, or every member diverged.
     """
     import numpy as np
 
@@ -111,7 +111,7 @@ def _run(config: EnsembleFlags, *, is_made: bool) -> int:
 
 
 def _members(config: EnsembleFlags, examples: int):
-    """Of consecutive seeds; all are tested on the test data, those of a bag too."""
+    """Returns members of consecutive seeds; with bagging each has its own examples and none for validation."""
     from jaxnn.populations import Member, Split, bootstraps
 
     seeds = range(config.training.seed, config.training.seed + config.members)
@@ -122,7 +122,7 @@ def _members(config: EnsembleFlags, examples: int):
 
 
 def _report(config, trained, dataset, records, *, seconds: float) -> None:
-    """Measures the members on the test data, and what they say together, if they classify."""
+    """Measures the members on the test data, and also their combined answers if they classify."""
     import numpy as np
 
     from jaxnn.cli.assembly import trials_of
@@ -139,7 +139,7 @@ def _report(config, trained, dataset, records, *, seconds: float) -> None:
 
 
 def _report_errors(config, whole, objective, dataset, records, seconds):
-    """How often one member is wrong, and all together."""
+    """Reports the test error of one member and of all members together."""
     from jaxnn.cli.population_records import columns
     from jaxnn.plots.study_plots import plot_ensemble_errors
     from jaxnn.populations import ensemble_errors, predict_members
@@ -159,7 +159,7 @@ def _report_errors(config, whole, objective, dataset, records, seconds):
 
 
 def _report_measures(whole, objective, dataset, records, seconds):
-    """What the objective measures of each member, whose answers are not classes that could be averaged."""
+    """Reports the metrics of each member; it is used if the answers are not classes, which could be averaged."""
     import numpy as np
 
     from jaxnn.training import evaluate_objective

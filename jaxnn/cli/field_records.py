@@ -1,4 +1,4 @@
-"""A configuration as JSON holds it, and back: a record is held against its fields' annotations. No jax."""
+"""Functions that convert a configuration to JSON and back, with a check of every annotation. Imports no jax."""
 
 import dataclasses
 import typing
@@ -13,7 +13,7 @@ _WORDS = {int: "an integer", float: "a number with a decimal point", str: "text"
 
 
 def record_of(config) -> dict[str, Any]:
-    """The fields of a configuration as JSON can hold them."""
+    """Returns the fields of a configuration as values that JSON can hold."""
     return {
         name: record_of(value) if dataclasses.is_dataclass(value) else list(value) if type(value) is tuple else value
         for name, value in vars(config).items()
@@ -21,18 +21,19 @@ def record_of(config) -> dict[str, Any]:
 
 
 def read_record(kind: type[Config], record: Any, *, where: str, check: Callable[[Config], Any]) -> Config:
-    """The inverse of `record_of`: every field is there, none besides, each of exactly its type and within its rules.
+    """Returns the configuration of a record; it is the inverse of `record_of`.
 
-    What `kind.ADDED_LATER` names may lack, and means what stands there.
+    The record must have every field and no other, each of exactly its type and within its rules. Only the fields in
+    `kind.ADDED_LATER` may be missing; they then have the values given there.
 
     Args:
-      kind: the configuration's dataclass.
-      record: as JSON was read.
-      where: the file, for the error.
-      check: raises ValueError for fields that do not go together.
+      kind: the dataclass of the configuration.
+      record: the value that was read from JSON.
+      where: the name of the file, for the error.
+      check: a function that raises ValueError for fields that do not fit together.
 
     Raises:
-      ValueError: the first field that an edit broke, in a sentence.
+      ValueError: a field is wrong; the message is one sentence about the first such field.
     """
     try:
         config = validate(_read(kind, record))

@@ -1,10 +1,10 @@
-"""The rules that stand on a configuration's fields, in their annotations, and what reads them. Imports no jax.
+"""Rules in the annotations of the fields of a configuration bound their values. This module imports no jax.
 
     epochs: Annotated[int, Between(1, 10**6)] = 2
     hidden: Annotated[tuple[int, ...], Each(Between(1, 2**24), most=64)] = (128,)
     momentum: Annotated[float, Between(0, 1, "[)"), Needs("optimizer", ("sgd",))] | None = None
 
-A rule says what is wrong in one sentence: the flag, what was expected, what was received, what to do.
+The error of a rule is one sentence with the flag, the expected value, the received value and a remedy.
 """
 
 import dataclasses
@@ -23,18 +23,18 @@ import tyro
 
 from jaxnn.naming import unknown
 
-LEAST_POSITIVE, MOST_POSITIVE = 1e-37, 1e30  # float32, in which all is computed, holds both and their neighbours
+LEAST_POSITIVE, MOST_POSITIVE = 1e-37, 1e30  # float32, the dtype of all computations, holds both and their neighbours
 LEAVE_OUT = "Leave it out for its default."
 
 
 @dataclass(frozen=True)
 class Between:
-    """A number between two others, in float32 as well: 1e39 is infinite there, and 0.99999999 is 1.
+    """Requires a number between two others, in float32 too, where 1e39 is infinite and 0.99999999 is 1.
 
     Args:
-      low, high: the ends.
-      ends: which of them belong to it, as an interval is written: "[]", "[)", "(]" or "()".
-      words: what such a number is called where another is no positive, finite one.
+      low, high: the ends of the interval.
+      ends: which ends belong to the interval, in the usual notation: "[]", "[)", "(]" or "()".
+      words: the words for an allowed number, used in the message if the received number is not positive and finite.
     """
 
     low: float
@@ -43,7 +43,7 @@ class Between:
     words: str | None = None
 
     def check(self, flag: str, value: float) -> None:
-        """Raises ValueError for a number outside."""
+        """Raises ValueError for a number outside the interval."""
         if not self._holds(value) or (type(value) is float and not self._in_float32()._holds(_as_float32(value))):
             raise ValueError(f"{flag} must be {self._expected(value)}; received {shown(value)}. {LEAVE_OUT}")
 
@@ -68,13 +68,13 @@ POSITIVE = Between(LEAST_POSITIVE, MOST_POSITIVE, words="a positive, finite numb
 
 @dataclass(frozen=True)
 class Each:
-    """The rule of every element of a tuple, and how many there may be."""
+    """Requires that every element of a tuple keeps a rule, and that there are at most `most` elements."""
 
     rule: Any
     most: int
 
     def check(self, flag: str, values: Iterable) -> None:
-        """Raises ValueError for the first element that is wrong."""
+        """Raises ValueError for too many elements, or for the first element that breaks the rule."""
         values = tuple(values)
         if len(values) > self.most:
             raise ValueError(f"{flag} must have at most {self.most} values; received {len(values)}. {LEAVE_OUT}")
@@ -84,53 +84,53 @@ class Each:
 
 @dataclass(frozen=True, eq=False)
 class OneOf:
-    """One of some names; `kind` is what they name."""
+    """Requires one of the known names; `kind` is the kind of thing that they name."""
 
     kind: str
     known: Iterable[str]
 
     def check(self, flag: str, value: str) -> None:
-        """Raises ValueError with the nearest names."""
+        """Raises ValueError for an unknown name; the message suggests the nearest name."""
         if value not in self.known:
             raise unknown(self.kind, value, self.known)
 
 
 @dataclass(frozen=True, eq=False)
 class NameOrCode(OneOf):
-    """One of some names, or FILE.py:NAME or package.module:NAME, which names code outside of the package."""
+    """Requires one of the known names, or FILE.py:NAME or package.module:NAME, which names code outside the package."""
 
     def check(self, flag: str, value: str) -> None:
-        """Raises ValueError with the nearest names."""
+        """Raises ValueError for any other text; the message suggests the nearest name."""
         if not re.fullmatch(r"[^:\0]+:[A-Za-z_]\w*", value):
             super().check(flag, value)
 
 
 @dataclass(frozen=True)
 class Matching:
-    """Text that a pattern matches; `words` say which."""
+    """Requires text that matches a pattern; `words` describes such text in the message."""
 
     pattern: str
     words: str
 
     def check(self, flag: str, value: str) -> None:
-        """Raises ValueError for other text."""
+        """Raises ValueError for text that does not match."""
         if not re.fullmatch(self.pattern, value):
             raise ValueError(f"{flag} must be {self.words}; received {shown(value)}. {LEAVE_OUT}")
 
 
 @dataclass(frozen=True)
 class Needs:
-    """The field changes nothing unless another has one of these values; see `check_effects`."""
+    """Marks a field that has no effect unless another field has one of these values; see `check_effects`."""
 
     field: str
     values: tuple
 
 
 def validate(config):
-    """The configuration itself, if each of its fields, those of a configuration inside it too, keeps its rules.
+    """Checks every field by its rules, also those of a nested configuration, and returns the configuration itself.
 
     Raises:
-      ValueError: the first that does not, in a sentence.
+      ValueError: a field breaks a rule; the message is one sentence about the first such field.
     """
     for name, hint in fields_of(type(config)).items():
         value = getattr(config, name)
@@ -144,19 +144,19 @@ def validate(config):
 
 
 def check_field(config_class: type, name: str, value) -> None:
-    """Raises ValueError if the value is none that the field of this name may have."""
+    """Raises ValueError if the field of this name may not have the value."""
     hint = fields_of(config_class)[name]
     for rule in rules_of(hint, Between, Each, OneOf, Matching):
         rule.check(flag_of(name, hint), value)
 
 
 def check_effects(config, default, *, over: Mapping[str, Any] | None = None) -> None:
-    """Raises ValueError for a field that changes nothing, though it differs from the default's or is varied.
+    """Raises ValueError for a field that has no effect, if the user changed its default or varies it.
 
     Args:
-      config: whose fields are looked at.
-      default: what they are if nobody gives them.
-      over: of a search: name -> the values that are tried.
+      config: the configuration to check.
+      default: a configuration with the default values.
+      over: the values that a search tries: name -> values.
     """
     over, hints = over or {}, fields_of(type(config))
     for name in without_effect(config, over=over):
@@ -171,20 +171,20 @@ def check_effects(config, default, *, over: Mapping[str, Any] | None = None) -> 
 
 
 def without_effect(config, *, over: Mapping[str, Any] | None = None) -> list[str]:
-    """The names of the fields that change nothing, as the others are; `over`: as for `check_effects`."""
+    """Lists the fields that have no effect with the values of the other fields; `over` is as for `check_effects`."""
     names = [name for name in fields_of(type(config)) if _needs(type(config), name)]
     return [name for name in names if not _is_met(config, _needs(type(config), name), over or {})]
 
 
 @functools.cache
 def fields_of(config_class: type) -> dict[str, Any]:
-    """Name -> annotation of each field, with what stands beside its type."""
+    """Returns name -> annotation of each field, with the rules in the annotation."""
     hints = typing.get_type_hints(config_class, include_extras=True)
     return {field.name: hints[field.name] for field in dataclasses.fields(config_class)}
 
 
 def rules_of(hint, *kinds: type) -> list:
-    """What of these kinds stands in an annotation, in a union's parts too."""
+    """Returns the rules of these kinds in an annotation, also those in the parts of a union."""
     if typing.get_origin(hint) is typing.Annotated:
         inner, *marks = typing.get_args(hint)
         return [mark for mark in marks if isinstance(mark, kinds)] + rules_of(inner, *kinds)
@@ -194,17 +194,17 @@ def rules_of(hint, *kinds: type) -> list:
 
 
 def plain(hint):
-    """An annotation without what stands beside its type."""
+    """Returns the type of an annotation without its rules."""
     return plain(typing.get_args(hint)[0]) if typing.get_origin(hint) is typing.Annotated else hint
 
 
 def is_union(hint) -> bool:
-    """Says so of `A | B`, however it is written."""
+    """Returns whether an annotation is a union, written as `A | B` or as `Union[A, B]`."""
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
 def flag_of(name: str, hint) -> str:
-    """How the field is called on the command line: --its-name, its short form, or NAME if it is told by its place."""
+    """Returns the name of a field on the command line: --its-name, its short form, or NAME if it is positional."""
     if is_marked(hint, tyro.conf.Positional):
         return name.upper()
     aliases = [alias for mark in rules_of(hint, object) for alias in getattr(mark, "aliases", None) or ()]
@@ -212,12 +212,12 @@ def flag_of(name: str, hint) -> str:
 
 
 def is_marked(hint, mark) -> bool:
-    """Whether the annotation bears one of tyro's marks."""
+    """Returns whether the annotation has this mark of tyro."""
     return any(found is mark for found in rules_of(hint, object))
 
 
 def shown(value) -> str:
-    """A value as it was received, shortened if it is long or deep."""
+    """Returns the text of a received value, shortened if it is long or deep."""
     short = reprlib.Repr()
     short.maxstring = short.maxother = short.maxlong = 60
     return short.repr(value)
@@ -247,7 +247,7 @@ def _is_met(config, rule: Needs, over) -> bool:
 
 
 def _setting(name, hint, values) -> str:
-    """A field with some of its values, as they are written on the command line."""
+    """Returns a field with some of its values, as they are written on the command line."""
     if plain(hint) is bool:
         return flag_of(name, hint) if values[0] else f"--no-{name}"
     *first, last = map(str, values)

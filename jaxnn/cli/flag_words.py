@@ -1,6 +1,7 @@
-"""The words of a command line held against a configuration's fields, before they are parsed. Imports no jax.
+"""`check_words` checks the words of a command line before they are parsed. This module imports no jax.
 
-What is wrong is said in one sentence of ours: which flag, what it takes, what came.
+The words are compared with the fields of a configuration. The error is one sentence with the flag, the values that it
+takes, and the received words.
 """
 
 import dataclasses
@@ -19,12 +20,12 @@ _TAKEN = {int: "an integer", float: "a number", str: "a word"}
 
 
 def check_words(config_class: type, words: Sequence[str], *, command: str) -> None:
-    """Raises ValueError for the first word that makes no sense: a flag that is none, twice or without its value, ...
+    """Raises ValueError for the first wrong word, such as an unknown flag, a repeated one or one without its value.
 
     Args:
-      config_class: the command's configuration.
-      words: what stands behind the command.
-      command: its name.
+      config_class: the class of the configuration of the command.
+      words: the words after the command.
+      command: the name of the command.
     """
     flags = dict(_flags(config_class))
     if {"-h", "--help"} & {*words}:
@@ -42,7 +43,7 @@ def check_words(config_class: type, words: Sequence[str], *, command: str) -> No
 
 
 def _flags(config_class) -> Iterator[tuple[str, Any]]:
-    """Flag -> annotation, those of a configuration inside this one too; a switch has two flags, a short form one."""
+    """Yields flag -> annotation, also for a nested configuration, with the short form and, for a switch, --no-NAME."""
     for name, hint in fields_of(config_class).items():
         if dataclasses.is_dataclass(plain(hint)):
             yield from _flags(plain(hint))
@@ -54,7 +55,7 @@ def _flags(config_class) -> Iterator[tuple[str, Any]]:
 
 
 def _groups(words) -> Iterator[tuple[str | None, list[str]]]:
-    """Each flag with the words behind it; first those before any."""
+    """Yields each flag with the words after it; the first item has the words before any flag."""
     flag, values = None, []
     for word in words:
         if re.match(r"--?(?!inf|nan)[a-z]", word, re.IGNORECASE):
@@ -83,7 +84,7 @@ def _check_once(name, taken) -> None:
 
 
 def _check_values(flag, hint, values, written) -> Sequence[str]:
-    """Returns the words that are not this flag's, but stand behind it."""
+    """Checks the values of a flag, and returns the words after it that do not belong to it."""
     kinds = _kinds(hint)
     if kinds == [bool]:
         if "=" in written:
@@ -118,7 +119,7 @@ def _is_read(kind, value) -> bool:
 
 
 def _check_places(config_class, places, command) -> None:
-    """Of the words that belong to no flag: there are as many as are taken."""
+    """Raises ValueError unless the command takes as many positional words as there are."""
     hints = {name: hint for name, hint in _all_fields(config_class) if is_marked(hint, tyro.conf.Positional)}
     takes_many = any(typing.get_origin(plain(hint)) is tuple for hint in hints.values())
     most = len(places) if takes_many else len(hints)

@@ -1,4 +1,4 @@
-"""The help of a command with its flags in groups, those that change nothing for the model left out. Imports no jax."""
+"""`show_help` prints the help of a command in groups, without flags that have no effect. Imports no jax."""
 
 import ast
 import dataclasses
@@ -17,24 +17,24 @@ _ORDER = ("optimizer", "schedule", "data", "devices", "downpour", "run folder")
 
 @dataclass(frozen=True)
 class InGroup:
-    """A field's mark: under which heading its flag stands in the help."""
+    """Marks a field with the heading of its flag in the help."""
 
     name: str
 
 
 def show_help(config_class: type, default: Any, *, command: str) -> None:
-    """Prints the help, and exits as the parser does."""
+    """Prints the help of the command and exits, as the parser does."""
     shown, values = _grouped(config_class, default)
     tyro.cli(shown, prog=f"jaxnn {command}", args=["--help"], default=values, description=inspect.getdoc(config_class))
 
 
 def has_groups(config_class: type) -> bool:
-    """Whether a field of the configuration stands under a heading."""
+    """Returns whether a field of the configuration has a heading."""
     return any(rules_of(hint, InGroup) for hint in fields_of(config_class).values())
 
 
 def _grouped(config_class, default):
-    """A class like it for the parser to describe, whose fields of a group are those of a class inside it."""
+    """Returns a class for the parser in which each group of fields is a nested class, and an instance of it."""
     texts, groups = _field_texts(config_class), {}
     for name, hint in fields_of(config_class).items():
         if not _changes_nothing(hint, default):
@@ -61,12 +61,12 @@ def _told(hint, text):
 
 
 def _changes_nothing(hint, default) -> bool:
-    """Whether a flag needs another model than the one whose help is shown."""
+    """Returns whether a flag needs another model than the one whose help is shown."""
     return any(rule.field == "model" and default.model not in rule.values for rule in rules_of(hint, Needs))
 
 
 def _field_texts(config_class) -> dict[str, str]:
-    """The texts that stand below the fields of a class and of those it inherits from."""
+    """Returns the docstrings below the fields of a class and of its base classes."""
     texts = {}
     for one in reversed(config_class.__mro__):
         if dataclasses.is_dataclass(one) and "__annotations__" in vars(one):

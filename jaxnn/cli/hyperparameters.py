@@ -1,4 +1,4 @@
-"""What `--over NAME=VALUES` means: which hyperparameters are varied, and over what. Imports no jax."""
+"""Functions that read `--over NAME=VALUES`: the varied hyperparameters and their values. Imports no jax."""
 
 import dataclasses
 import math
@@ -18,14 +18,14 @@ NOT_IN_A_TRAINING = ("model", "out", "keep", "tensorboard", "pictures", "test_ex
 
 
 class OverRange(NamedTuple):
-    """All numbers from `low` to `high`, evenly, or evenly in their logarithms."""
+    """Describes all numbers from `low` to `high`, uniformly, or uniformly in their logarithms."""
 
     low: float
     high: float
     is_log: bool
 
     def points(self, count: int) -> list[float]:
-        """So many, evenly, both ends among them.
+        """Returns `count` evenly spaced points, including both ends.
 
         >>> OverRange(0.01, 1.0, True).points(3)
         [0.01, 0.1, 1.0]
@@ -38,10 +38,10 @@ class OverRange(NamedTuple):
 
 
 def parse_over(texts, config: Training) -> dict[str, OverRange | tuple]:
-    """Name -> `OverRange` or tuple of values; every value one that a training can have.
+    """Parses the texts of `--over` into name -> `OverRange` or tuple of values, and checks every value.
 
     Raises:
-      ValueError: nothing to vary, an unknown name, a name given twice, a value that is none.
+      ValueError: no hyperparameter is varied, a name is unknown or given twice, or a value is not allowed.
 
     >>> parse_over(["learning_rate=log:1e-4:1e-1", "hidden=32,256x128"], Training("mlp"))
     {'learning_rate': OverRange(low=0.0001, high=0.1, is_log=True), 'hidden': ((32,), (256, 128))}
@@ -67,10 +67,10 @@ def parse_over(texts, config: Training) -> dict[str, OverRange | tuple]:
 
 
 def grid_values(over: dict, *, trials: int) -> dict[str, list]:
-    """The values of a grid: lists as they stand, ranges in as many points each as `trials` settings allow.
+    """Returns the values of a grid: lists unchanged, and each range in as many points as `trials` settings allow.
 
     Raises:
-      ValueError: two points of each range are already too many.
+      ValueError: two points of each range already make more than `trials` settings.
 
     >>> grid_values({"b1": (0.8, 0.9), "b2": OverRange(0.0, 1.0, False)}, trials=7)
     {'b1': [0.8, 0.9], 'b2': [0.0, 0.5, 1.0]}
@@ -85,7 +85,7 @@ def grid_values(over: dict, *, trials: int) -> dict[str, list]:
 
 
 def told(setting: dict[str, Any], *, digits: int = 4) -> dict[str, str]:
-    """The values in words, as `--over` takes them.
+    """Returns the values as text in the form that `--over` takes.
 
     >>> told({"learning_rate": 0.0123456, "hidden": (256, 128)})
     {'learning_rate': '0.01235', 'hidden': '256x128'}
@@ -94,7 +94,7 @@ def told(setting: dict[str, Any], *, digits: int = 4) -> dict[str, str]:
 
 
 def train_command(config: Training, setting: dict[str, Any]) -> str:
-    """The command that trains with the setting: every flag that changes something and is not the recipe's default."""
+    """Returns the command that trains with the setting, and other flags that have an effect and are not the default."""
     config = dataclasses.replace(config, **setting)
     default, words = known_recipe(config.model).defaults, ["jaxnn", "train", config.model]
     not_told = {*NOT_IN_A_TRAINING, *without_effect(config)}

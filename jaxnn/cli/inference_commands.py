@@ -1,4 +1,4 @@
-"""`jaxnn evaluate` and `jaxnn predict`."""
+"""`jaxnn evaluate` measures a checkpoint on the test data; `jaxnn predict` classifies image files with it."""
 
 import json
 from dataclasses import dataclass
@@ -18,46 +18,46 @@ Checkpoint = Annotated[str, Matching(r"last|best|[0-9]{1,10}", "last, best or th
 
 @dataclass(frozen=True)
 class EvaluationFlags:
-    """Measure a run's checkpoint on its test data."""
+    """Measures a checkpoint of a run on its test data."""
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder."""
+    """Names the run folder."""
     step: Checkpoint | None = None
-    """Which checkpoint: last, best, or a step; by default the best on the data held out, or the last if none were."""
+    """Selects the checkpoint: last, best, or a step; by default best, or last if no data were held out."""
     recipe: str | None = None
-    """The code that the run was trained by, FILE.py:NAME, if it is none of jaxnn's; it is run only if named here."""
+    """Names the code of the recipe, FILE.py:NAME, if it is not one of jaxnn; the code is run only if named here."""
     data_folder: str | None = None
-    """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
+    """Names the folder of the data files, if it is not a usual one; the folder named in the run folder is not used."""
     json: bool = False
-    """Print JSON."""
+    """Prints JSON."""
 
 
 @dataclass(frozen=True)
 class PredictionFlags:
-    """Classify image files with a run's checkpoint, or with all members of an ensemble: their mean probabilities."""
+    """Classifies image files by a checkpoint of a run, or by the mean probabilities of all members of an ensemble."""
 
     run: Annotated[str, tyro.conf.Positional]
-    """The folder of a run or of an ensemble."""
+    """Names the folder of a run or of an ensemble."""
     images: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Image files, of the size that the model was trained on."""
+    """Names the image files, of the size that the model was trained on."""
     step: Checkpoint | None = None
-    """Which checkpoint: last, best, or a step; by default the best on the data held out, or the last if none were."""
+    """Selects the checkpoint: last, best, or a step; by default best, or last if no data were held out."""
     recipe: str | None = None
-    """The code that the run was trained by, FILE.py:NAME, if it is none of jaxnn's; it is run only if named here."""
+    """Names the code of the recipe, FILE.py:NAME, if it is not one of jaxnn; the code is run only if named here."""
     data_folder: str | None = None
-    """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
+    """Names the folder of the data files, if it is not a usual one; the folder named in the run folder is not used."""
     resize: bool = False
-    """Resize images of another size."""
+    """Resizes images of another size."""
     invert: bool = False
-    """Turn dark on light into light on dark, as MNIST is."""
+    """Converts dark on light to light on dark, as in MNIST."""
     top: Count = 3
-    """How many classes to name for an image."""
+    """Sets how many classes are printed for an image."""
     json: bool = False
-    """Print JSON, a line an image."""
+    """Prints JSON, one line for each image."""
 
 
 def evaluate_command(args) -> int:
-    """Prints what the run's recipe measures, over the whole test split."""
+    """Prints the metrics of the recipe of the run over the whole test split."""
     config = parse(EvaluationFlags, args, command="evaluate")
     task, state, _ = _restore(config.run, config.step, data_folder=config.data_folder, recipe=config.recipe)
     from jaxnn.runs.training_run import measured
@@ -75,7 +75,7 @@ def evaluate_command(args) -> int:
 
 
 def predict_command(args) -> int:
-    """Prints the likeliest classes of each image; nothing is printed unless all images can be read."""
+    """Prints the most probable classes of each image; if an image cannot be read, nothing is printed."""
     config = parse(PredictionFlags, args, command="predict")
     if not config.images:
         raise ValueError("no image given; name one or more image files behind the run folder.")
@@ -95,7 +95,7 @@ def predict_command(args) -> int:
 
 
 def _classifier(folder: Path, config: PredictionFlags):
-    """`images -> (n, classes) probabilities`, the shape of an image, and the names of the classes."""
+    """Returns `images -> (n, classes) probabilities`, the shape of an image, and the names of the classes."""
     from jaxnn.runs import read_config
 
     record = place_data(read_config(folder)["config"], folder, config.data_folder)

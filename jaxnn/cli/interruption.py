@@ -1,8 +1,9 @@
-"""SIGINT and SIGTERM while the program `jaxnn` runs, from its first line on: it ends at once, with status 130 or 143.
+"""`answer_signals` ends the program `jaxnn` at once after SIGINT or SIGTERM, with exit status 130 or 143.
 
-No KeyboardInterrupt is raised: an import, a callback from C or a thread that is waited for could swallow it, or make
-another error of it. Who has something to finish takes the signals over for that while: a training
-(`jaxnn.runs.graceful_stop`), a launcher (`supervision`), a search (`raised`). A run folder is whole at any moment.
+It acts from the first line of the program on. No KeyboardInterrupt is raised, because an import, a callback from C or a
+thread that is waited for could suppress it or replace it by another error. Code that must finish some work first
+handles the signals itself during that time: a training (`jaxnn.runs.graceful_stop`), a launcher (`process_supervision`)
+and a search (`raised`). The files of a run folder are complete at any moment.
 """
 
 import contextlib
@@ -15,22 +16,23 @@ from collections.abc import Iterator
 from types import FrameType
 
 _SAID = {signal.SIGINT: b"jaxnn: interrupted\n", signal.SIGTERM: b"jaxnn: terminated\n"}
-_LAST = threading.RLock()  # held by the thread that ends the program, so that it is said once
-_PATIENCE = 1.0  # seconds that the main thread has to end the program by itself
+_LAST = threading.RLock()  # held by the thread that ends the program, so that the message is printed once
+_PATIENCE = 1.0  # seconds in which the main thread can end the program by itself
 
 
 class Received(list[int]):
-    """A handler that writes down every signal; the program is not ended by the second one while it stands."""
+    """Records every signal, as a handler; while it is installed, a second signal does not end the program."""
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.append(number)
 
 
 def answer_signals() -> None:
-    """Ends the program by the first signal, or, where someone has taken that one over, by the second.
+    """Makes the first signal end the program, or the second one if other code handles the first.
 
-    It also does so while the main thread is inside compiled code, where Python calls no handler; a thread watches for
-    that. Nothing happens in threads other than the main one, for they cannot have handlers.
+    This also works while the main thread is inside compiled code, where Python calls no handler: a thread watches for
+    signals. If it is not called in the main thread, the function does nothing, because only the main thread can have
+    handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -44,8 +46,8 @@ def answer_signals() -> None:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Inside, the first SIGINT raises KeyboardInterrupt, as in any Python program; the second ends the program."""
-    if signal.getsignal(signal.SIGINT) is not _end:  # jaxnn is not the program here
+    """Lets the first SIGINT in the block raise KeyboardInterrupt, as usual in Python; the second ends the program."""
+    if signal.getsignal(signal.SIGINT) is not _end:  # here jaxnn is a library in another program
         yield
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -57,17 +59,17 @@ def raised() -> Iterator[None]:
 
 def _end(number: int, frame: FrameType | None) -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # closed, or being written to where the signal came
+        with contextlib.suppress(Exception):  # the stream is closed, or the signal interrupted a write to it
             stream.flush()
     _leave(number)
 
 
 def _watch(pipe: int) -> None:
-    """The pipe has a byte for every signal, even for those that no handler has been called for yet."""
+    """Reads the pipe, which has a byte for every signal, even if its handler has not been called yet."""
     first = _next(pipe)
     if signal.getsignal(first) is _end:
         select.select([pipe], [], [], _PATIENCE)
-    else:  # taken over; perhaps that handler has not even been called when the second one comes
+    else:  # other code handles it; its handler may not have run yet when the second signal arrives
         while isinstance(signal.getsignal(_next(pipe)), Received):
             pass
     _leave(first)

@@ -1,4 +1,4 @@
-"""`jaxnn launch`: one training in many processes, by a command of jaxnn or by a script of one's own."""
+"""`jaxnn launch` runs one training in many processes, by a command of jaxnn or by a script of the user."""
 
 import os
 import socket
@@ -26,21 +26,22 @@ _AGAIN = "start the script again: it goes on, if it keeps checkpoints"
 
 @dataclass(frozen=True)
 class LaunchFlags:
-    """Train or resume in many processes, to the result of one: jaxnn launch -n 4 -- train lenet5.
+    """Trains or resumes in many processes, with the result of one process: jaxnn launch -n 4 -- train lenet5.
 
-    On this machine each process has a CPU device of its own, and one that dies ends all. On a cluster, what starts
-    processes there starts this command: srun jaxnn launch --cluster -- train lenet5. A script of your own, which joins
-    the others by jaxnn.parallel.multihost.joined, is launched alike: jaxnn launch -n 4 -- train.py --its flags.
+    On this machine each process has its own CPU device, and a process that dies ends all. On a cluster, the program
+    that starts processes starts this command: srun jaxnn launch --cluster -- train lenet5. Your own script, which joins
+    the other processes by jaxnn.parallel.multihost.joined, is launched in the same way:
+    jaxnn launch -n 4 -- train.py --its flags.
     """
 
     processes: Annotated[Processes, tyro.conf.arg(aliases=["-n"])] = 2
-    """How many processes to start on this machine; they divide every batch among them."""
+    """Sets how many processes are started on this machine; they divide every batch among them."""
     cluster: bool = False
-    """Start none: this process is one of Slurm's, Open MPI's, Kubernetes' or a TPU pod's."""
+    """Starts no process: Slurm, Open MPI, Kubernetes or a TPU pod has started this one."""
 
 
 def launch_command(args) -> int:
-    """Starts the processes and stays until the last has ended; the status is that of the job."""
+    """Starts the processes, waits for the last one to end, and returns the exit status of the job."""
     config, command = _read(args)
     if config.cluster:
         os.environ["JAXNN_COORDINATOR"] = "cluster"
@@ -52,7 +53,7 @@ def launch_command(args) -> int:
 
 
 def _supervise(command, processes, remedy) -> int:
-    """`remedy(environment)`: what to do after an end that nobody asked for."""
+    """Runs the processes; `remedy(environment)` describes what to do if one of them fails."""
     environments = [_environment(seat) for seat in _seats(processes)]
     ending = process_supervision.supervise([sys.executable, *command], environments)
     if ending.process is not None:
@@ -71,7 +72,7 @@ def _remedy(folder, training, environment) -> str:
 
 
 def _read(args) -> tuple[LaunchFlags, list[str]]:
-    """What stands before the dashes, and the command behind them."""
+    """Returns the flags before the dashes and the command after them."""
     here = args.index("--") if "--" in args else len(args)
     config, command = parse(LaunchFlags, args[:here], command="launch"), list(args[here + 1 :])
     if not config.cluster:
@@ -90,7 +91,7 @@ def _read(args) -> tuple[LaunchFlags, list[str]]:
 
 
 def _prepare(command, processes) -> tuple[list[str], Path, Training]:
-    """The command with its run folder, and what is trained; refuses here, once, what every process would refuse."""
+    """Returns the command with its run folder, the folder and the training; checks here once what all would check."""
     name, *args = command
     config, folder = _training(args) if name == "train" else _resumption(args)
     check_alone(config, launched=True)

@@ -1,4 +1,4 @@
-"""`jaxnn summary` and `jaxnn list`."""
+"""`jaxnn summary` shows the layers of a model; `jaxnn list` lists the names that the other commands take."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -11,7 +11,6 @@ from jaxnn.cli.placement_flags import choose_placement, memory_of
 from jaxnn.cli.training_flags import (
     MODELS,
     OPTIMIZERS,
-    PLACEMENTS,
     SCHEDULES,
     Count,
     Devices,
@@ -22,6 +21,7 @@ from jaxnn.cli.training_flags import (
     check,
     load_data,
 )
+from jaxnn.placement_names import PLACEMENT_NAMES
 from jaxnn.recipes import Recipe, recipe
 from jaxnn.recipes.image_classifiers import RECIPES
 from jaxnn.recipes.named_recipes import known_recipe
@@ -29,34 +29,34 @@ from jaxnn.recipes.named_recipes import known_recipe
 
 @dataclass(frozen=True)
 class SummaryFlags:
-    """Show a model's layers: output shapes, parameters and multiply-adds for one example.
+    """Shows the layers of a model: output shapes, parameters and multiply-adds for one example.
 
-    With --placement or --devices also the memory that a training step takes on each device, by the shapes and by XLA.
-    Nothing is trained, and no array is made.
+    With --placement or --devices it also shows the memory of a training step on each device, computed from the shapes
+    and by XLA. Nothing is trained, and no array is made.
     """
 
     model: Annotated[str, NameOrCode("model", MODELS), tyro.conf.Positional] = "lenet5"
-    """Which model; `jaxnn list` names them."""
+    """Names the model; `jaxnn list` lists the names."""
     hidden: Annotated[Widths, OfMlp] = (128,)
-    """Widths of mlp's hidden layers."""
+    """Sets the widths of the hidden layers of mlp."""
     placement: Placement | None = None
-    """How the work is divided among devices; `jaxnn list` names the ways."""
+    """Selects how the work is divided among devices; `jaxnn list` lists the ways."""
     devices: Devices | None = None
-    """On how many devices; the CPU is divided into so many."""
+    """Sets the number of devices; the CPU is divided into so many."""
     batch_size: Count | None = None
-    """Examples in a step, for the memory; by default those of the model's recipe."""
+    """Sets the examples in a step, for the memory; by default the number of the recipe of the model."""
 
 
 @dataclass(frozen=True)
 class ListingFlags:
-    """List models, data sets, optimizers, schedules and placements."""
+    """Lists models, data sets, optimizers, schedules and placements."""
 
     recipes: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Recipes of yours to list besides, FILE.py:NAME."""
+    """Names your own recipes, FILE.py:NAME, which are listed in addition."""
 
 
 def summary_command(args) -> int:
-    """Prints the table of a model's layers on the input of its recipe, and the memory that a step takes."""
+    """Prints the layers of a model on the input of its recipe and, if asked for, the memory that a step takes."""
     config = parse(SummaryFlags, args, command="summary")
     check_effects(config, SummaryFlags())
     if config.batch_size is not None and (config.placement, config.devices) == (None, None):
@@ -74,7 +74,7 @@ def summary_command(args) -> int:
 
 
 def _layers(training: Training) -> str:
-    """The table of the model, on an example of its data."""
+    """Returns the table of the layers of a model for an example of its data."""
     from jaxnn.cli.assembly import used_fields
     from jaxnn.diagnostics import format_summary, summarize
     from jaxnn.preprocessing import as_float
@@ -91,7 +91,7 @@ def _layers(training: Training) -> str:
 
 
 def _training(config: SummaryFlags) -> Training:
-    """The training whose step is asked about."""
+    """Returns the training whose step is described."""
     default = recipe(config.model).defaults
     batch_size = default.batch_size if config.batch_size is None else config.batch_size
     asked = {"hidden": config.hidden, "placement": config.placement, "devices": config.devices}
@@ -105,7 +105,7 @@ def _memory(training: Training, placement):
 
 
 def list_command(args) -> int:
-    """Prints every name that the other commands take, with a line about each."""
+    """Prints every name that the other commands take, with one line of description for each."""
     own = parse(ListingFlags, args, command="list").recipes
     from jaxnn.data.sources import SOURCES
 
@@ -116,7 +116,7 @@ def list_command(args) -> int:
         ("data sets", datasets),
         ("optimizers", OPTIMIZERS),
         ("schedules", SCHEDULES),
-        ("placements", PLACEMENTS),
+        ("placements", PLACEMENT_NAMES),
     ):
         print(f"{title}\n" + "\n".join(f"  {name:<20}{text}" for name, text in rows.items()) + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""The command `jaxnn`: finds the subcommand, and turns what goes wrong into one sentence and an exit status."""
+"""`main` is the command `jaxnn`; it runs a subcommand, and reports an error by one sentence and an exit status."""
 
 import contextlib
 import io
@@ -26,20 +26,22 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs one command; returns 0 when done, 1 if a run diverged or a twin differs, 2 on bad input.
+    """Runs one command and returns its exit status.
 
-    130 or 143 if a signal stopped it. Without `argv` it is the program itself, which a signal ends at any moment
-    (`interruption`); in a program of one's own SIGINT raises KeyboardInterrupt inside, as ever.
+    The status is 0 after success, 1 if a run diverged or a piece differs from its reference implementation, 2 for bad
+    input, and 130 or 143 if a signal stopped the command. Without `argv` this is the program itself, which a signal
+    ends at any moment (`interruption`). With `argv` it is a call from another program, and SIGINT raises
+    KeyboardInterrupt inside it as usual.
     """
     if argv is None:
-        answer_signals()  # before anything that takes long to import
+        answer_signals()  # before any slow import
     args = list(sys.argv[1:] if argv is None else argv)
     try:
         return _dispatch(args)
     except KeyboardInterrupt as error:
         return _complain("interrupted", exit_status(error))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; let the exit flush in peace
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit does not fail
         return 0
     except (ValueError, OSError, ImportError) as error:
         if "JAXNN_TRACEBACK" in os.environ:
@@ -48,7 +50,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def exit_status(error: BaseException) -> int:
-    """Of a command that ends by the error: 130 if interrupted, 2 on bad input, 1 if a run diverged or jaxnn has a bug.
+    """Returns the status of a command that ends with the error: 130 if interrupted, 2 for bad input, otherwise 1.
+
+    The status is 1 if a run diverged or jaxnn has a bug.
 
     >>> exit_status(ValueError()), exit_status(RuntimeError())
     (2, 1)
@@ -59,7 +63,7 @@ def exit_status(error: BaseException) -> int:
 
 
 def parse(config_class, args, *, command: str, default=None):
-    """The configuration that the arguments make; a wrong one raises ValueError with one sentence."""
+    """Parses the arguments into a configuration; a wrong argument raises ValueError with one sentence."""
     import tyro
 
     from jaxnn.cli.field_rules import validate
@@ -107,7 +111,7 @@ def _usage() -> str:
 
 
 def _first_sentence(box: str) -> str:
-    """The message inside the frame that the argument parser draws, up to its first rule."""
+    """Returns the message in the frame that the argument parser draws, up to the first horizontal line."""
     lines = [line.strip("│╭╮╰╯─ \t") for line in box.split("\n")[1:]]
     rule = next((i for i, line in enumerate(box.split("\n")[1:]) if "───" in line), len(lines))
     sentence = " ".join(line for line in lines[:rule] if line)
@@ -119,7 +123,7 @@ def _is_divergence(error):
 
 
 def _told(error) -> str:
-    """The error as it was written for the user; one of the system, which names a file, in words."""
+    """Returns the message of an error; an error of the system about a file is put into a sentence."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"cannot use {error.filename}: {error.strerror}. Check the name and its permissions."
     return str(error)

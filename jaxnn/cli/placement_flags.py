@@ -1,4 +1,4 @@
-"""Where a training computes: what `--placement` and `--devices` mean, in one process and in many."""
+"""Functions that choose the devices of a training from `--placement` and `--devices`, in one process or in many."""
 
 import contextlib
 import shlex
@@ -9,15 +9,16 @@ from jaxnn.cli.recorded_places import resumption
 from jaxnn.cli.training_flags import Training
 from jaxnn.cli.work_limits import bytes_told
 
-LARGE = 2**26  # bytes, or pixels of a batch: here counting the step's memory is worth its time
-OF_MANY = ("shard_map", "automatic", "fully_sharded", "local_rows")  # what works over the devices of several processes
+LARGE = 2**26  # bytes, or numbers in a batch; from here on the memory of the step is counted too
+OF_MANY = ("shard_map", "automatic", "fully_sharded", "local_rows")  # placements for the devices of several processes
 
 
 def choose_placement(config: Training, *, resume: bool):
-    """The placement for `fit`; the first thing that touches a device.
+    """Returns the placement of a training; this is the first access to a device.
 
     Raises:
-      ValueError: more devices than there are, a batch that they cannot divide, a placement of one process in many.
+      ValueError: there are fewer devices than asked for, they cannot divide the batch, or the placement is for one
+        process and there are many.
     """
     import jax
 
@@ -30,14 +31,14 @@ def choose_placement(config: Training, *, resume: bool):
 
 
 def own_rows(data, placement):
-    """The training data that this process is to learn from: its own rows, if they are divided, else all."""
+    """Returns the training data of this process: its own rows if the placement divides them, else all rows."""
     from jaxnn.parallel import LocalRows, rows_of_process
 
     return rows_of_process(data, placement) if isinstance(placement, LocalRows) else data
 
 
 def memory_of(task, placement, *, batch_size: int, compiled: bool = False):
-    """The `MemoryReport` of a training step, from shapes alone; see `jaxnn.parallel.report_memory`."""
+    """Returns the `MemoryReport` of a training step from the shapes alone; see `jaxnn.parallel.report_memory`."""
     import jax
 
     from jaxnn.parallel import report_memory
@@ -51,9 +52,10 @@ def memory_of(task, placement, *, batch_size: int, compiled: bool = False):
 
 
 def check_memory(task, placement, *, batch_size: int) -> None:
-    """Raises ValueError for a training that needs more memory than this process's devices have free.
+    """Raises ValueError if a training needs more memory than the devices of this process have free.
 
-    Counted are the data, on every device, and the state; a step, which takes longer to count, where it may be large.
+    The data on every device and the state are counted. The memory of a step takes longer to count, so it is counted
+    only if the state or the batch is large.
     """
     import jax
 
@@ -80,17 +82,17 @@ def check_memory(task, placement, *, batch_size: int) -> None:
 
 
 def describe_memory(report, devices: int) -> str:
-    """In one line."""
+    """Describes the memory of a step in one line."""
     parts = ("parameters", report.parameters), ("the optimizer's state", report.optimizer)
     told = " and ".join(f"{size / 2**20:.2f} for its part of {name}" for name, size in parts)
     return f"a step takes about {report.total / 2**20:.2f} MiB on each of {devices} devices, {told}"
 
 
 def placement_of_many(config: Training, processes: int, *, resume: bool = False) -> str:
-    """The name of the placement over several processes; a run that began in one goes on by `shard_map`.
+    """Returns the name of the placement over several processes; a run that began in one continues with `shard_map`.
 
     Raises:
-      ValueError: what was asked for is for one process.
+      ValueError: the flags ask for a placement or devices of one process.
     """
     if processes == 1 or config.placement in OF_MANY:
         return config.placement or "single"
@@ -104,7 +106,7 @@ def placement_of_many(config: Training, processes: int, *, resume: bool = False)
 
 
 def check_divides(config: Training, parts: int) -> None:
-    """Raises ValueError unless a batch can be divided into so many parts."""
+    """Raises ValueError unless a batch can be divided into `parts` equal parts."""
     if config.batch_size % parts:
         raise ValueError(
             f"--batch-size must be a multiple of the {parts} devices that share a batch; received {config.batch_size}. "
@@ -113,7 +115,7 @@ def check_divides(config: Training, parts: int) -> None:
 
 
 def resume_line(folder: Path, environment: Mapping[str, str], config: Training) -> str:
-    """The command that goes on with a run as it was started: in as many processes.
+    """Returns the command that continues a run in as many processes as started it.
 
     >>> four = {"JAXNN_COORDINATOR": "127.0.0.1:7000", "JAXNN_PROCESSES": "4"}
     >>> resume_line(Path("runs/mlp-001"), four, Training("mlp"))
@@ -130,7 +132,7 @@ def _placement_of_one(config):
     import jax
 
     if config.devices is not None:
-        with contextlib.suppress(RuntimeError):  # devices are in use: there are as many as there are
+        with contextlib.suppress(RuntimeError):  # JAX already uses its devices, so their number stays
             jax.config.update("jax_num_cpu_devices", config.devices)
     name = config.placement or ("single" if config.devices in (None, 1) else "shard_map")
     here = jax.devices()

@@ -1,4 +1,4 @@
-"""The flags that commands of many trainings share, and how they are read. Imports no jax."""
+"""`Settings` and `parse_with_recipe` read the flags that commands of many trainings share. Imports no jax."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ Trainings = Annotated[int, Between(1, MOST_TRAININGS)]
 
 @dataclass(frozen=True)
 class Settings(Training):
-    """As for `jaxnn train`: what every member has that is not varied."""
+    """Holds the values of `jaxnn train` that are not varied and that all members share."""
 
     out: tyro.conf.Suppress[str | None] = None
     placement: tyro.conf.Suppress[Placement | None] = None
@@ -47,35 +47,35 @@ class Settings(Training):
 
 @dataclass(frozen=True)
 class SettingsWithoutTest(Settings):
-    """As for `jaxnn train`: what every member has that is not varied. The test data are not looked at."""
+    """Holds the values of `jaxnn train` that are not varied and that all members share; the test data are not used."""
 
     test_examples: tyro.conf.Suppress[Count | None] = None
 
 
 def parse_with_recipe(config_class, args, *, command: str):
-    """The command's configuration, the model's recipe being the defaults of its `training`, checked.
+    """Parses and checks the configuration of a command; the recipe of the model gives the defaults of `training`.
 
     Raises:
-      ValueError: a flag that is none, a value out of range.
+      ValueError: a flag is unknown, or a value is out of range.
     """
     model = next((arg for arg in args if not arg.startswith("-")), "mlp")
     config = _parse(config_class, args, command, recipe(model if ":" in model or model in RECIPES else "mlp").defaults)
-    if config.training.model != model:  # it stood behind a flag's value
+    if config.training.model != model:  # the first word without a dash was the value of a flag
         config = _parse(config_class, args, command, recipe(config.training.model).defaults)
     check_runnable(config.training)
     return config
 
 
 def metric_of(config) -> str:
-    """What a search or a cross-validation judges by: `--metric`, or what the recipe chooses by.
+    """Returns the metric of a search or a cross-validation: `--metric`, or the monitor of the recipe.
 
-    The data held out measure it, of a loss, an error or a perplexity less is better.
+    It is measured on the data held out. For a loss, an error or a perplexity a smaller value is better.
     """
     return known_recipe(config.training.model).monitor if config.metric is None else f"validation/{config.metric}"
 
 
 def is_finished(folder: str, result: str) -> bool:
-    """Says so of a folder that holds its result, and nothing to go on with."""
+    """Returns whether a folder has its result and no checkpoints left; if so, prints where the result is."""
     finished = (Path(folder) / result).exists() and not (Path(folder) / "checkpoints").exists()
     if finished:
         print(f"{folder} is finished; the result is in {Path(folder) / result}")
@@ -89,5 +89,5 @@ def _parse(config_class, args, command, default):
 
 
 def _common(default: Training) -> dict:
-    """The flags that all recipes have; those of a recipe's own keep their defaults in populations."""
+    """Returns the flags that all recipes have; own flags of a recipe keep their defaults in populations."""
     return {name: getattr(default, name) for name in fields_of(Training)}

@@ -1,4 +1,4 @@
-"""The folder of a population command: new, made when training starts, and up to date after every epoch."""
+"""`Records` writes the folder of a population command, which is made when training starts and updated every epoch."""
 
 import contextlib
 import csv
@@ -24,19 +24,19 @@ from jaxnn.training import Evaluated, Started
 
 
 class Records:
-    """Writes `trials.csv`, a line for every training so far, after every epoch; a stop loses one epoch at most.
+    """Writes `trials.csv` after every epoch, with a line for every training so far; a stop loses at most one epoch.
 
     Args:
-      out: the folder, a new one; None for the next free one in runs/.
-      command: names it then.
-      config: what `config.json` is to hold.
-      is_made: the folder is there, and is gone on with.
+      out: the new folder; None for the next free folder in runs/.
+      command: the name of that next free folder.
+      config: the content of `config.json`.
+      is_made: whether the folder exists and its run is continued.
 
-    `folder` is known for certain when training has started: of two commands that begin at once, and are to find the
-    next free folder, one takes that after it.
+    `folder` is final only when training has started: if two commands start at once and both ask for the next free
+    folder, one of them gets the folder after it.
 
     Raises:
-      FileExistsError: the folder is there and not empty, or is a file.
+      FileExistsError: the folder exists and is not empty, or is a file.
     """
 
     def __init__(self, out: str | None, command: str, config: dict[str, Any], *, is_made: bool = False):
@@ -47,7 +47,7 @@ class Records:
             check_new(self.folder)
 
     def of(self, members: Sequence) -> Callable:
-        """A hook for one call of `populations.fit`."""
+        """Returns a hook for one call of `populations.train`; it makes the folder and writes `trials.csv`."""
         self.trainings.append([])
 
         def record(event):
@@ -62,15 +62,15 @@ class Records:
         return record
 
     def add(self, members: Sequence, population) -> None:
-        """The lines of a call that was trained before; they are written with those of the next one."""
+        """Adds the lines of a call that was trained before; they are written with the lines of the next call."""
         self.trainings.append([])
         self.trainings[-1] = self._lines(members, population)
 
     @contextlib.contextmanager
     def kept(self, training: Training):
-        """Where a stop leaves what was measured until then, is said as it passes; a new folder is unlocked at the end.
+        """Prints, if the user stops the block, where the measurements are; at the end it unlocks a new folder.
 
-        A folder that is gone on with is locked by who asks for that, before anything of it is read.
+        A folder whose run is continued is not locked here; the caller locks it before any file in it is read.
         """
         try:
             with raised():
@@ -84,11 +84,11 @@ class Records:
             self.lock.close()
 
     def finish(self) -> None:
-        """When all results are written, nothing is left to go on with."""
+        """Removes the checkpoints; call it when all results are written."""
         shutil.rmtree(self.folder / "checkpoints", ignore_errors=True)
 
     def write_csv(self, name: str, rows: Sequence[dict[str, Any]]) -> None:
-        """A table; the first row has all the names."""
+        """Writes a table; the first row has the names of all columns."""
         text = io.StringIO()
         table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         table.writeheader()
@@ -96,12 +96,12 @@ class Records:
         atomic_files.write(self.folder / name, text.getvalue().encode())
 
     def write_json(self, name: str, record: dict[str, Any]) -> None:
-        """NaN and infinities become null."""
+        """Writes a record as JSON; NaN and the infinities become null."""
         text = json.dumps(for_json(record), indent=2, allow_nan=False)
         atomic_files.write(self.folder / name, text.encode())
 
     def save_figure(self, name: str, figure) -> None:
-        """A picture."""
+        """Writes a picture."""
         from jaxnn.plots.figure_style import save_figure
 
         save_figure(figure, self.folder / name)
@@ -124,15 +124,15 @@ class Records:
 
 
 def read_settings(kind: type, record: dict[str, Any], *, folder: Path):
-    """A population command's configuration, as the `config.json` of its folder holds it.
+    """Returns the configuration of a population command from the `config.json` of its folder.
 
     Args:
-      kind: the command's dataclass.
-      record: as read.
-      folder: becomes `out`.
+      kind: the dataclass of the command.
+      record: the record that was read.
+      folder: the folder; it becomes `out`.
 
     Raises:
-      ValueError: it was edited: something is missing, of another type or out of range.
+      ValueError: the record was edited: a field is missing, has another type or is out of range.
     """
     own = {name: value for name, value in record.items() if name != "command"} | {"out": str(folder)}
     return read_record(
@@ -141,7 +141,7 @@ def read_settings(kind: type, record: dict[str, Any], *, folder: Path):
 
 
 def for_json(value):
-    """NumPy's and our own values as JSON's.
+    """Converts tuples and the values of NumPy to values that JSON can hold.
 
     >>> for_json({"scores": np.array([0.5, np.nan]), "hidden": (32,)})
     {'scores': [0.5, None], 'hidden': [32]}
@@ -155,7 +155,7 @@ def for_json(value):
 
 
 def columns(rows: Sequence[dict[str, str]]) -> str:
-    """A table in columns as wide as they must be.
+    """Returns a table as text, with every column as wide as its longest entry.
 
     >>> print(columns([{"rank": "1", "accuracy": "97.10 %"}]))
     rank  accuracy
@@ -168,7 +168,7 @@ def columns(rows: Sequence[dict[str, str]]) -> str:
 
 
 def score_told(value: float, metric: str) -> str:
-    """A loss with digits, an accuracy in percent.
+    """Formats a score: an accuracy or an error in percent, any other metric with four decimals.
 
     >>> score_told(0.9712, "test/accuracy"), score_told(0.1, "test/loss"), score_told(float("nan"), "test/loss")
     ('97.12 %', '0.1000', 'diverged')

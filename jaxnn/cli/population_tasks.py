@@ -1,4 +1,4 @@
-"""What `search`, `ensemble` and `cross-validate` share: the trainer of many members, and what is written of it."""
+"""`make_trainer` makes the trainer of many members that `search`, `ensemble` and `cross-validate` share."""
 
 import contextlib
 import math
@@ -20,13 +20,13 @@ from jaxnn.runs import ProgressBar
 from jaxnn.training import Evaluated, Started
 from jaxnn.training.batching import first_example
 
-MOST_DEVICES = 8  # each holds a copy of the data
+MOST_DEVICES = 8  # each device holds a copy of the data
 
 
 def spread_over_cores() -> None:
-    """One XLA device a core, so that members run side by side: 1.2 times as fast on two cores (mlp, 8 members).
+    """Makes one XLA device per core, so that members run side by side: 1.2 times as fast on two cores (mlp, 8 members).
 
-    Where the user has chosen, or JAX has already looked at its devices, all stays as it is.
+    At most eight devices are made. If the user has set their number, or JAX already uses its devices, nothing changes.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if jax.config.jax_num_cpu_devices < 1 and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
@@ -45,18 +45,18 @@ def make_trainer(
     records: Records,
     keeps: bool = False,
 ) -> Callable:
-    """`train(members, *, epochs, population=None, **more) -> Population`, as the searches of `populations` take it.
+    """Returns the function `train(members, *, epochs, population=None, **more) -> Population` for `populations`.
 
     Args:
-      config: the values of what no member sets.
-      dataset: whose classes and standardization are taken.
-      names: what the members set, as `--over` calls it.
-      train, validation: dicts of arrays; validation may be None where members have splits.
-      examples: that a member learns from.
-      records: are kept of every epoch.
-      keeps: whether a `Journal` is kept in their folder, and what it knows already is not trained again.
+      config: the values that no member sets.
+      dataset: the data set, for its classes and standardization.
+      names: the names of the values that the members set, as in `--over`.
+      train, validation: dicts of arrays; `validation` may be None if the members have splits or nothing is measured.
+      examples: the number of examples that a member learns from.
+      records: the records, which are updated after every epoch.
+      keeps: whether a `Journal` is kept in the folder of the records; calls that it knows are not trained again.
 
-    The trainer raises ValueError for more members than the machine can hold.
+    The function that is returned raises ValueError if the machine cannot hold so many members.
     """
     build = trials_of(config, dataset, examples=examples)
     train, validation = (used_fields(build({}), split) for split in (train, validation))
@@ -66,14 +66,14 @@ def make_trainer(
 
     def trainer(members, *, epochs, hooks=(), population=None, **how):
         rows = 0 if members[0].split is None else 4 * examples
-        check_members(len(members), each=2 * state + rows)  # of a state the copy on the host, too
+        check_members(len(members), each=2 * state + rows)  # twice a state: its copy on the host is counted too
         known = journal.take_up(members) if keeps else None
         if known is not None and known.epochs.max() >= epochs:
             records.add(members, known)
             return replace(known, members=list(members))
         bar = PopulationBar(len(members))
         try:
-            # a line is printed when its epoch is on disk
+            # the bar comes last, so that a line is printed when its epoch is on disk
             watching = [records.of(members), *([journal.save] if keeps else []), *hooks, bar]
             how |= {"epochs": epochs, "population": known or population, "batch_size": config.batch_size}
             trained = populations.train(build, train, members, validation=validation, hooks=watching, **how)
@@ -85,7 +85,7 @@ def make_trainer(
 
 
 class PopulationBar(ProgressBar):
-    """A progress bar whose lines say whose medians they are, and on what they were measured."""
+    """Shows the progress of a population; its lines report the medians over the members."""
 
     def __init__(self, members: int):
         super().__init__()
@@ -101,7 +101,7 @@ class PopulationBar(ProgressBar):
 
 
 def describe_medians(epoch: int, metrics: dict[str, float], *, members: int) -> str:
-    """One line of an epoch.
+    """Describes the medians of an epoch in one line.
 
     >>> describe_medians(2, {"train/loss": 0.5, "validation/accuracy": 0.9}, members=8)
     'epoch 2  medians of 8: train loss 0.5000  validation accuracy 90.00 %'
@@ -115,5 +115,5 @@ def describe_medians(epoch: int, metrics: dict[str, float], *, members: int) -> 
 
 
 def rows_of(split: dict, rows) -> dict:
-    """Some examples of a split."""
+    """Returns some examples of a split."""
     return {name: array[rows] for name, array in split.items()}

@@ -1,4 +1,4 @@
-"""Processes of one job: started together, their lines told apart, and none left behind when one of them dies."""
+"""`supervise` starts the processes of a job, marks the lines of each, and ends all of them when one fails."""
 
 import contextlib
 import math
@@ -12,14 +12,20 @@ from typing import NamedTuple
 
 from jaxnn.cli.interruption import Received
 
-WITNESSES = 0.5  # seconds to wait for those who die of the same cause, and to see who was first
-PATIENCE = 5.0  # seconds between the first end and the last, after a signal that all have had
-_CONSEQUENCES = (-signal.SIGABRT, 75)  # of a peer's death: JAX aborts a process, or it leaves (`multihost.LOST_PEER`)
-_CHATTER = b"[Gloo] Rank "  # how many peers it is connected to, on the standard output
+WITNESSES = 0.5  # seconds to wait for processes that fail for the same reason, to find the first one
+PATIENCE = 5.0  # seconds between the first end and the last, after all have received a signal
+_CONSEQUENCES = (-signal.SIGABRT, 75)  # when a peer dies, JAX aborts a process or it exits (`multihost.LOST_PEER`)
+_CHATTER = b"[Gloo] Rank "  # lines on stdout that report the number of connected peers
 
 
 class Ending(NamedTuple):
-    """How a job ended: `status` is 0 if every process's was; `process`, the one that ended it and was not asked to."""
+    """Describes how a job ended.
+
+    Attributes:
+      status: the exit status of the job; 0 if that of every process is 0.
+      process: the number of the process that failed and so ended the job; None if there is none.
+      returncode: the return code of that process.
+    """
 
     status: int
     process: int | None = None
@@ -27,24 +33,25 @@ class Ending(NamedTuple):
 
 
 class Child(NamedTuple):
-    """A process with the threads that pass its lines on."""
+    """Holds a process and the threads that pass its lines on."""
 
     process: subprocess.Popen
     readers: tuple[threading.Thread, ...]
 
 
 def supervise(command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> Ending:
-    """Starts the command once in each environment and waits for the end of all; when one fails, ends the others.
+    """Starts the command once in each environment and waits for all of them; when one fails, ends the others.
 
-    The processes are out of reach of the terminal's Ctrl-C; their lines get `[0] ` in front. SIGINT and SIGTERM are
-    passed on to each; the second one ends all at once, and so does a first one before all have been started.
+    Ctrl-C in the terminal does not reach the processes directly. Each line of process 0 gets the prefix `[0] `, and so
+    on. SIGINT and SIGTERM are passed on to every process. A second signal ends all of them at once, and so does a first
+    signal before all have been started.
     """
     children = []
     with _received() as received:
         try:
             for number, environment in enumerate(environments):
                 children.append(start(command, environment, number))
-            received += received  # nothing is worth a checkpoint yet
+            received += received  # counts a signal received so far twice, since there is nothing to save yet
             failed = _watch(children, received)
         finally:
             _kill(children)
@@ -56,7 +63,7 @@ def supervise(command: Sequence[str], environments: Sequence[Mapping[str, str]])
 
 
 def start(command: Sequence[str], environment: Mapping[str, str], number: int) -> Child:
-    """One process of the job, and the threads that pass its lines on."""
+    """Starts one process of the job, and the threads that pass its lines on."""
     streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
     pairs = (process.stdout, sys.stdout), (process.stderr, sys.stderr)
@@ -67,7 +74,7 @@ def start(command: Sequence[str], environment: Mapping[str, str], number: int) -
 
 
 def describe_end(returncode: int) -> str:
-    """In words.
+    """Describes the end of a process in words.
 
     >>> describe_end(-9), describe_end(2)
     ('was ended by SIGKILL', 'ended with exit status 2, as it said')
@@ -87,13 +94,13 @@ def _ending(failed: Mapping[int, int], received) -> Ending:
 
 
 def _failed(children) -> dict[int, int]:
-    """Process -> return code, of those that ended badly by themselves."""
+    """Returns process -> return code for the processes that have failed."""
     codes = {number: child.process.poll() for number, child in enumerate(children)}
     return {number: code for number, code in codes.items() if code}
 
 
 def _watch(children, received) -> dict[int, int]:
-    """Passes on what is received until all have ended, or the others had their time after the first to fail."""
+    """Passes signals on until all processes have ended, or until the time after the first failure is over."""
     passed, end = 0, math.inf
     while time.monotonic() < end and any(child.process.poll() is None for child in children):
         for number in received[passed:]:
@@ -106,7 +113,7 @@ def _watch(children, received) -> dict[int, int]:
 
 
 def _kill(children):
-    _send(children, signal.SIGKILL)  # hard: a collective hears no other signal
+    _send(children, signal.SIGKILL)  # a process in a collective operation reacts to no other signal
 
 
 def _send(children, number):
@@ -116,9 +123,9 @@ def _send(children, number):
 
 @contextlib.contextmanager
 def _received() -> Iterator[Received]:
-    """The list of the signals received inside; nothing is done about them here, so that none can come at a bad time."""
+    """Yields the list of the signals received in the block; they are only recorded, so none can interrupt the code."""
     received = Received()
-    if threading.current_thread() is not threading.main_thread():  # it has no signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield received
         return
     previous = {number: signal.signal(number, received) for number in (signal.SIGINT, signal.SIGTERM)}

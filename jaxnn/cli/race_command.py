@@ -1,4 +1,4 @@
-"""`jaxnn race`: optimizers run side by side, on surfaces and on MNIST, and are drawn."""
+"""`jaxnn race` runs optimizers side by side on surfaces and on MNIST, and draws their paths."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from jaxnn.cli.main import parse
 from jaxnn.cli.training_flags import Positive, Seed
 from jaxnn.naming import unknown
 
-MOST_STEPS = 10_000  # every step of every path stands in the page
+MOST_STEPS = 10_000  # every step of every path is in the page
 COLUMNS = "  {:<12}{:<12}{}"
 Updates = Annotated[int, Between(1, MOST_STEPS)]
 OnMnist = Needs("mnist", (True,))
@@ -21,33 +21,33 @@ MNIST_RATES = {"gradient_rate": 0.1, "step_rate": 1e-3}
 
 @dataclass(frozen=True)
 class RaceFlags:
-    """Let optimizers run side by side, and draw their paths: a picture and an animation a surface, one page for all."""
+    """Runs optimizers side by side and draws their paths: a picture and an animation per surface, one page for all."""
 
     surfaces: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Any of steep-shallow, beale, rosenbrock, saddle, long-valley; without a name all of them."""
+    """Names the surfaces: any of steep-shallow, beale, rosenbrock, saddle, long-valley; by default all of them."""
     optimizers: tuple[str, ...] = ()
-    """Any of sgd, momentum, nesterov, adagrad, rmsprop, adadelta, adam, nadam, adamax, amsgrad, radam, lion, sign_sgd,
-    rprop; without a name eight of them."""
+    """Names the optimizers: any of sgd, momentum, nesterov, adagrad, rmsprop, adadelta, adam, nadam, adamax, amsgrad,
+    radam, lion, sign_sgd, rprop; by default eight of them."""
     steps: Updates = 400
-    """Updates on a surface."""
+    """Sets the number of updates on a surface."""
     rate_scale: Positive = 1.0
     """Multiplies every learning rate."""
     mnist: bool = False
-    """Train a small perceptron (784-128-10) on MNIST by each of them, too."""
+    """Also trains a small perceptron (784-128-10) on MNIST with each optimizer."""
     mnist_steps: Annotated[Updates, OnMnist] = 469
-    """Updates on MNIST; 469 batches of 128 are one epoch."""
+    """Sets the number of updates on MNIST; 469 batches of 128 are one epoch."""
     batch_size: Annotated[int, Between(1, 60_000), OnMnist] = 128
-    """Images in a batch of MNIST."""
+    """Sets the number of images in a batch of MNIST."""
     seed: Annotated[Seed, OnMnist] = 0
-    """Of the perceptron's first weights."""
+    """Sets the seed of the initial weights of the perceptron."""
     animation: bool = True
-    """Write the GIFs and the page."""
+    """Writes the GIFs and the page."""
     out: str | None = None
-    """A new folder for all; runs/race-001 and so on if not given."""
+    """Names a new folder for the results; by default runs/race-001, -002, ..."""
 
 
 def race_command(args) -> int:
-    """Runs the races, prints what became of each optimizer, and writes pictures, animations and the page."""
+    """Runs the races, prints the result of each optimizer, and writes the pictures, the animations and the page."""
     config = parse(RaceFlags, args, command="race")
     check_effects(config, RaceFlags())
     from jaxnn.diagnostics.trajectories import CONTESTANTS, DEFAULT_CONTESTANTS
@@ -70,7 +70,7 @@ def _surfaces(config: RaceFlags) -> list:
 
 
 def _chosen(kind: str, names, known, default) -> list[str]:
-    """The names, each once, if all are known."""
+    """Returns the names, each once; raises an error for an unknown name."""
     for name in names:
         if name not in known:
             raise unknown(kind, name, known)
@@ -145,7 +145,7 @@ def _race_on_mnist(folder: Path, config: RaceFlags, names) -> dict:
 
 
 def _told(title: str, rates, said: dict[str, str]) -> dict:
-    """Prints a line an optimizer; returns the same for the record."""
+    """Prints one line for each optimizer, and returns the same for the record."""
     print(f"\n{title}\n{COLUMNS.format('optimizer', 'rate', 'after the last step')}")
     for rate, (name, words) in zip(rates, said.items(), strict=True):
         print(COLUMNS.format(name, f"{rate:.3g}", words), flush=True)

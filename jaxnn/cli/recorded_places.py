@@ -1,22 +1,22 @@
-"""What a run folder says about the world outside of it is not followed; whoever gives the command says it again.
+"""A run folder does not decide which places outside of it are used; the user must name these places again.
 
-A run folder may come from anybody. Of `config.json`, and of what else lies there:
+A run folder may come from any person. The table lists its contents, their possible effects and the decisions:
 
-| what                           | it could cause                                    | verdict                         |
+| content                        | possible effect                                   | decision                        |
 | ------------------------------ | ------------------------------------------------- | ------------------------------- |
 | `address`                      | a connection, whose answers are unpickled         | `--address` again, or refused   |
 | `data_folder`                  | files read anywhere, a download written there     | `--data-folder` again, or ...   |
 | `data`                         | a download from our mirrors into the cache        | `--data-folder` again, or ...   |
-| links out of the folder        | `resume` writes and removes at their other end    | refused by `resume`             |
-| `out`                          | a folder elsewhere written                        | ignored for the folder itself   |
-| `command` in `config`          | which module goes on                              | one of three names, or refused  |
+| links out of the folder        | `resume` writes and removes files there           | refused by `resume`             |
+| `out`                          | another folder is written to                      | ignored; the folder itself      |
+| `command` in `config`          | the module that continues the run                 | one of three names, or refused  |
 | `model`, `optimizer`, `over`.. | code that is looked up by name                    | names of our tables, or refused |
-| numbers                        | processes, memory, time                           | bounded by `configurations`     |
+| numbers                        | processes, memory, time                           | bounded by `field_rules`        |
 | `command`, `versions`, ...     | nothing: text beside `config`                     | never used                      |
 | checkpoints, metrics, logs     | arrays and numbers, of any size                   | checked; nothing can execute    |
 
-Commands that are printed for the user to type are quoted. At which address processes of one job meet, the environment
-says, and mirrors stand in `data.sources`.
+Commands that are printed for the user to type are quoted. The environment sets the address at which the processes of
+one job meet. The mirrors are in `data.sources`.
 """
 
 import contextlib
@@ -30,16 +30,16 @@ from jaxnn.cli.training_flags import Training
 
 
 def place_data(record: dict[str, Any], folder: Path, given: str | None) -> dict[str, Any]:
-    """The record of a run, with the folder of its data that was given on the command line.
+    """Returns the record of a run with the data folder that was given on the command line.
 
     Args:
-      record: the configuration, as read.
-      folder: of the run.
-      given: by --data-folder.
+      record: the configuration that was read.
+      folder: the folder of the run.
+      given: the value of --data-folder, or None.
 
     Raises:
-      ValueError: none was given, and the record names one.
-      FileNotFoundError: none was given, and the data are not on this machine.
+      ValueError: no data folder was given, and the record names one.
+      FileNotFoundError: no data folder was given, and the data are not on this machine.
     """
     training = _training(record)
     if given is None and training.get("data_folder") is not None:
@@ -53,10 +53,10 @@ def place_data(record: dict[str, Any], folder: Path, given: str | None) -> dict[
 
 
 def place_cluster(record: dict[str, Any], folder: Path, given: str | None) -> dict[str, Any]:
-    """The record of a run, with the address of the Ray cluster that was given on the command line.
+    """Returns the record of a run with the address of the Ray cluster that was given on the command line.
 
     Raises:
-      ValueError: none was given, and the record names one; or it was given to a run that joins none.
+      ValueError: no address was given and the record names one, or an address was given to a run that is not downpour.
     """
     training = _training(record)
     if given is None and training.get("address") is not None:
@@ -71,7 +71,7 @@ def place_cluster(record: dict[str, Any], folder: Path, given: str | None) -> di
 
 
 def check_links(folder: Path) -> None:
-    """Raises ValueError for a link that leads out of a run folder: who goes on with the run would write through it."""
+    """Raises ValueError for a link out of a run folder, because a resumed run would write through it."""
     inside = os.path.realpath(folder)
     for place, folders, files in os.walk(folder):
         for path in (os.path.join(place, name) for name in (*folders, *files)):
@@ -83,7 +83,7 @@ def check_links(folder: Path) -> None:
 
 
 def resumption(folder: str | Path, training: Training) -> list[str]:
-    """The words that go on with a run, those included that its folder may not say.
+    """Returns the words of the command that continues a run, including places that its folder does not decide.
 
     >>> shlex.join(resumption("my run", Training(data_folder="digits")))
     "jaxnn resume 'my run' --data-folder digits"
@@ -93,7 +93,7 @@ def resumption(folder: str | Path, training: Training) -> list[str]:
 
 
 def _training(record) -> Mapping[str, Any]:
-    """What is said of the training; nothing where that is damaged, which its reader says."""
+    """Returns the part of a record about the training; {} if it is damaged, which the reader of the record reports."""
     training = record.get("training") if "command" in record else record
     return training if isinstance(training, dict) else {}
 
@@ -107,8 +107,8 @@ def _with(record, **places):
 
 
 def _check_here(name):
-    """Raises FileNotFoundError for data that would have to be fetched."""
+    """Raises FileNotFoundError for data that would have to be downloaded."""
     from jaxnn import data
 
-    with contextlib.suppress(ValueError):  # no name of data, which the record's reader says
+    with contextlib.suppress(ValueError):  # an unknown data set, which the reader of the record reports
         data.find(str(name), download=False)

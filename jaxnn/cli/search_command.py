@@ -1,4 +1,4 @@
-"""`jaxnn search`: hyperparameters by a grid, at random, coarse to fine, by halving, Hyperband or evolution."""
+"""`jaxnn search` finds hyperparameters by a grid, at random, coarse to fine, by halving, Hyperband or evolution."""
 
 import dataclasses
 import math
@@ -19,56 +19,56 @@ from jaxnn.cli.training_flags import check, load_data
 from jaxnn.cli.work_limits import check_steps, check_trainings
 from jaxnn.recipes.named_recipes import known_recipe
 
-SHOWN = 10  # settings on the screen; search.csv has all
-ROUNDS = 3  # of coarse-to-fine
-CHUNK = 4  # members that run at once where their number falls from rung to rung
+SHOWN = 10  # settings that are printed; search.csv has all
+ROUNDS = 3  # rounds of coarse-to-fine
+CHUNK = 4  # members that run at once if their number falls from rung to rung
 
 
 @dataclass(frozen=True)
 class SearchFlags:
-    """Search for hyperparameters. Many settings are trained side by side and measured on a part of the training data.
+    """Searches for hyperparameters: many settings are trained side by side and measured on data held out of training.
 
     jaxnn search mlp --over learning_rate=log:1e-4:1e-1 hidden=32,128 --trials 16 --epochs 3
 
-    The test data are not looked at: the last line printed is the command that trains the best setting on all training
-    data and tests it. The folder holds every training so far (trials.csv, after each epoch), the ranking (search.csv,
-    search.json) and pictures of it. A search that was stopped loses one epoch at most: `jaxnn resume FOLDER` goes on.
+    The test data are not used. The last line printed is the command that trains the best setting on all training data
+    and tests it. The folder has every training so far (trials.csv, after each epoch), the ranking (search.csv,
+    search.json) and pictures of it. A stopped search loses at most one epoch: `jaxnn resume FOLDER` continues it.
     """
 
     training: tyro.conf.OmitArgPrefixes[SettingsWithoutTest]
     over: tuple[str, ...] = ()
-    """What is searched, NAME=VALUES: log:LOW:HIGH (a logarithmic range), LOW:HIGH, or A,B,C.
+    """Sets what is searched, as NAME=VALUES; VALUES is log:LOW:HIGH (a logarithmic range), LOW:HIGH, or A,B,C.
     Ranges or lists: learning_rate, momentum, b1, b2, eps, weight_decay, decay_rate, label_smoothing, dropout_rate.
-    Lists: batch_size, hidden (32,256x128), optimizer, schedule; each combination of these is compiled on its own."""
+    Lists only: batch_size, hidden (32,256x128), optimizer, schedule; each combination of these is compiled alone."""
     strategy: Literal["grid", "random", "coarse-to-fine", "halving", "hyperband", "pbt"] = "random"
-    """grid: all combinations, ranges in as many points as --trials allow.
-    random: --trials points.
+    """Selects the search. grid: all combinations, each range in as many points as --trials allows.
+    random: --trials random points.
     coarse-to-fine: three rounds of random points, each closer to the best.
-    halving: only a third goes on after 1/9 of the epochs, and of these after 1/3.
-    hyperband: several halvings, of as many trials as they take.
-    pbt: after each epoch the worst quarter goes on from the best, with rates moved a little."""
+    halving: a third of the settings continues after 1/9 of the epochs, and a third of these after 1/3.
+    hyperband: several halvings, which determine the number of trials.
+    pbt: after each epoch the worst quarter continues from the best, with slightly changed rates."""
     trials: Trainings = 32
-    """Settings in all; hyperband takes its own number."""
+    """Sets the number of settings; hyperband determines its own number."""
     seeds: Trainings = 1
-    """Trainings of each setting, whose mean counts; for grid and random."""
+    """Sets how often each setting is trained; the mean counts. For grid and random."""
     validation: Annotated[float, Between(0, 1, "()")] = 0.1
-    """Part of the training data that is held out, and measured on."""
+    """Sets the fraction of the training data that is held out for measurement."""
     metric: Annotated[str | None, Matching(r"[\w -]{1,40}", "the name of a measure, as accuracy or loss")] = None
-    """By which settings are ranked, on the part held out."""
+    """Names the metric that ranks the settings, on the data held out."""
     out: str | None = None
-    """Folder for the results, a new one; by default runs/search-001, -002, ..."""
+    """Names a new folder for the results; by default runs/search-001, -002, ..."""
 
 
 def search_command(args) -> int:
-    """Searches, prints the ten best and the command that trains the best; all of it is written to a new folder."""
+    """Searches, prints the ten best settings and the command that trains the best; a new folder gets all results."""
     return _run(parse_with_recipe(SearchFlags, args, command="search"), is_made=False)
 
 
 def resume_search(folder: Path, record: dict) -> int:
-    """Goes on where the search was stopped; one that is finished is left as it is.
+    """Continues a stopped search; a finished one is left unchanged.
 
     Raises:
-      ValueError: the record was edited; what was kept is damaged.
+      ValueError: the record was edited, or a saved file is damaged.
     """
     from jaxnn.cli.population_records import read_settings
 
@@ -109,7 +109,7 @@ def _check(config: SearchFlags, over):
 
 
 def _prepare(config: SearchFlags, over, is_made: bool):
-    """The trainer, on what is not held out, and the records of its folder, which is made when training starts."""
+    """Returns the trainer on the data not held out, and the records, whose folder is made when training starts."""
     from jaxnn.cli.population_records import Records
     from jaxnn.cli.population_tasks import make_trainer, rows_of, spread_over_cores
     from jaxnn.populations import hold_out
@@ -132,7 +132,7 @@ def _prepare(config: SearchFlags, over, is_made: bool):
 
 
 def _search(config: SearchFlags, over, train):
-    """The `SearchResult` of the strategy."""
+    """Runs the search of the strategy and returns its `SearchResult`."""
     from jaxnn import populations
 
     epochs, seed, metric = config.training.epochs, config.training.seed, metric_of(config)
@@ -164,14 +164,14 @@ def _search(config: SearchFlags, over, train):
 
 
 def _in_small_chunks(train):
-    """On CPU, where compiling a rung takes longer than training it: later rungs run the program of the first."""
+    """Makes all rungs run one program on CPU, where the compilation of a rung takes longer than its training."""
     import jax
 
     return partial(train, chunk=CHUNK) if jax.default_backend() == "cpu" else train
 
 
 def _drawn(config: SearchFlags, over, ranges):
-    """As many settings as there are trials; of lists alone none twice, and all if they are few enough."""
+    """Draws one setting per trial; if there are only lists, none is drawn twice, and there may be fewer settings."""
     import numpy as np
 
     from jaxnn import populations
@@ -184,7 +184,7 @@ def _drawn(config: SearchFlags, over, ranges):
 
 
 def _evolve(train, trials, over, ranges, *, seed, **common):
-    """Population-based training as a `SearchResult`: the settings are those of the last round."""
+    """Returns population-based training as a `SearchResult`, with the settings of the last round."""
     import numpy as np
 
     from jaxnn import populations
@@ -206,7 +206,7 @@ def _distribution(values):
 
 
 def _report(config: SearchFlags, result, records, *, seconds: float) -> None:
-    """Prints and writes the ranking, the pictures and the command."""
+    """Writes the ranking and the pictures, and prints the best settings and the command that trains the best."""
     from jaxnn.cli.population_records import columns
 
     rows = [_row(row) for row in result.table()]
@@ -238,12 +238,12 @@ def _best(result, records) -> int:
 
 
 def _row(row):
-    """A row of the result as files hold it."""
+    """Returns a row of the result as it is written to files."""
     return row | ({"hidden": told(row)["hidden"]} if "hidden" in row else {})
 
 
 def _shown(row, metric: str, names) -> dict[str, str]:
-    """A row as it is printed."""
+    """Returns a row of the result as it is printed."""
     from jaxnn.cli.population_records import score_told
 
     score = {metric.replace("/", " "): score_told(row[metric], metric)}

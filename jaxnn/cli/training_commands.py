@@ -1,4 +1,4 @@
-"""`jaxnn train` and `jaxnn resume`."""
+"""`jaxnn train` trains a model in a new run folder; `jaxnn resume` continues a stopped run."""
 
 import importlib
 import os
@@ -23,35 +23,35 @@ from jaxnn.recipes.named_recipes import known_recipe
 
 @dataclass(frozen=True)
 class ResumptionFlags:
-    """Go on with a run from its last checkpoint, to the result of an uninterrupted run."""
+    """Continues a run from its last checkpoint, with the result of an uninterrupted run."""
 
     run: Annotated[str, tyro.conf.Positional]
-    """The run folder."""
+    """Names the run folder."""
     data_folder: str | None = None
-    """Where the data set's files lie, if not in the usual places; what the run folder says of it is not followed."""
+    """Names the folder of the data files, if it is not a usual one; the folder named in the run folder is not used."""
     recipe: str | None = None
-    """The code that the run was trained by, FILE.py:NAME, if it is none of jaxnn's; it is run only if named here."""
+    """Names the code of the recipe, FILE.py:NAME, if it is not one of jaxnn; the code is run only if named here."""
     address: str | None = None
-    """Of a downpour run: of the Ray cluster to join, HOST:PORT; what the run folder says of it is not followed."""
+    """Names the Ray cluster that a downpour run joins, HOST:PORT; the address in the run folder is not used."""
 
 
 def train_command(args) -> int:
-    """Trains in a new run folder; the defaults are those of the model's recipe."""
+    """Trains in a new run folder; the recipe of the model gives the defaults."""
     return _train(read_training(args), None, resume=False)
 
 
 def read_training(args) -> Training:
-    """What the arguments of `jaxnn train` say, checked."""
+    """Parses and checks the arguments of `jaxnn train`."""
     named = next((arg for arg in args if not arg.startswith("-")), "lenet5")
     default = recipe(named if ":" in named or named in RECIPES else "lenet5").defaults
     config = parse(type(default), args, command="train", default=default)
-    if config.model != default.model:  # the model stood behind a flag's value
+    if config.model != default.model:  # the first word without a dash was the value of a flag
         default = recipe(config.model).defaults
         config = parse(type(default), args, command="train", default=default)
     return check_given(config, default)
 
 
-RESUMED = {  # commands of many trainings: the module and the function that goes on
+RESUMED = {  # commands of many trainings -> the module and the function that continue them
     "ensemble": ("ensemble_command", "resume_ensemble"),
     "search": ("search_command", "resume_search"),
     "cross-validate": ("cross_validation_command", "resume_cross_validation"),
@@ -59,7 +59,7 @@ RESUMED = {  # commands of many trainings: the module and the function that goes
 
 
 def resume_command(args) -> int:
-    """Goes on with a run; one that is finished is left as it is."""
+    """Continues a run from its last checkpoint, or from the start if there is none; a finished run is not trained."""
     from jaxnn.runs import checkpoints, one_writer
 
     folder, record = read_run(args)
@@ -75,7 +75,7 @@ def resume_command(args) -> int:
 
 
 def read_run(args) -> tuple[Path, dict]:
-    """The folder that `jaxnn resume` is given, and its configuration; places outside are those of the command line."""
+    """Reads the folder and configuration for `jaxnn resume`; places outside the folder come from the command line."""
     from jaxnn.cli.recorded_places import check_links, place_cluster, place_data
     from jaxnn.runs import read_config
 
@@ -88,16 +88,16 @@ def read_run(args) -> tuple[Path, dict]:
 
 
 def name_recipe(record: dict, folder: Path, again: str | None) -> None:
-    """Finds the recipe that a folder's record names; code of a user only if it is named `again`.
+    """Finds the recipe that the record of a folder names; code of a user is used only if `again` names it.
 
     Raises:
-      ValueError: an unknown recipe, or code that was not named again.
+      ValueError: the recipe is unknown, or is code that `again` does not name.
     """
     model = record.get(
         "model", record.get("training", {}).get("model") if isinstance(record.get("training"), dict) else None
     )
     if not isinstance(model, str):
-        return  # what is wrong with the record is said where it is read
+        return  # the reader of the record reports the error
     try:
         recorded_recipe(model, again=again)
     except ValueError as error:
@@ -105,7 +105,7 @@ def name_recipe(record: dict, folder: Path, again: str | None) -> None:
 
 
 def training_of(folder: Path, record: dict) -> Training:
-    """The configuration of a run of `jaxnn train`; that of another command raises ValueError."""
+    """Returns the configuration of a run of `jaxnn train`; a record of another command raises ValueError."""
     if "command" in record:
         raise ValueError(
             f"{folder} is of the command {shown(record['command'])}, which cannot be resumed. Start it anew."
@@ -114,14 +114,14 @@ def training_of(folder: Path, record: dict) -> Training:
 
 
 def config_of(record: dict, *, where: str) -> Training:
-    """The configuration of a record whose recipe has been named; ValueError names what an edit broke in `where`."""
+    """Returns the configuration of a record after `name_recipe`; ValueError names `where` and the wrong field."""
     model = record.get("model")
     kind = type(known_recipe(model).defaults) if isinstance(model, str) else Training
     return from_record(record, where=where, kind=kind)
 
 
 def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
-    """Trains in `folder`, or in a new one, beside other processes if there are any."""
+    """Trains in `folder`, or in a new folder, together with other processes if there are any."""
     started = time.perf_counter()
     if config.strategy == "downpour":
         from jaxnn.cli.downpour_training import train_by_servers
@@ -136,18 +136,19 @@ def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
 
 
 def _begin_loading(config, pool):
-    """The data is unpacked while JAX is imported, in a thread that imports nothing itself.
+    """Starts to load the data in a thread that imports no module, while this thread imports JAX.
 
-    Modules that two threads import at once may fail: JAX's extension, while NumPy, which it needs, is half there.
+    Two threads must not import modules at once: the extension of JAX can fail while the import of NumPy, which it
+    needs, is unfinished.
     """
     from jaxnn import data
 
-    data.find(config.data, folder=config.data_folder)  # a download imports as it goes
+    data.find(config.data, folder=config.data_folder)  # here, not in the thread: a download imports modules
     return pool.submit(load_data, config)
 
 
 def _train_joined(config, folder, loading, started, *, resume):
-    """A new folder is made, by the first process, only when everything else is known to be in order."""
+    """Trains in this process; the first process makes a new folder only after all checks have passed."""
     from jaxnn.cli.assembly import assemble
     from jaxnn.parallel import Sharded, multihost
     from jaxnn.runs import create, default_path
@@ -185,7 +186,7 @@ def _train_joined(config, folder, loading, started, *, resume):
 
 
 def _finish(config, folder, task, outcome, started):
-    """Says how it ended; returns the exit status."""
+    """Prints how the run ended, and returns the exit status."""
     if outcome.exit_status:
         _say(f"stopped at step {int(outcome.state.step)}; go on with: {resume_line(folder, os.environ, config)}")
         return outcome.exit_status
@@ -194,7 +195,7 @@ def _finish(config, folder, task, outcome, started):
 
 
 def _prepare_pictures(task, placement, event) -> None:
-    """A hook: while the step is compiled, in other threads, what draws is imported in this one."""
+    """Imports the plotting library in this thread while other threads compile the step; it is a hook."""
     from jaxnn.training import Compiling
 
     if isinstance(event, Compiling):
@@ -204,7 +205,7 @@ def _prepare_pictures(task, placement, event) -> None:
 
 
 def _conclude(folder, config, task, outcome, started):
-    """Draws, and says what was measured; the time is that of everything."""
+    """Draws the pictures, and prints the test metrics and the time of the whole command."""
     report = None
     if config.pictures:
         from jaxnn.runs.illustration import illustrate
@@ -224,7 +225,7 @@ def _conclude(folder, config, task, outcome, started):
 
 
 def describe_result(row) -> str:
-    """In a line what was measured of a state on the test data.
+    """Describes the test metrics of a state in one line.
 
     >>> describe_result({"step": 9, "loss": 0.5, "accuracy": 0.75, "top-5 accuracy": 1.0, "count": 100})
     'test accuracy 75.00 % on 100 examples, test loss 0.5000'

@@ -1,4 +1,4 @@
-"""What a training is, as data: every hyperparameter with its default, and a recipe for each model. Imports no jax."""
+"""`Training` has every hyperparameter with its default; `RECIPES` has the values for each model. Imports no jax."""
 
 import dataclasses
 import re
@@ -22,6 +22,7 @@ from jaxnn.cli.field_rules import (
 )
 from jaxnn.cli.help_groups import InGroup
 from jaxnn.cli.work_limits import check_processes, check_widths
+from jaxnn.placement_names import PLACEMENT_NAMES
 
 OPTIMIZERS = {
     "adadelta": "steps in the units of the parameters (Zeiler 2012): --eps, --weight-decay",
@@ -55,18 +56,10 @@ SCHEDULES = {
 
 STRATEGIES = ("synchronous", "downpour")
 MODELS = ("lenet5", "lenet1998", "mlp", "softmax_regression")
-PLACEMENTS = {
-    "single": "one device, the whole batch",
-    "pmap": "each device a part of the batch, as the course has it; one process",
-    "shard_map": "the same over a mesh of devices, in any number of processes",
-    "automatic": "the program of one device, which XLA divides",
-    "fully_sharded": "automatic, and each device keeps only a part of parameters and moments (ZeRO, FSDP)",
-    "local_rows": "shard_map, and each device keeps only its own rows of the training data",
-}
 
 
 def optimizers_with(flag: str) -> tuple[str, ...]:
-    """The optimizers that take a flag, as their lines above say.
+    """Returns the optimizers whose description in `OPTIMIZERS` names a flag.
 
     >>> optimizers_with("--momentum")
     ('lars', 'rmsprop', 'sgd')
@@ -78,7 +71,7 @@ Count = Annotated[int, Between(1, 2**31 - 1)]
 Seed = Annotated[int, Between(0, 2**32 - 1)]
 Positive = Annotated[float, POSITIVE]
 Fraction = Annotated[float, Between(0, 1, "[)")]
-Placement = Annotated[str, OneOf("placement", PLACEMENTS)]
+Placement = Annotated[str, OneOf("placement", PLACEMENT_NAMES)]
 Devices = Annotated[int, Between(1, 1024)]
 Widths = Annotated[tuple[int, ...], Each(Between(1, 2**24), most=64)]
 Strategy = Annotated[str, OneOf("strategy", STRATEGIES)]
@@ -93,87 +86,87 @@ OfMlp = Needs("model", ("mlp",))
 
 @dataclass(frozen=True)
 class Training:
-    """Train a model and keep everything about it in a run folder."""
+    """Trains a model and keeps all results in a run folder."""
 
     model: Annotated[str, NameOrCode("model", MODELS), tyro.conf.Positional] = "lenet5"
-    """What to train; `jaxnn list` names the models. FILE.py:NAME or package.module:NAME: a recipe or model of yours."""
+    """Names the model (see `jaxnn list`), or your own recipe or model: FILE.py:NAME or package.module:NAME."""
     data: Annotated[str, OF_DATA] = "mnist"
-    """Data set; `jaxnn list` names them."""
+    """Names the data set; `jaxnn list` lists the names."""
     data_folder: Annotated[str | None, OF_DATA] = None
-    """Where the data set's files lie; by default its package or ~/.cache/jaxnn."""
+    """Names the folder of the data files; by default the package of the data set or ~/.cache/jaxnn."""
     out: Annotated[str | None, OF_FOLDER] = None
-    """Run folder, a new one; by default runs/MODEL-001, -002, ..."""
+    """Names a new run folder; by default runs/MODEL-001, -002, ..."""
     epochs: Count = 2
-    """Passes over the training data."""
+    """Sets the number of passes over the training data."""
     batch_size: Count = 64
-    """Examples in a step."""
+    """Sets the number of examples in a step."""
     optimizer: Annotated[str, OneOf("optimizer", OPTIMIZERS), OF_OPTIMIZER] = "adam"
-    """Which optimizer; `jaxnn list` names them and the flags that each takes."""
+    """Selects the optimizer; `jaxnn list` lists the names and the flags of each."""
     learning_rate: Annotated[Positive, OF_OPTIMIZER] = 6e-3
-    """Step size; the largest that the schedule reaches."""
+    """Sets the step size; it is the largest that the schedule reaches."""
     schedule: Annotated[str, OneOf("schedule", SCHEDULES), OF_SCHEDULE] = "one_cycle"
-    """Of the learning rate; `jaxnn list` names them."""
+    """Selects the schedule of the learning rate; `jaxnn list` lists the names."""
     warmup: Annotated[Fraction | None, OF_SCHEDULE] = None
-    """Fraction of all steps in which the learning rate rises; by default 0, and 0.2 for one_cycle."""
+    """Sets the fraction of all steps in which the learning rate rises; by default 0, and 0.2 for one_cycle."""
     decay_rate: Annotated[Positive, Needs("schedule", ("step_decay", "exponential")), OF_SCHEDULE] = 0.1
-    """What step_decay and exponential multiply the learning rate by."""
+    """Sets the factor by which step_decay and exponential multiply the learning rate."""
     momentum: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--momentum")), OF_OPTIMIZER] = None
-    """Weight of the past in the velocity; 0 for none."""
+    """Sets the weight of the past in the velocity; 0 means no momentum."""
     nesterov: Annotated[bool, Needs("optimizer", optimizers_with("--nesterov")), OF_OPTIMIZER] = False
-    """Whether to look ahead along the velocity."""
+    """Looks ahead along the velocity."""
     b1: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b1")), OF_OPTIMIZER] = None
-    """Decay of the first moment."""
+    """Sets the decay of the first moment."""
     b2: Annotated[Fraction | None, Needs("optimizer", optimizers_with("--b2")), OF_OPTIMIZER] = None
-    """Decay of the second moment; short trainings want less than the usual 0.999."""
+    """Sets the decay of the second moment; short trainings need less than the usual 0.999."""
     eps: Annotated[Positive | None, Needs("optimizer", optimizers_with("--eps")), OF_OPTIMIZER] = None
-    """What keeps a division by a root finite."""
+    """Sets the number that keeps a division by a root finite."""
     weight_decay: Annotated[
         float | None, Between(0, MOST_POSITIVE), Needs("optimizer", optimizers_with("--weight-decay")), OF_OPTIMIZER
     ] = None
-    """How hard the weights are pulled towards 0."""
+    """Sets how strongly the weights are pulled towards 0."""
     label_smoothing: Annotated[Fraction, Needs("model", tuple(name for name in MODELS if name != "lenet1998"))] = 0.0
-    """Probability spread evenly over all classes in the targets; lenet1998's criterion has none."""
+    """Sets the probability that is spread evenly over all classes in the targets; lenet1998's criterion has none."""
     hidden: Annotated[Widths, OfMlp] = (128,)
-    """Widths of mlp's hidden layers."""
+    """Sets the widths of the hidden layers of mlp."""
     dropout_rate: Annotated[Fraction | None, OfMlp] = None
-    """Probability of dropping each of mlp's hidden activations in training."""
+    """Sets the probability of dropping each hidden activation of mlp in training."""
     validation: Annotated[Held, OF_DATA] = "0.05"
-    """How much of the training data is held out: it chooses the best checkpoint, and when to stop early. A share, a
-    number of examples, or none; the test data are measured once, at the end."""
+    """Sets how much of the training data is held out, as a fraction, a number of examples, or none. These data choose
+    the best checkpoint and when to stop early; the test data are measured once, at the end."""
     patience: Count | None = None
-    """Stop after so many epochs in a row that were not better on the data held out; by default never."""
+    """Stops after so many epochs in a row without improvement on the data held out; by default never."""
     seed: Seed = 0
     """Determines the initial parameters, the order of the examples and dropout."""
     train_examples: Annotated[Count | None, OF_DATA] = None
-    """Use only the first so many training examples."""
+    """Uses only the first so many training examples."""
     test_examples: Annotated[Count | None, OF_DATA] = None
-    """Use only the first so many test examples."""
+    """Uses only the first so many test examples."""
     placement: Annotated[Placement | None, OF_DEVICES] = None
-    """How the work is divided among devices; `jaxnn list` names the ways; by default single, and shard_map on several
-    devices or processes."""
+    """Selects how the work is divided among devices; `jaxnn list` lists the ways. The default is single, and shard_map
+    on several devices or processes."""
     devices: Annotated[Devices | None, OF_DEVICES] = None
-    """On how many devices; by default one, and with a --placement all; the CPU is divided into so many."""
+    """Sets the number of devices; by default one, and all with a --placement; the CPU is divided into so many."""
     strategy: Annotated[Strategy, OF_SERVERS] = "synchronous"
-    """How updates are made: synchronous, or downpour, by servers, and workers that do not wait for one another, each
-    a process; needs Ray, jaxnn[ray]. Whoever reaches a port or socket of Ray's executes code as you: those that are
-    started here ask for a token and are on this machine alone."""
+    """Selects how updates are made: synchronous, or downpour, by server and worker processes; workers do not wait for
+    one another, and Ray is needed, jaxnn[ray]. A user who reaches a port or socket of Ray executes code as you; those
+    started here require a token and are on this machine only."""
     workers: Annotated[Processes, OfDownpour, OF_SERVERS] = 2
-    """Of downpour: processes that compute gradients, each on a part of the data of its own."""
+    """Sets, for downpour, the number of processes that compute gradients, each on its own part of the data."""
     servers: Annotated[Processes, OfDownpour, OF_SERVERS] = 1
-    """Of downpour: processes that apply them, each to a part of the parameters."""
+    """Sets, for downpour, the number of processes that apply gradients, each to its own part of the parameters."""
     staleness: Annotated[Staleness | None, OfDownpour, OF_SERVERS] = None
-    """Of downpour: how many updates a worker may be ahead of the slowest before it waits; by default it never waits."""
+    """Sets, for downpour, how many updates a worker may be ahead of the slowest before it waits; by default never."""
     address: Annotated[str | None, OfDownpour, OF_SERVERS] = None
-    """Of downpour: of the Ray cluster to join, HOST:PORT; by default one is started here, for this machine alone.
-    Join only one that nobody else reaches: it executes what you send, and you what it answers."""
+    """Names, for downpour, the Ray cluster to join, HOST:PORT; by default one is started for this machine only. Join
+    only a cluster that nobody else reaches: it executes what you send, and you execute what it answers."""
     keep: Annotated[Count, OF_FOLDER] = 3
-    """Checkpoints to keep, beside the best."""
+    """Sets how many checkpoints are kept in addition to the best."""
     tensorboard: Annotated[bool, OF_FOLDER] = True
-    """Whether to write TensorBoard events."""
+    """Writes TensorBoard events."""
     pictures: Annotated[bool, OF_FOLDER] = True
-    """Whether to draw the pictures and the report at the end."""
+    """Draws the pictures and the report at the end."""
 
-    ADDED_LATER: ClassVar[dict[str, Any]] = {  # what older files lack, and meant
+    ADDED_LATER: ClassVar[dict[str, Any]] = {  # missing in older files -> the value that they mean
         **dict.fromkeys(("dropout_rate", "placement", "devices", "staleness", "address", "patience")),
         **{"strategy": "synchronous", "workers": 2, "servers": 1, "validation": "none"},
     }
@@ -189,7 +182,7 @@ RECIPES = {
 
 
 def check(config: Training) -> Training:
-    """The configuration itself, if every value is one that a training can have; else ValueError says which is not."""
+    """Checks every value of a training and returns the configuration; ValueError names a value that is not allowed."""
     validate(config)
     if config.placement == "single" and config.devices not in (None, 1):
         raise ValueError(f"--placement single is one device; received --devices {config.devices}. Leave one out.")
@@ -203,7 +196,7 @@ def check(config: Training) -> Training:
 
 
 def check_runnable(config: Training) -> Training:
-    """As `check`, and this machine can hold it."""
+    """Checks as `check` does, and also that this machine can hold the training; returns the configuration."""
     check(config)
     if config.model == "mlp":
         check_widths(config.hidden)
@@ -213,17 +206,17 @@ def check_runnable(config: Training) -> Training:
 
 
 def check_given(config: Training, default: Training) -> Training:
-    """As `check_runnable`, and every flag that was given, so that it is not the recipe's, changes something."""
+    """Checks as `check_runnable` does, and also that every flag that differs from the recipe has an effect."""
     check_effects(check_runnable(config), default)
     return config
 
 
 def load_data(config: Training):
-    """The `jaxnn.data.Dataset`, cut to the examples asked for.
+    """Returns the `jaxnn.data.Dataset` of a training, cut to the requested number of examples.
 
     Raises:
-      ValueError: unknown or damaged data, subsets larger than the data.
-      FileNotFoundError: the data's files are missing.
+      ValueError: the data are unknown or damaged, or a subset is larger than the data.
+      FileNotFoundError: the files of the data are missing.
     """
     from jaxnn import data
 
@@ -232,10 +225,10 @@ def load_data(config: Training):
 
 
 def to_record(config: Training) -> dict:
-    """The configuration as JSON can hold it."""
+    """Returns the configuration as values that JSON can hold."""
     return record_of(config)
 
 
 def from_record(record: Any, *, where: str, kind: type[Training] = Training) -> Training:
-    """The inverse of `to_record`; ValueError names what an edit broke in `where`. `kind` has the recipe's flags."""
+    """Inverts `to_record`; ValueError names the wrong field in `where`, and `kind` has the flags of the recipe."""
     return read_record(kind, record, where=where, check=check_runnable)

@@ -1,9 +1,9 @@
-"""What a search has trained until now, on disk, so that one that was stopped trains only what is missing.
+"""`Journal` keeps the trainings of a search on disk, so that a stopped search trains only what is missing.
 
-A search is a sequence of calls of its trainer, each determined by what was measured in those before it. To go on, the
-search itself is run again from its beginning: a call that had ended answers at once with what it measured then, the one
-that was under way goes on from its last epoch, and those after it are trained. The result is that of a search that was
-never stopped, to the last bit.
+A search is a sequence of calls of its trainer, and each call is determined by the measurements of the calls before. A
+resumed search runs again from its beginning. A call that was finished returns its stored measurements at once. The call
+that was interrupted continues from its last epoch, and the later calls are trained. The result is that of a search that
+was never stopped, bit for bit.
 """
 
 import dataclasses
@@ -21,46 +21,49 @@ from jaxnn.populations.members import groups_of, is_traced
 from jaxnn.runs import checkpoints
 from jaxnn.training import Evaluated
 
-_MOST_BYTES = 2**28  # of all that was measured
+_MOST_BYTES = 2**28  # bound for all measurements of a search
 _EDITED = "Was the file edited? Restore it from a copy, or start a new search."
 
 
 class Journal:
-    """Kept after every epoch: of all calls what was measured, of the last one the states of its members too.
+    """Writes, after every epoch, the measurements of all calls and the states of the members of the last call.
 
-    The measurements are written first and kept twice, so that there are some to the states whenever it is killed.
+    The measurements are written before the states, and the newest two are kept. So the saved states always have their
+    measurements, even if the process is killed between the two writes.
 
     Args:
-      records: of the search; what lies in the `checkpoints` of their folder is gone on with.
-      blueprint: what all members share.
+      records: the records of the search; the files in `checkpoints` of their folder are continued.
+      blueprint: the blueprint that all members share.
       example: a dict of arrays of one training example.
 
     Raises:
-      ValueError: what lies there is damaged.
-      OSError: it cannot be read.
+      ValueError: a saved file is damaged.
+      OSError: a saved file cannot be read.
     """
 
     def __init__(self, records, blueprint: Blueprint, example):
         self.records, self.blueprint, self.example = records, blueprint, example
         self.step = max(checkpoints.steps(self.states), default=0)
         self.calls = self._read() if self.step else []
-        self.call = -1  # the one under way
+        self.call = -1  # the index of the current call
 
     @property
     def measured(self) -> Path:
-        """The folder of what was measured."""
+        """Returns the folder of the measurements."""
         return self.records.folder / "checkpoints/measured"
 
     @property
     def states(self) -> Path:
-        """The folder of the states."""
+        """Returns the folder of the states."""
         return self.records.folder / "checkpoints/states"
 
     def take_up(self, members: Sequence[Member]) -> Population | None:
-        """What is known of the call that now begins; None: nothing. Only the last one that is known has states.
+        """Begins the next call and returns its saved population, or None if nothing is saved.
+
+        Only the last saved call has the states of its members.
 
         Raises:
-          ValueError: what is known is of other members.
+          ValueError: the saved call had another number of members, or its states do not fit these members.
         """
         self.call += 1
         if self.call == len(self.calls):
@@ -78,14 +81,14 @@ class Journal:
         return Population(list(members), states, history, epochs, diverged, nothing)
 
     def save(self, event: Any) -> None:
-        """A hook of the call under way."""
+        """Saves the current call after an epoch; it is a hook."""
         if not isinstance(event, Evaluated):
             return
         population, self.step = event.state(), self.step + 1
         history = {name: values.tolist() for name, values in population.history.items()}
         known = {"epochs": population.epochs.tolist(), "diverged": population.diverged.tolist()}
         self.calls[self.call] = {"history": history, **known}
-        text = np.frombuffer(json.dumps(self.calls).encode(), np.uint8)  # decimals that are read back to the same bits
+        text = np.frombuffer(json.dumps(self.calls).encode(), np.uint8)  # its decimals are read back to the same bits
         for folder, tree, keep in ((self.measured, {"json": text}, 2), (self.states, population.states, 1)):
             checkpoints.save(folder, tree, step=self.step, metrics={}, keep=keep, best=None)
 
@@ -114,7 +117,7 @@ class Journal:
 
 
 def _is_call(call: Any) -> bool:
-    """Whether it has the form in which `save` writes a call: of every member as many values as there were epochs."""
+    """Returns whether a call has the form that `save` writes, with a value of every member for every epoch."""
     if not isinstance(call, dict) or call.keys() != {"history", "epochs", "diverged"}:
         return False
     history, epochs, diverged = (call[name] for name in ("history", "epochs", "diverged"))

@@ -1,4 +1,4 @@
-"""`jaxnn verify`: the table of twins on the user's own device."""
+"""`jaxnn verify` compares every piece with its reference implementation on this device, and prints a table."""
 
 import json
 import math
@@ -14,18 +14,18 @@ COLUMNS = "{:<36}{:<12}{:<50}{:>6}{:>12}  {}"
 
 @dataclass(frozen=True)
 class VerificationFlags:
-    """Hold every piece beside an independent implementation, on this machine's device; exit status 1 if any differs."""
+    """Compares every piece with an independent implementation on this device; the exit status is 1 if any differs."""
 
     dtype: Annotated[str, OneOf("dtype", ("float32", "float64", "bfloat16"))] = "float32"
-    """float32, float64 or bfloat16."""
+    """Selects float32, float64 or bfloat16."""
     only: str = "*"
-    """Which pieces or kinds, as a glob: "conv*", "losses", "adam"."""
+    """Selects pieces or kinds by a glob: "conv*", "losses", "adam"."""
     json: bool = False
-    """Print one JSON object rather than a table."""
+    """Prints one JSON object instead of a table."""
 
 
 def verify_command(args) -> int:
-    """Prints a line a piece and quantity: oracle, cases, the largest relative difference, verdict."""
+    """Prints a line for each piece and quantity: oracle, cases, the largest relative difference, verdict."""
     config = parse(VerificationFlags, args, command="verify")
     from jaxnn.verification import verify
 
@@ -40,7 +40,7 @@ def verify_command(args) -> int:
 
 
 def _with_headings(verdicts):
-    """The verdicts as they come, a heading printed before each kind."""
+    """Yields the verdicts, and prints a heading before each kind."""
     print(COLUMNS.format("piece", "quantity", "oracle", "cases", "difference", "verdict"))
     kind = None
     for verdict in verdicts:

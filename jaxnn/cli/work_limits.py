@@ -1,18 +1,18 @@
-"""What a command is about to ask of the machine, counted before anything is allocated or compiled. Imports no jax."""
+"""Functions that check the memory and work of a command before it allocates or compiles. Imports no jax."""
 
 import itertools
 
 from jaxnn.cli.field_rules import shown
 from jaxnn.machine_memory import available_memory, total_memory
 
-MOST_TRAININGS = 100_000  # of one command: days of work for any machine
-MOST_STEPS = 2**31 - 1  # they are counted in int32
-PIXELS, CLASSES, NUMBER = 784, 10, 4  # of the smallest data; bytes of a float32
-PROCESS = 200 * 2**20  # bytes of one that has imported JAX and trains a small model
+MOST_TRAININGS = 100_000  # trainings of one command; so many take days on any machine
+MOST_STEPS = 2**31 - 1  # steps are counted in int32
+PIXELS, CLASSES, NUMBER = 784, 10, 4  # pixels and classes of the smallest data; bytes of a float32
+PROCESS = 200 * 2**20  # bytes of a process that has imported JAX and trains a small model
 
 
 def check_widths(hidden: tuple[int, ...]) -> None:
-    """Raises ValueError for hidden layers whose parameters, with a gradient each, are more than the machine holds."""
+    """Raises ValueError if the machine cannot hold the parameters of the hidden layers and their gradients."""
     parameters = sum((a + 1) * b for a, b in itertools.pairwise((PIXELS, *hidden, CLASSES)))
     if 2 * NUMBER * parameters > total_memory():
         raise ValueError(
@@ -22,13 +22,13 @@ def check_widths(hidden: tuple[int, ...]) -> None:
 
 
 def check_trainings(count: int, flags: str) -> None:
-    """Raises ValueError for more trainings than one command makes; `flags` say what they are many by."""
+    """Raises ValueError for more trainings than one command allows; `flags` names the flags that make the count."""
     if count > MOST_TRAININGS:
         raise ValueError(f"{flags} make {count} trainings; one command makes at most {MOST_TRAININGS}. Make less.")
 
 
 def check_members(count: int, *, each: int) -> None:
-    """Raises ValueError for so many trainings side by side, if what is kept of them, `each` bytes, does not fit."""
+    """Raises ValueError if the memory cannot hold `count` trainings side by side with `each` bytes for every one."""
     free = available_memory()
     if count * each > free:
         raise ValueError(
@@ -38,7 +38,7 @@ def check_members(count: int, *, each: int) -> None:
 
 
 def check_steps(*, epochs: int, batch_size: int, examples: int) -> int:
-    """The steps of a training; more than can be counted raise ValueError."""
+    """Returns the number of steps of a training; raises ValueError if int32 cannot count them."""
     steps = epochs * -(-examples // batch_size)
     if steps > MOST_STEPS:
         raise ValueError(
@@ -49,7 +49,7 @@ def check_steps(*, epochs: int, batch_size: int, examples: int) -> int:
 
 
 def check_processes(count: int, flag: str) -> None:
-    """Raises ValueError for more processes than the machine holds, if each trains the smallest model."""
+    """Raises ValueError for more processes than the machine can hold, even if each trains a small model."""
     if count * PROCESS > total_memory():
         most = total_memory() // PROCESS
         raise ValueError(
@@ -59,7 +59,7 @@ def check_processes(count: int, flag: str) -> None:
 
 
 def bytes_told(size: int) -> str:
-    """A number of bytes in words.
+    """Formats a number of bytes in MiB or GiB.
 
     >>> bytes_told(3 * 2**29), bytes_told(2**19)
     ('1.5 GiB', '0.5 MiB')

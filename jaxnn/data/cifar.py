@@ -1,4 +1,6 @@
-"""The binary version of CIFAR-10: records of 3073 bytes: a label, then the planes R, G, B of 32 x 32 pixels by rows.
+"""`read_cifar10` reads the binary version of CIFAR-10.
+
+The file is a sequence of records of 3073 bytes: a label, then the planes R, G and B of 32 x 32 pixels by rows.
 
 Krizhevsky, "Learning multiple layers of features from tiny images" (2009), https://www.cs.toronto.edu/~kriz/cifar.html.
 """
@@ -10,24 +12,24 @@ import numpy as np
 from jaxnn.bounded_files import read_bounded
 
 _SIDE, _CHANNELS, _CLASSES = 32, 3, 10
-MOST_BYTES = 2**30  # five times what all batches have together
+MOST_BYTES = 2**30  # five times the size of all batches together
 _RECORD = 1 + _CHANNELS * _SIDE * _SIDE
 
 
 def read_cifar10(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> dict[str, np.ndarray]:
-    """Read the images and labels of a batch in CIFAR-10's binary layout.
+    """Reads the images and labels of a batch in the binary layout of CIFAR-10.
 
     Args:
-        source: the path of a batch file, or the bytes of one or of several joined.
-        most: bytes that the file may have; memory for more is never taken.
+        source: the path of a batch file, or the bytes of one or of several joined batch files.
+        most: the largest allowed size of the file in bytes; memory for more is never allocated.
 
     Returns:
         A split: `image` uint8 (n, 32, 32, 3), the planes interleaved into pixels, and `label` int32 (n,).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is empty, is larger than `most` or no regular file, is no whole number of records,
-            or holds a label above 9.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is empty, is larger than `most`, is not a regular file, does not have a whole number of
+            records, or has a label above 9.
 
     >>> split = read_cifar10(bytes([7]) + bytes(1024) + bytes([9]) * 1024 + bytes([255]) * 1024)
     >>> split["label"], split["image"][0, 31, 31]

@@ -1,14 +1,15 @@
-"""Datasets by name: found in a folder or downloaded, verified, read.
+"""`load` returns a dataset by name: its files are found in a folder or downloaded, then verified and read.
 
-Where the files are looked for, in this order:
+The files are searched in these places, in this order:
 
-1. the argument `folder` of `load`, and nowhere else if it is given: there, or in its subfolder with the dataset's name
+1. the argument `folder` of `load`: its subfolder with the name of the dataset, then the folder itself. If `folder` is
+   given, no other place is searched.
 2. $JAXNN_DATA/NAME
 3. ~/.cache/jaxnn/NAME
-4. where a distribution keeps them (/usr/share/datasets/fashion-mnist)
+4. the place where a distribution keeps the files (/usr/share/datasets/fashion-mnist)
 
-and if they are nowhere, they are downloaded to the first of these. MNIST is packaged and needs none of this; neither do
-the point clouds, which have no files: they are drawn.
+If the files are in none of these places, they are downloaded to the first one. MNIST is part of the
+package and is found there unless `folder` is given. The point clouds have no files; they are drawn.
 """
 
 import dataclasses
@@ -29,7 +30,7 @@ from jaxnn.naming import unknown
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-    """Two splits of named arrays, and what they mean; see `jaxnn.data` for the contract.
+    """Holds two splits of named arrays and their description; `jaxnn.data` defines the fields.
 
     Raises:
         ValueError: the fields of a split differ in length.
@@ -54,20 +55,21 @@ class Dataset:
 
 
 def load(name: str, *, folder: str | PathLike | None = None) -> Dataset:
-    """Load a dataset: "mnist" (packaged), "fashion_mnist", "cifar10" (from a folder, else downloaded) or points.
+    """Loads a dataset: "mnist" (packaged), "fashion_mnist", "cifar10" (from a folder, else downloaded) or points.
 
     Args:
         name: a name of the table `jaxnn.data.sources.SOURCES`, or of `jaxnn.data.point_clouds.POINT_CLOUDS`.
-        folder: where its files lie, or are to be put; None searches the places listed in `jaxnn.data.datasets`.
+        folder: the folder of the files, or the folder to download them to; None searches the places listed in
+            `jaxnn.data.datasets`.
 
     Returns:
-        The dataset, its arrays read-only.
+        The dataset with read-only arrays.
 
     Raises:
-        ValueError: the name is unknown, a file is damaged or altered (its sha256 is not the published one), or a
-            `folder` is given for what has no files.
+        ValueError: the name is unknown, a file is damaged or changed (its sha256 is not the expected one), or a
+            `folder` is given for a dataset that has no files.
         FileNotFoundError: `folder` is missing, or lacks the files of a dataset that is not downloaded.
-        OSError: no mirror could be reached.
+        OSError: no mirror served a correct file.
 
     >>> mnist = load("mnist")
     >>> mnist.train["image"].shape, mnist.test["label"][:5]
@@ -88,7 +90,7 @@ def load(name: str, *, folder: str | PathLike | None = None) -> Dataset:
 
 
 def _drawn(name: str, cloud: Cloud, folder) -> Dataset:
-    """Points of seed 0 for training and of seed 1 for the test; `mean` and `std` of each coordinate, in its unit."""
+    """Draws the training points from seed 0 and the test points from seed 1; `mean` and `std` are per coordinate."""
     if folder is not None:
         raise ValueError(f"`folder` is for datasets that have files; {name!r} is drawn. Leave it out.")
     train, test = _read_only(cloud.sample(seed=0)), _read_only(cloud.sample(seed=1))
@@ -103,10 +105,10 @@ def _read_only(split: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def subset(dataset: Dataset, *, train: int | None = None, test: int | None = None) -> Dataset:
-    """Keep the first `train` training and the first `test` test examples; None keeps all. Nothing is copied.
+    """Keeps the first `train` training and the first `test` test examples; None keeps all, and nothing is copied.
 
     Raises:
-        ValueError: a number is below 1 or above the number of examples there are.
+        ValueError: a number is below 1 or above the number of examples.
 
     >>> small = subset(load("mnist"), train=100)
     >>> small.train["label"].shape, small.test["label"].shape
@@ -127,16 +129,16 @@ def _first(split: dict[str, np.ndarray], n: int | None, name: str) -> dict[str, 
 
 
 def find(name: str, *, folder: str | PathLike | None = None, download: bool = True) -> Path | None:
-    """Find the folder that holds every file of a dataset; download them if there is none.
+    """Finds the folder that has every file of a dataset, and downloads the files if there is no such folder.
 
-    What `load` does after this imports no module: a thread may load what has been found.
+    After `find`, `load` imports no further module, so a thread may then load the dataset.
 
     Args:
         name, folder: as for `load`.
-        download: whether to, if need be; else FileNotFoundError says what to do.
+        download: whether missing files are downloaded; if not, the message of FileNotFoundError describes what to do.
 
     Returns:
-        The folder; None for points, which have no files.
+        The folder, or None for points, which have no files.
 
     Raises:
         ValueError, FileNotFoundError, OSError: as `load`.
@@ -164,7 +166,7 @@ def find(name: str, *, folder: str | PathLike | None = None, download: bool = Tr
 
 
 def _places(name: str, source: Source, folder: str | PathLike | None) -> list[Path]:
-    """Return the folders where the files may lie, in order; downloads go to the first."""
+    """Returns the folders where the files may be, in order; downloads go to the first."""
     if folder is not None:
         if not Path(folder).is_dir():
             raise FileNotFoundError(f"`folder` must exist; received {folder}. Create it, or leave it out.")
@@ -179,7 +181,7 @@ def _is_complete(place: Path, source: Source) -> bool:
 
 def _download(place: Path, source: Source) -> Path:
     with alone(place):
-        if _is_complete(place, source):  # by another process, while this one waited
+        if _is_complete(place, source):  # another process downloaded the files while this one waited
             return place
         wanted = [file for file in source.downloads if not (file in source.contents and (place / file).exists())]
         for file in wanted:
@@ -191,7 +193,7 @@ def _download(place: Path, source: Source) -> Path:
 
 
 def _read(path: Path, expected: str) -> bytes:
-    """Return what the file holds, gunzipped, if that has the sha256 `expected`."""
+    """Returns the content of the file (uncompressed if its name ends in .gz) if its sha256 is `expected`."""
     content = unpack_idx(path, most=MOST_BYTES) if path.suffix == ".gz" else read_bounded(path, most=MOST_BYTES)
     received = hashlib.sha256(content).hexdigest()
     if received != expected:

@@ -1,8 +1,8 @@
-"""Files from the network: whole, verified, or not there at all.
+"""`fetch` downloads a file and verifies it; the file is complete or does not exist.
 
-A file grows as NAME.part beside its final name and takes that name in one step, once its sha256 is right. So whatever
-bears the final name is good, an interruption loses nothing (the next call asks the server for the rest), and no reader
-ever sees half a file.
+A download is first written to NAME.part beside its final name. One rename gives it that name when its sha256 is right.
+Therefore every file with the final name is correct, and no reader sees half a file. An interruption loses nothing: the
+next call asks the server for the rest.
 """
 
 import contextlib
@@ -25,20 +25,20 @@ _CHUNK = 1 << 16  # bytes
 
 
 def fetch(urls: Sequence[str], path: str | PathLike, *, sha256: str, timeout: float = 30.0) -> Path:
-    """Download one file from the first of its mirrors that serves it whole and right; resume what an earlier call left.
+    """Downloads a file from the first mirror that serves it correctly, and resumes an interrupted download.
 
     Args:
         urls: addresses of the same file, tried in order.
-        path: where to put it; its folder is made if missing. A file that is there already is only verified.
-        sha256: of the file, in hexadecimal.
+        path: the path of the file; its folder is made if missing. A file that already exists is only verified.
+        sha256: the sha256 of the file, in hexadecimal.
         timeout: seconds without an answer until the next mirror is tried.
 
     Returns:
-        `path`, where the verified file lies.
+        `path`, where the verified file is.
 
     Raises:
-        ValueError: a file at `path` exists and is not the one expected.
-        OSError: no mirror served the file; the message says for each what went wrong.
+        ValueError: a file at `path` exists and has another sha256.
+        OSError: no mirror served the file; the message gives the error of each mirror.
     """
     path = Path(path)
     if path.exists():
@@ -61,9 +61,9 @@ def fetch(urls: Sequence[str], path: str | PathLike, *, sha256: str, timeout: fl
 
 
 def extract(archive: Path, names: Iterable[str], folder: Path) -> None:
-    """Copy the members of a tar archive that bear one of `names`, whatever their folder in it, into `folder`.
+    """Copies the members of a tar archive that have one of `names`, in any folder of the archive, into `folder`.
 
-    Nothing else is unpacked, so no member can leave `folder`, make a link or set a mode.
+    No other member is unpacked, so no member can leave `folder`, make a link or set a mode.
 
     Raises:
         ValueError: the archive is damaged, or lacks one of the names.
@@ -73,7 +73,7 @@ def extract(archive: Path, names: Iterable[str], folder: Path) -> None:
         with open_regular(archive) as file, tarfile.open(fileobj=file) as tar:
             for member in tar:
                 name = PurePosixPath(member.name).name
-                if member.isfile() and not member.issparse() and name in missing:  # sparse: of any size, from nothing
+                if member.isfile() and not member.issparse() and name in missing:  # a sparse one may have any size
                     _copy_member(tar, member, folder / name)
                     missing.remove(name)
     except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -84,23 +84,24 @@ def extract(archive: Path, names: Iterable[str], folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Keep other processes that call this for the same `folder` waiting, where the platform can lock a folder.
+    """Holds a lock on `folder`, for which other processes wait; without effect if the platform cannot lock a folder.
 
-    Several processes of one training script load the same dataset at once: one downloads, the others find it done.
+    When several processes of one training script load the same dataset at once, one downloads it and the others then
+    find the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(ImportError, OSError):  # Windows, some network file systems: every process for itself
+        with contextlib.suppress(ImportError, OSError):  # no lock on Windows and some network file systems
             import fcntl
 
             descriptor = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, descriptor)  # closing, or dying, releases the lock
+            stack.callback(os.close, descriptor)  # closing the folder, or the end of the process, releases the lock
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
 
 
 def _download(url: str, part: Path, sha256: str, timeout: float) -> None:
-    """Complete and verify `part`; a resumed one that turns out wrong began as something else and is fetched anew."""
+    """Completes and verifies `part`; a resumed file with a wrong sha256 began as another file and is fetched again."""
     resumed = part.exists()
     _receive(url, part, timeout)
     if (received := _sha256(part)) == sha256:
@@ -117,14 +118,14 @@ def _sha256(path: Path) -> str:
 
 
 def _receive(url: str, part: Path, timeout: float) -> None:
-    """Append to `part` what it lacks, as the server tells it."""
+    """Appends to `part` the bytes that it lacks, or writes it anew if the server sends the whole file."""
     start = part.stat().st_size if part.exists() else 0
     resume = {"Range": f"bytes={start}-"} if start else {}
     try:
         response = urlopen(Request(url, headers={"User-Agent": "jaxnn", **resume}), timeout=timeout)
     except HTTPError as error:
         with error:
-            if error.code == 416 and start:  # nothing beyond what is here: whole, or not this file; the hash decides
+            if error.code == 416 and start:  # no more bytes: complete, or another file; the hash decides
                 return
             raise
     with response:

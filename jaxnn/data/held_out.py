@@ -1,25 +1,26 @@
-"""Examples that are held out of the training data, for what chooses: early stopping, the best checkpoint, a search."""
+"""`hold_out` divides the training data: the part held out is for early stopping, the best checkpoint or a search."""
 
 import numpy as np
-from numpy.random import default_rng  # NumPy itself would import it as late as at the first draw
+from numpy.random import default_rng  # NumPy itself would import it only at the first draw
 
 Split = dict[str, np.ndarray]
 
 
 def hold_out(split: Split, amount: float, *, seed: int = 0, by: str = "label") -> tuple[Split, Split]:
-    """Divides a split into the part to learn from and the part that is held out, each class in its proportion.
+    """Divides a split into a part for training and a part that is held out; both keep the proportions of the classes.
 
     Args:
-        split: dict of arrays of one length.
-        amount: how much is held out: a share below 1, or a whole number of examples.
-        seed: of the draw.
-        by: the field of labels whose proportions are kept; where there is none of integers, the draw is plain.
+        split: a dict of arrays of one length.
+        amount: how much is held out: a fraction below 1, or a number of examples.
+        seed: the seed of the draw.
+        by: the field of labels whose proportions are kept. If this field is missing or not a vector of integers, the
+            examples are drawn without regard to classes.
 
     Returns:
-        The rows to learn from and those held out, each in the order in which they were.
+        The rows for training and the rows held out, each in their original order.
 
     Raises:
-        ValueError: nothing is held out, or nothing is left to learn from.
+        ValueError: no example is held out, or no example is left for training.
 
     >>> kept, held = hold_out({"label": np.repeat([0, 1], [80, 20])}, 0.1)
     >>> np.bincount(kept["label"]).tolist(), np.bincount(held["label"]).tolist()
@@ -36,9 +37,9 @@ def hold_out(split: Split, amount: float, *, seed: int = 0, by: str = "label") -
 
 
 def _spread(order, labels, count):
-    """`count` rows of a random order, evenly over the classes."""
+    """Returns `count` rows of a random order, evenly over the classes."""
     if labels is None or labels.ndim != 1 or labels.dtype.kind not in "iu":
         return order[:count]
     by_class = order[np.argsort(labels[order], kind="stable")]
-    places = (np.arange(count) + 0.5) * len(order) / count  # one in each of as many equal parts of the sorted rows
+    places = (np.arange(count) + 0.5) * len(order) / count  # the middles of `count` equal parts of the sorted rows
     return by_class[places.astype(int)]

@@ -1,4 +1,4 @@
-"""The IDX format of the MNIST database: a big-endian header, then the array in C order.
+"""`read_idx` reads the IDX format of the MNIST database: a big-endian header, then the array in C order.
 
     byte 0, 1    zero
     byte 2       type code: 08 uint8, 09 int8, 0B int16, 0C int32, 0D float32, 0E float64
@@ -8,8 +8,8 @@
 
 LeCun, Cortes and Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist/.
 
-A header can claim anything. The size it claims is held against the size of the file before memory is taken for it, and
-a gzip stream is unpacked no further than that size, so neither a damaged file nor a hostile one can exhaust the memory.
+A header can claim any size. The claimed size is compared with the size of the file before memory is allocated, and a
+gzip stream is unpacked no further than that size. So neither a damaged file nor a hostile one can exhaust the memory.
 """
 
 import math
@@ -21,27 +21,28 @@ import numpy as np
 from jaxnn.bounded_files import read_bounded
 
 _TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
-_MAX_DIMENSIONS = 32  # NumPy 1 allows no more
+_MAX_DIMENSIONS = 32  # the limit of NumPy 1
 _MAX_HEADER = 4 + 4 * _MAX_DIMENSIONS
-_MAX_RATIO = 1032  # deflate cannot pack tighter (zlib's technical notes)
-MOST_BYTES = 2**30  # more than any file of this format that is known to us
+_MAX_RATIO = 1032  # the largest compression ratio of deflate (technical notes of zlib)
+MOST_BYTES = 2**30  # more than any known file of this format
 _GZIP = 16 + zlib.MAX_WBITS  # zlib: expect a gzip header and check its CRC
 
 
 def read_idx(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> np.ndarray:
-    """Read an array from an IDX file, gzipped or not.
+    """Reads an array from an IDX file, which may be compressed by gzip.
 
     Args:
         source: the path of the file, or its bytes.
-        most: bytes that the file may have, unpacked; memory for more is never taken.
+        most: the largest allowed size in bytes of the file and of its unpacked content; memory for more is never
+            allocated.
 
     Returns:
-        The array in the machine's byte order, read-only; its type and shape are the header's.
+        The array in the byte order of the machine, read-only, with the type and shape of the header.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the magic number, the type code, the dimensions, the length or the gzip checksum are wrong, or the
-            file is larger than `most` or no regular file.
+        FileNotFoundError: the file does not exist.
+        ValueError: the magic number, the type code, the dimensions, the length or the gzip checksum are wrong, the file
+            is larger than `most`, or it is not a regular file.
 
     >>> read_idx(bytes([0, 0, 0x08, 2, 0, 0, 0, 2, 0, 0, 0, 3]) + b"abcdef")
     array([[ 97,  98,  99],
@@ -55,7 +56,7 @@ def read_idx(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> np.nd
 
 
 def unpack_idx(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> bytes:
-    """Return the bytes of an IDX file, gunzipped if need be, exactly as many as its header says.
+    """Returns the bytes of an IDX file, uncompressed, exactly as many as its header states.
 
     Args, Raises: as `read_idx`.
 
@@ -76,7 +77,7 @@ def unpack_idx(source: str | PathLike | bytes, *, most: int = MOST_BYTES) -> byt
 
 
 def _parse_header(content: bytes, name: str) -> tuple[np.dtype, tuple[int, ...], int]:
-    """Return the element type, the shape, and where the elements start."""
+    """Returns the type of the elements, the shape, and the offset of the first element."""
     if len(content) < 4 or content[:2] != b"\0\0":
         raise _damaged(
             name, "magic bytes 00 00, a type code and a number of dimensions", content[:4].hex(" ") or "nothing"
@@ -94,7 +95,7 @@ def _parse_header(content: bytes, name: str) -> tuple[np.dtype, tuple[int, ...],
 
 
 def _content_size(content: bytes, name: str) -> int:
-    """Return the size of the whole plain file in bytes, as its header claims it."""
+    """Returns the size of the whole uncompressed file in bytes, as its header states it."""
     dtype, shape, start = _parse_header(content, name)
     if math.prod(filter(None, shape)) * dtype.itemsize >= 2**63:
         raise _damaged(name, "dimensions that can be addressed", f"{shape}")
@@ -114,7 +115,7 @@ def _gunzip(raw: bytes, name: str, most: int) -> bytes:
         if size > most:
             raise _damaged(name, f"at most {most} bytes after gunzip", f"a header that claims {size}")
         stream = zlib.decompressobj(_GZIP)
-        content = stream.decompress(raw, size + 1)  # one more than due: room to see the end, or that there is too much
+        content = stream.decompress(raw, size + 1)  # one byte more, to see the end of the stream or a surplus
     except zlib.error as error:
         raise _damaged(name, "an intact gzip stream", str(error)) from error
     if len(content) != size:

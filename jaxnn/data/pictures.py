@@ -1,4 +1,4 @@
-"""Pictures from files, in the form of a dataset's images."""
+"""`read_picture` reads a picture from a file in the form of the images of a dataset."""
 
 import io
 import os
@@ -15,20 +15,20 @@ MOST_BYTES, MOST_PIXELS = 2**26, 2**26
 def read_picture(
     path: str | os.PathLike, shape: tuple[int, int, int], *, resize: bool = False, invert: bool = False
 ) -> np.ndarray:
-    """Read one image file as uint8 (height, width, channels).
+    """Reads one image file as uint8 (height, width, channels).
 
-    Colours become grey where the shape has one channel (ITU-R 601 luma).
+    If the shape has one channel, colours are converted to grey (ITU-R 601 luma).
 
     Args:
         path: a file in any format that Pillow reads.
         shape: (height, width, channels) expected, channels 1 or 3.
-        resize: whether an image of another size is resampled to it (Lanczos) instead of refused.
-        invert: whether to turn dark on light into light on dark.
+        resize: whether an image of another size is resampled to this size (Lanczos) instead of refused.
+        invert: whether dark on light is converted to light on dark.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not an image, is damaged, has another size, is partly transparent, or is larger than an image
-            needs to be: 64 MiB, 2^26 pixels.
+        FileNotFoundError: the file does not exist.
+        ValueError: the file is not an image, is damaged, has another size, has an alpha channel, or is larger than
+            64 MiB or 2^26 pixels.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -41,7 +41,7 @@ def read_picture(
             image = Image.open(content)
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not an image in a format that can be read. Convert it to PNG.") from None
-    except Exception as error:  # Pillow's decoders raise whatever a damaged file makes them
+    except Exception as error:  # a damaged file can make the decoders of Pillow raise any error
         raise _damaged(path, error) from error
     _check(path, image, shape, resize)
     try:

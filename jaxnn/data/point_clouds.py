@@ -1,12 +1,13 @@
-"""Labelled points in the plane, drawn from a seed: problems so small that a classifier's boundary can be seen.
+"""Functions that draw labelled points in the plane; the boundary of a classifier can be seen on such small problems.
 
-    sample_blobs     a round cloud for each class; two are separated by a line
+    sample_blobs     a round cloud for each class; a line separates two of them
     sample_xor       four clouds at the corners of a square, opposite ones of one class: a line has 3/4 right at most
     sample_moons     two half circles, each reaching into the other
     sample_circles   rings around one centre
-    sample_spirals   arms that wind around one centre, each a class
+    sample_spirals   arms that wind around one centre, each arm a class
 
-Each returns a split (`jaxnn.data`) in random order, the classes as equally large as the number of points allows:
+Each function returns a split (`jaxnn.data`) in random order. The classes are as equal in size as the number of points
+allows:
 
     point   float32 (n, 2)
     label   int32 (n,)     an index into the dataset's `classes`
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.random import default_rng  # NumPy itself would import it as late as at the first draw
+from numpy.random import default_rng  # NumPy itself would import it only at the first draw
 
 Split = dict[str, np.ndarray]
 POINTS = 1000
@@ -26,7 +27,7 @@ CORNERS = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0], [-1.0, 1.0]])  # of X
 
 
 class Cloud(NamedTuple):
-    """A row of the table `POINT_CLOUDS`: how it is drawn, the names of its classes, and where it is from."""
+    """Is a row of the table `POINT_CLOUDS`: the function that draws the points, the class names, and the source."""
 
     sample: Callable[..., Split]
     classes: tuple[str, ...]
@@ -34,18 +35,19 @@ class Cloud(NamedTuple):
 
 
 def sample_blobs(points: int = POINTS, *, classes: int = 2, noise: float = 0.4, seed: int = 0) -> Split:
-    """Normal clouds of standard deviation `noise` around centres on a circle of radius 2, the first at its right.
+    """Draws a normal cloud of standard deviation `noise` for each class, around centres on a circle of radius 2.
 
-    At the default noise two of them are ten standard deviations apart, and a line through 0 separates them.
+    The first centre is at (2, 0). With the default noise the centres of two clouds are ten standard deviations apart,
+    and a line through 0 separates the clouds.
 
     Args:
-        points: in all.
-        classes: how many clouds.
-        noise: in the unit of the coordinates.
-        seed: of NumPy's generator.
+        points: the number of points in all.
+        classes: the number of clouds.
+        noise: the standard deviation in the unit of the coordinates.
+        seed: the seed of the generator of NumPy.
 
     Raises:
-        ValueError: fewer points than classes, fewer than two classes, a noise below 0.
+        ValueError: there are fewer points than classes or fewer than two classes, or `noise` is below 0.
 
     >>> sample_blobs(4, noise=0.0)["point"].round(1).tolist()
     [[2.0, 0.0], [2.0, 0.0], [-2.0, 0.0], [-2.0, 0.0]]
@@ -55,11 +57,11 @@ def sample_blobs(points: int = POINTS, *, classes: int = 2, noise: float = 0.4, 
 
 
 def sample_xor(points: int = POINTS, *, noise: float = 0.2, seed: int = 0) -> Split:
-    """Clouds around the corners (+-1, +-1): class 0 where the signs of both coordinates agree, 1 where they differ.
+    """Draws clouds around the corners (+-1, +-1); class 0 has equal signs of both coordinates, class 1 different signs.
 
-    While the noise is small, four points, one of each cloud, are the corners of a quadrilateral whose diagonals cross
-    and join equal classes, so that a line is wrong on one of the four at least: if the clouds are of one size, it never
-    has more than 3/4 right (Minsky and Papert 1969). Arguments and errors as of `sample_blobs`.
+    If the noise is small, four points, one of each cloud, are the corners of a quadrilateral whose diagonals cross and
+    join equal classes. So a line is wrong on at least one of the four. If the clouds are of one size, a line has at
+    most 3/4 of the points right (Minsky and Papert 1969). Arguments and errors are those of `sample_blobs`.
 
     >>> split = sample_xor(4, noise=0.0)
     >>> (split["point"].prod(axis=1) < 0).astype(int).tolist() == split["label"].tolist()
@@ -70,9 +72,9 @@ def sample_xor(points: int = POINTS, *, noise: float = 0.2, seed: int = 0) -> Sp
 
 
 def sample_moons(points: int = POINTS, *, noise: float = 0.1, seed: int = 0) -> Split:
-    """Two half circles of radius 1: `(cos t, sin t)` and `(1 - cos t, 1/2 - sin t)`, t uniform from 0 to pi.
+    """Draws two half circles of radius 1: `(cos t, sin t)` and `(1 - cos t, 1/2 - sin t)`, t uniform from 0 to pi.
 
-    The best line has 88 % right. Arguments and errors as of `sample_blobs`.
+    The best line has 88 % of the points right. Arguments and errors are those of `sample_blobs`.
 
     >>> split = sample_moons(100, noise=0.0)
     >>> bool((split["point"][split["label"] == 0, 1] >= 0).all())
@@ -84,10 +86,10 @@ def sample_moons(points: int = POINTS, *, noise: float = 0.1, seed: int = 0) -> 
 
 
 def sample_circles(points: int = POINTS, *, classes: int = 2, noise: float = 0.1, seed: int = 0) -> Split:
-    """Rings around 0, uniform in their angle; the k-th of K has radius `(k + 1) / K`.
+    """Draws rings around 0, uniform in their angle; ring k of K has the radius `(k + 1) / K`, with k from 0.
 
-    Of two rings the best line has 65 % right; in polar coordinates a threshold between the radii has all. Arguments and
-    errors as of `sample_blobs`.
+    With two rings the best line has 65 % of the points right; in polar coordinates a threshold between the radii has
+    all of them right. Arguments and errors are those of `sample_blobs`.
 
     >>> split = sample_circles(4, noise=0.0)
     >>> np.linalg.norm(split["point"], axis=1).round(2).tolist() == (0.5 * (split["label"] + 1)).tolist()
@@ -100,18 +102,19 @@ def sample_circles(points: int = POINTS, *, classes: int = 2, noise: float = 0.1
 def sample_spirals(
     points: int = POINTS, *, arms: int = 3, turns: float = 0.75, noise: float = 0.02, seed: int = 0
 ) -> Split:
-    """Arms around 0: at radius r, uniform from 0.05 to 1, the k-th of K has the angle `turns r + k / K`.
+    """Draws spiral arms around 0; at radius r, uniform from 0.05 to 1, arm k of K has the angle `turns r + k / K`.
 
     Angles are in revolutions, so that neighbouring arms are `1 / (K turns)` apart. Three arms are the toy problem of
-    CS231n's notes (Neural Networks case study), two arms of three turns Lang and Witbrock's of 1988.
+    the notes of CS231n (Neural Networks case study). Two arms of three turns are the problem of Lang and Witbrock
+    (1988).
 
     Args:
-        points, noise, seed: as of `sample_blobs`.
-        arms: K, each a class.
-        turns: from the centre outwards.
+        points, noise, seed: as for `sample_blobs`.
+        arms: the number of arms, K; each arm is a class.
+        turns: the number of revolutions of an arm per unit of radius.
 
     Raises:
-        ValueError: fewer points than arms, fewer than two arms, a noise below 0.
+        ValueError: there are fewer points than arms or fewer than two arms, or `noise` is below 0.
 
     >>> sample_spirals(200, arms=4)["label"][:5].tolist()
     [1, 2, 0, 2, 1]
@@ -131,7 +134,7 @@ POINT_CLOUDS = {
 
 
 def _begin(points: int, classes: int, noise: float, seed: int):
-    """Labels in random order, and the generator for what else is drawn."""
+    """Returns the labels in random order, and the generator for the further draws."""
     if classes < 2 or points < classes:
         raise ValueError(
             f"there must be two classes at least, and a point for each; received {points} points of {classes} classes."
@@ -143,7 +146,7 @@ def _begin(points: int, classes: int, noise: float, seed: int):
 
 
 def _direction(revolutions):
-    """Unit vectors (n, 2), counted from the first axis towards the second."""
+    """Returns unit vectors (n, 2); angles are counted from the first axis towards the second."""
     angle = 2 * np.pi * np.asarray(revolutions)
     return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
 

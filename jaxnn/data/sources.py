@@ -1,7 +1,8 @@
-"""What is known of each dataset: what it means, its files and their hashes, and where they are published.
+"""`SOURCES` describes each dataset: its classes and statistics, its files with their hashes, and its publication.
 
-`contents` hashes what a file holds, gunzipped where it is gzipped: the same table accepts MNIST as packaged here, as
-LeCun published it and as any distribution packed it anew. `downloads` hashes a file byte for byte, as mirrors serve it.
+`contents` has the hash of the uncompressed content of each file. So the same table accepts MNIST as packaged here, as
+LeCun published it, and as any distribution compressed it again. `downloads` has the hash of each file, byte for byte,
+as the mirrors serve it.
 """
 
 from collections.abc import Callable
@@ -13,28 +14,28 @@ import numpy as np
 from jaxnn.data.cifar import read_cifar10
 from jaxnn.data.idx import read_idx
 
-MOST_BYTES = 2**26  # of a file, unpacked: the largest of the table has 47 040 016
+MOST_BYTES = 2**26  # of an unpacked file; the largest file of the table has 47 040 016
 Split = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One row of the table `SOURCES`."""
+    """Is one row of the table `SOURCES`."""
 
     classes: tuple[str, ...]
     mean: tuple[float, ...]  # per channel, of the training pixels scaled to [0, 1]
     std: tuple[float, ...]
     licence: str
     page: str
-    contents: dict[str, str]  # the name of a file -> sha256 of what it holds
-    read: Callable[[dict[str, bytes]], tuple[Split, Split]]  # what the files hold -> train, test
+    contents: dict[str, str]  # the name of a file -> sha256 of its uncompressed content
+    read: Callable[[dict[str, bytes]], tuple[Split, Split]]  # the contents of the files -> train, test
     folder: Path | None = None  # where the package or a distribution keeps the files
-    mirrors: tuple[str, ...] = ()  # each of these + a name in `downloads` is an address
+    mirrors: tuple[str, ...] = ()  # a mirror + a name in `downloads` is an address
     downloads: dict[str, str] | None = None  # the name of a published file -> its sha256
 
 
 def read_idx_splits(contents: dict[str, bytes]) -> tuple[Split, Split]:
-    """Read the four files of MNIST's layout; grey images (n, height, width) get their channel axis."""
+    """Reads the four files of the layout of MNIST; grey images (n, height, width) get a channel axis."""
 
     def split(prefix: str) -> Split:
         image = read_idx(contents[f"{prefix}-images-idx3-ubyte.gz"])
@@ -45,7 +46,7 @@ def read_idx_splits(contents: dict[str, bytes]) -> tuple[Split, Split]:
 
 
 def read_cifar10_splits(contents: dict[str, bytes]) -> tuple[Split, Split]:
-    """Read the five training batches, in order, and the test batch."""
+    """Reads the five training batches, in order, and the test batch."""
     train = b"".join(contents[f"data_batch_{i}.bin"] for i in range(1, 6))
     return read_cifar10(train), read_cifar10(contents["test_batch.bin"])
 

@@ -1,6 +1,6 @@
-"""Instruments: is a gradient right, what is a model made of, what flows through it, where does an optimizer go.
+"""Diagnostics check gradients, summarize models, observe the signals in a network and record where optimizers go.
 
-Pure functions of models and arrays that return numbers and text. What draws them is in `jaxnn.plots`.
+The functions are pure functions of models and arrays that return numbers and text. `jaxnn.plots` draws their results.
 """
 
 from jaxnn.diagnostics.gradient_check import GradientCheck as GradientCheck

@@ -1,10 +1,11 @@
-"""Is this gradient right? Central differences in double precision, coordinate by coordinate.
+"""The gradient check compares a gradient with central differences in float64, coordinate by coordinate.
 
     n = (f(x + h e) - f(x - h e)) / 2h        relative error |a - n| / max(|a|, |n|)        of the analytic slope a
 
 The function is also evaluated at half the step. Where it is smooth, the slopes of both steps agree, and the second
-difference halves with the step; where a kink (of ReLU, of a maximum) lies within the step, one of the two fails by the
-order of the jump of slope. There the difference, not the gradient, is at fault, and the coordinate is not judged.
+difference halves with the step. Where a kink (of ReLU, of a maximum) lies within the step, one of these two fails by an
+amount of the order of the jump in the slope. There the difference is wrong, not the gradient, so the coordinate is not
+judged.
 """
 
 import math
@@ -16,53 +17,53 @@ import jax.numpy as jnp
 import numpy as np
 
 EPS, TINY = float(np.finfo(np.float64).eps), float(np.finfo(np.float64).tiny)
-ROUNDING = 100 * EPS  # of the function's value, relative; what is smaller a difference cannot see
-KINK = 1e-6  # a jump of slope below this share of the slope is no kink
-EXPLAINED = 3.0  # the error that a kink makes is at most 2.5 times what is seen of it, wherever in the step it lies
-NUMBERS = 2**22  # moved copies of the arguments held at once, in numbers
+ROUNDING = 100 * EPS  # relative to the function's value; a difference cannot resolve less
+KINK = 1e-6  # a jump of the slope below this share of the slope is not a kink
+EXPLAINED = 3.0  # a kink causes an error of at most 2.5 times the measured jump, wherever in the step it lies
+NUMBERS = 2**22  # numbers in the shifted copies of the arguments that are held at once
 MOST_AT_ONCE = 256
 
 VERDICTS = ((1e-7, "good"), (1e-4, "okay with kinks"), (1e-2, "uncomfortable"), (math.inf, "wrong"))
 
 
 class LeafCheck(NamedTuple):
-    """One array: how many coordinates were checked, and the worst of those that could be judged."""
+    """Describes one array: how many coordinates were checked, and the worst of those that could be judged."""
 
     name: str
-    """the path, such as `layers/0/kernel`"""
+    """Is the path of the array, such as `layers/0/kernel`."""
     size: int
     checked: int
     kinks: tuple[tuple[int, ...], ...]
-    """coordinates that were checked but not judged, since a kink lies within the step"""
+    """Lists the coordinates that were checked but not judged, because a kink lies within the step."""
     error: float
-    """the largest relative error; inf if a slope is not finite"""
+    """Is the largest relative error; it is inf if a slope is not finite."""
     worst: str
-    """its coordinate, such as `layers/0/kernel[3, 2]`"""
+    """Is the coordinate of the largest error, such as `layers/0/kernel[3, 2]`."""
     analytic: float
     numeric: float
 
     @property
     def verdict(self) -> str:
-        """The words of CS231n for the error."""
+        """Returns the word of CS231n for the error, or "not judged" if no coordinate could be judged."""
         if self.checked == len(self.kinks):
             return "not judged"
         return next((word for limit, word in VERDICTS if self.error < limit), "wrong")
 
 
 class GradientCheck(NamedTuple):
-    """What `check_gradient` found, an entry per array."""
+    """Holds the result of `check_gradient`, with one entry for each array."""
 
     leaves: tuple[LeafCheck, ...]
     limit: float
 
     @property
     def worst(self) -> LeafCheck:
-        """The array with the largest error."""
+        """Returns the entry of the array with the largest error."""
         return max(self.leaves, key=lambda leaf: leaf.error)
 
     @property
     def passed(self) -> bool:
-        """Every judged coordinate is below the limit, and at least half could be judged."""
+        """Returns whether every judged coordinate is below the limit and at least half could be judged."""
         kinks, checked = sum(len(leaf.kinks) for leaf in self.leaves), sum(leaf.checked for leaf in self.leaves)
         return self.worst.error < self.limit and 2 * kinks <= checked
 
@@ -70,23 +71,24 @@ class GradientCheck(NamedTuple):
 def check_gradient(
     function: Callable, arguments, *, gradient=None, step: float = EPS ** (1 / 3), samples=None, key=None, limit=1e-4
 ) -> GradientCheck:
-    """Compares a gradient with central differences, in float64, by one compiled program.
+    """Compares a gradient with central differences, in float64, in one compiled program.
 
-    Relative errors as in CS231n: above 1e-2 wrong; above 1e-4 uncomfortable; below 1e-4 okay for functions with kinks;
-    below 1e-7 good. Slopes that differ by less than the rounding of a difference, 100 eps |f| / h, count as equal: of
-    slopes that small nothing can be said.
+    The relative errors are named as in CS231n: above 1e-2 wrong; above 1e-4 uncomfortable; below 1e-4 okay for
+    functions with kinks; below 1e-7 good. Slopes that differ by less than the rounding error of a difference,
+    100 eps |f| / h, count as equal, because a difference cannot tell such slopes apart.
 
     Args:
-      function: `function(arguments) -> scalar`, traceable; 4 evaluations a coordinate.
-      arguments: a pytree; floating arrays are cast to float64 and differentiated, the others held as they are.
-      gradient: what to check: a pytree like the arguments, or a function of them that returns one (then in float64);
-        default `jax.grad(function)`.
-      step: h, times max(1, |x|) of each coordinate.
-      samples: how many coordinates of each array, drawn by `key`, spread evenly over it; default all.
-      limit: of the relative error, for `passed`.
+      function: `function(arguments) -> scalar`, traceable; it is evaluated 4 times for each coordinate.
+      arguments: a pytree; floating arrays are cast to float64 and differentiated, the others stay as they are.
+      gradient: the gradient to check: a pytree like the arguments, or a function of them that returns one (it then runs
+        in float64); the default is `jax.grad(function)`.
+      step: h; it is multiplied by max(1, |x|) for each coordinate x.
+      samples: the number of coordinates of each array, drawn with `key` and spread evenly over it; default all.
+      limit: the relative error below which the check has `passed`.
 
     Raises:
-      ValueError: the function does not return one finite float64 number, or the gradient has other shapes.
+      ValueError: if the function does not return one finite float64 number, the gradient has other shapes, no array is
+        floating, `step` is not positive, or `samples` is below 1.
 
     >>> params = {"w": jnp.array([1.0, 2.0])}
     >>> checked = check_gradient(lambda p: jnp.sum(p["w"] ** 3), params, gradient={"w": jnp.array([3.0, 12.1])})
@@ -111,7 +113,7 @@ def check_gradient(
 
 
 def format_gradient_check(checked: GradientCheck) -> str:
-    """The check as a table for a terminal, and below it the worst coordinate with both its slopes.
+    """Formats the check as a table for a terminal, with the worst coordinate and both its slopes below it.
 
     >>> params = {"b": jnp.array(3.0), "w": jnp.array([1.0, 2.0])}
     >>> wrong = {"b": jnp.array(1.0), "w": jnp.array([3.0, 12.1])}
@@ -142,7 +144,7 @@ def _cells(leaf: LeafCheck) -> tuple[str, ...]:
 
 
 class _Slopes(NamedTuple):
-    """Arrays over the coordinates that were chosen."""
+    """Holds arrays over the chosen coordinates."""
 
     analytic: np.ndarray
     numeric: np.ndarray
@@ -150,9 +152,9 @@ class _Slopes(NamedTuple):
     is_kink: np.ndarray
 
 
-@np.errstate(invalid="ignore")  # slopes that are not finite are found out at the end
+@np.errstate(invalid="ignore")  # slopes that are not finite get the error inf at the end
 def _compare(f, x, a, positions, step) -> _Slopes:
-    """Both slopes at the positions, the relative error, and whether a kink explains it."""
+    """Returns both slopes at the positions, the relative error, and whether a kink explains it."""
     h = step * np.maximum(1, np.abs(np.asarray(x)[positions]))
     here, (ahead, behind, half_ahead, half_behind) = _evaluate(f, x, positions, h)
     n, n_half = (ahead - behind) / (2 * h), (half_ahead - half_behind) / h
@@ -166,7 +168,7 @@ def _compare(f, x, a, positions, step) -> _Slopes:
 
 
 def _evaluate(f, x, positions, h):
-    """f(x), and f at +h, -h, +h/2 and -h/2 from x along each position, (4, positions)."""
+    """Returns f(x), and f at +h, -h, +h/2 and -h/2 from x along each position, (4, positions)."""
 
     def around(moved):
         position, h = moved
@@ -195,7 +197,7 @@ def _leaf(named_shape, indices, slopes: _Slopes) -> LeafCheck:
 
 
 def _as_vector(arguments):
-    """The floating arrays as one float64 vector, their shapes by name, and the way back to the arguments."""
+    """Returns the floating arrays as one float64 vector, their shapes by name, and a function back to the arguments."""
     paths, structure = jax.tree.flatten_with_path(arguments)
     is_floating = [jnp.issubdtype(jnp.result_type(leaf), jnp.floating) for _, leaf in paths]
     floating = {_name(path): leaf for (path, leaf), yes in zip(paths, is_floating, strict=True) if yes}
@@ -215,7 +217,7 @@ def _as_vector(arguments):
 
 
 def _given(gradient, shapes) -> np.ndarray:
-    """The gradient to check as a vector; entries for arrays that are not differentiated are left aside."""
+    """Returns the gradient to check as a vector; entries for arrays that are not differentiated are ignored."""
     given = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(gradient)}
     for name, shape in shapes.items():
         if name not in given or np.shape(given[name]) != shape:
@@ -233,7 +235,10 @@ def _name(path) -> str:
 
 
 def _choose(shapes, samples, key) -> list[np.ndarray]:
-    """Of each array the flat indices of all coordinates, or one drawn from each of `samples` equal stretches."""
+    """Returns the flat indices of the coordinates to check, for each array.
+
+    These are all coordinates, or one drawn from each of `samples` equal stretches.
+    """
     if samples is not None and samples < 1:
         raise ValueError(f"`samples` must be at least 1; received {samples}.")
 

@@ -1,10 +1,11 @@
-"""What flows through a network: the activations of its layers on the way up, the loss's gradients on the way down.
+"""Layer statistics describe the signals in a network: activations on the way up, gradients of the loss on the way down.
 
-    observe_layers    both, of a chain of hand-written layers, by their own backward passes
-    observe_module    the outputs of every submodule of a Flax linen module
-    describe_layers   mean, standard deviation, root mean square, saturated and dead share, layer by layer
+    observe_layers    returns both for a chain of hand-written layers, from their own backward passes
+    observe_module    returns the outputs of every submodule of a Flax linen module
+    describe_layers   computes mean, standard deviation, root mean square, saturated and dead share of each layer
 
-Signals that shrink or grow from layer to layer do so geometrically: by the tenth layer a factor of 1/4 is one of 1e-6.
+Signals that shrink or grow from layer to layer do so geometrically: a factor of 1/4 for each layer is a factor of 1e-6
+for ten layers.
 """
 
 import math
@@ -18,12 +19,12 @@ from jaxtyping import Array, Float
 from jaxnn.layers.hand_written import Layer, run
 
 LIMITS = {"tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0), "relu": (0.0, math.inf)}
-"""Activation -> the values at which it is flat, for `describe_layers`."""
-MARGIN = 0.01  # of the distance between two limits: as near as this to one of them is saturated
+"""Maps an activation to the values at which it is flat, for `describe_layers`."""
+MARGIN = 0.01  # share of the distance between two limits; a value as near as this to one of them is saturated
 
 
 class Flow(NamedTuple):
-    """Lists with an entry for each layer: its output, the gradient of the loss by its output, and by its parameters."""
+    """Holds for each layer its output, and the gradients of the loss by its output and by its parameters."""
 
     activations: list[Array]
     gradients: list[Array]
@@ -31,34 +32,34 @@ class Flow(NamedTuple):
 
 
 class LayerStatistics(NamedTuple):
-    """(layers,) each: what `describe_layers` measures of the values of a layer."""
+    """Holds the statistics that `describe_layers` measures of the values of each layer; each is an array (layers,)."""
 
     mean: Float[Array, " layers"]
     std: Float[Array, " layers"]
     rms: Float[Array, " layers"]
-    """the root of the mean square"""
+    """Is the root of the mean square."""
     saturated: Float[Array, " layers"]
-    """share of the values at a limit"""
+    """Is the share of the values that are at a limit."""
     dead: Float[Array, " layers"]
-    """share of the units (last axis) that are at a limit for every example"""
+    """Is the share of the units (last axis) that are at a limit for every example."""
 
 
 def observe_layers(layers: Sequence[Layer], params: Mapping[str, Any], x, *, loss: Callable, key=None) -> Flow:
-    """The activations and gradients of every layer of `chain(*layers)`, in training, for one batch.
+    """Returns the activations and gradients of every layer of `chain(*layers)`, in training, for one batch.
 
-    With `h_0 = x` and `h_i = f_i(h_{i-1})` the activations are `h_1 ... h_n`, the gradients `dL/dh_1 ... dL/dh_n`, each
-    by the layer's `backward` from the one above, and dparams `dL/dparams_i`. A pure function of arrays: it can be
-    jitted, and mapped over `params` or `x`.
+    With `h_0 = x` and `h_i = f_i(h_{i-1})`, the activations are `h_1 ... h_n`, the gradients are
+    `dL/dh_1 ... dL/dh_n`, and dparams are `dL/dparams_i`. The `backward` of layer i computes the gradient
+    `dL/dh_{i-1}` from `dL/dh_i`. This is a pure function of arrays: it can be jitted, and mapped over `params` or `x`.
 
     Args:
-      layers: as given to `chain`; a residual block, made by `graph`, counts as one.
-      params: of `chain(*layers).init(key, x)`: "0", "1", ...
+      layers: the layers as passed to `chain`; a residual block, made by `graph`, counts as one layer.
+      params: the params of `chain(*layers).init(key, x)`, named "0", "1", ...
       x: (batch, ...).
-      loss: outputs of the last layer -> a number, such as a mean cross-entropy.
-      key: of dropout; None where there is none.
+      loss: maps the outputs of the last layer to a number, such as a mean cross-entropy.
+      key: the key for dropout; None if there is no dropout.
 
     Raises:
-      ValueError: not as many params as layers.
+      ValueError: if the params do not have one entry for each layer, or there are no layers.
 
     >>> from jaxnn.layers import Dense, Tanh, chain
     >>> layers, x = [Dense(8), Tanh(), Dense(3)], jnp.ones((2, 4))
@@ -80,10 +81,11 @@ def observe_layers(layers: Sequence[Layer], params: Mapping[str, Any], x, *, los
 
 
 def observe_module(module, variables, x, **keywords) -> dict[str, Array]:
-    """The output of every submodule of a Flax linen module, by its path, in the order of their calls.
+    """Returns the output of every submodule of a Flax linen module by its path, in the order of their calls.
 
-    Activations that are plain functions between the submodules (`nn.relu`) are not seen: what is told is what goes into
-    them. `keywords` go to the module's call, such as `train=False`; of several outputs of a submodule the first counts.
+    Activations that are plain functions between the submodules (`nn.relu`) are not seen: only their inputs are
+    reported. `keywords` are passed to the module's call, such as `train=False`. If a submodule has several outputs, the
+    first one is returned.
 
     >>> from jaxnn.models import MLP
     >>> model, x = MLP(features=(8, 6)), jnp.ones((2, 4))
@@ -101,20 +103,21 @@ def observe_module(module, variables, x, **keywords) -> dict[str, Array]:
     outputs = {}
     for path, value in jax.tree.leaves_with_path(captured["intermediates"]):
         names = [entry.key for entry in path if isinstance(entry, jax.tree_util.DictKey)]
-        outputs.setdefault("/".join(names[:-1]), value)  # the last name is the method's
+        outputs.setdefault("/".join(names[:-1]), value)  # the last name is that of the method
     return {path: outputs[path] for path in dict.fromkeys(order) if path}
 
 
 def describe_layers(values: Sequence, *, limits: tuple[float, float] | None = None) -> LayerStatistics:
-    """Statistics of the activations, or of the gradients, of each layer, over all its numbers.
+    """Computes statistics of the activations, or of the gradients, of each layer, over all its numbers.
 
     Args:
-      values: of each layer (batch, ..., units), such as `Flow.activations` or those of its activation layers.
-      limits: between which values the activation lies, such as `LIMITS["tanh"]`: a value as near as 1 % of their
-        distance to either is saturated. A lower limit alone, as ReLU's 0, must be reached. None: nothing saturates.
+      values: an array (batch, ..., units) for each layer, such as `Flow.activations` or those of its activation layers.
+      limits: the two values between which the activation lies, such as `LIMITS["tanh"]`. A value is saturated if it is
+        within 1 % of their distance from one of them. If only the lower limit is finite, such as ReLU's 0, a value must
+        reach it. With None, nothing saturates.
 
     Raises:
-      ValueError: no layers.
+      ValueError: if there are no layers.
 
     >>> told = describe_layers([jnp.array([[0.0, 0.0], [0.0, 2.0]])], limits=LIMITS["relu"])
     >>> told.mean.tolist(), told.rms.tolist(), told.saturated.tolist(), told.dead.tolist()
@@ -137,7 +140,10 @@ def describe_layers(values: Sequence, *, limits: tuple[float, float] | None = No
 
 
 def _root_mean_square(h):
-    """In units of the largest: the squares of a vanishing gradient would be rounded to 0."""
+    """Computes the root mean square in units of the largest value.
+
+    Otherwise the squares of a vanishing gradient would be rounded to 0.
+    """
     largest = jnp.abs(h).max()
     unit = jnp.where(largest > 0, largest, 1)
     return unit * jnp.sqrt(jnp.mean((h / unit) ** 2))

@@ -1,7 +1,7 @@
-"""What a model is made of, layer by layer: shapes, parameters and multiply-adds, without computing anything.
+"""A model summary lists shapes, parameters and multiply-adds of each layer, without computing any values.
 
-The model is traced on the shape of one example. Flax puts every call of a module into a named scope, so each matrix
-product and convolution of the program tells to which layer it belongs.
+The model is traced on the shape of one example. Flax puts every call of a module into a named scope, so the scope of
+each matrix product and convolution in the program shows to which layer it belongs.
 """
 
 import inspect
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxnn.diagnostics.multiply_adds import count_multiply_adds, has_while
 from jaxnn.layers import convolve
 
-LONGEST_NAME = 36  # of a layer, in the table: what leaves room for the numbers in 100 columns
+LONGEST_NAME = 36  # of a layer in the table; it leaves room for the numbers in 100 columns
 
 NOTHING_LEFT = "a layer is larger than what is left of the input there"
 
@@ -25,7 +25,10 @@ Path = tuple[str, ...]
 
 
 class Row(NamedTuple):
-    """A layer and what is its own, not its children's. `output` lacks the batch; None where Flax does not tell it."""
+    """Describes a layer; the numbers are its own, without those of its children.
+
+    `output` has no batch axis, and is None where Flax does not report it.
+    """
 
     name: str
     kind: str
@@ -35,7 +38,7 @@ class Row(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """The layers in the order of their calls, and the totals. `state`: numbers kept that are not trained."""
+    """Holds the layers in the order of their calls, and the totals; `state` counts numbers that are not trained."""
 
     model: str
     input_shape: tuple[int, ...]
@@ -45,23 +48,23 @@ class Summary(NamedTuple):
     multiply_adds: int
     parameter_bytes: int
     has_while: bool
-    """there is a loop of unknown length, whose body was counted once"""
+    """Is True if there is a loop of unknown length, whose body was counted once."""
 
 
 def summarize(model, input_shape: tuple[int, ...], *, dtype=jnp.float32) -> Summary:
-    """The summary of a Flax linen module; multiply-adds are those of the forward pass for one example.
+    """Summarizes a Flax linen module; multiply-adds are those of the forward pass for one example.
 
-    A module stands in the table if it has parameters or products of its own, or nothing inside it. Multiply-adds are
-    defined in `jaxnn.diagnostics.multiply_adds`; a model with jaxnn's convolution is counted as XLA's plain one,
-    without the zeros that the lowering for CPU multiplies.
+    A module has a row if it has parameters or products of its own, or contains no other module. Multiply-adds are
+    defined in `jaxnn.diagnostics.multiply_adds`. A model with jaxnn's convolution is counted with XLA's plain
+    convolution, without the zeros that the lowering for CPU multiplies.
 
     Args:
       model: an instance, such as `jaxnn.models.LeNet5()`.
-      input_shape: the shape of one example, without the batch axis; images (height, width, channels).
-      dtype: of the input.
+      input_shape: the shape of one example, without the batch axis; images are (height, width, channels).
+      dtype: the dtype of the input.
 
     Raises:
-      ValueError: `model` is no module, or cannot take inputs of this shape.
+      ValueError: if `model` is not a module, or cannot take inputs of this shape.
 
     >>> from jaxnn.models import MLP
     >>> summary = summarize(MLP(features=(128,)), (28, 28, 1))
@@ -92,7 +95,7 @@ def summarize(model, input_shape: tuple[int, ...], *, dtype=jnp.float32) -> Summ
 
 
 def format_summary(summary: Summary) -> str:
-    """The summary as a table for a terminal.
+    """Formats the summary as a table for a terminal.
 
     >>> from jaxnn.models import SoftmaxRegression
     >>> print(format_summary(summarize(SoftmaxRegression(), (28, 28, 1))))
@@ -126,7 +129,10 @@ def _checked(model, input_shape) -> tuple[str, tuple[int, ...]]:
 
 
 def _trace(model, input_shape, dtype):
-    """`(variables, kinds, jaxpr, outputs)`: shapes only; `kinds` has the class of every module that was called."""
+    """Returns `(variables, kinds, jaxpr, outputs)`, traced on shapes only.
+
+    `kinds` has the class of every module that was called.
+    """
     train = {"train": False} if "train" in inspect.signature(type(model).__call__).parameters else {}
     kinds: dict[Path, str] = {(): type(model).__name__}
 
@@ -149,7 +155,10 @@ def _with_plain_convolution(model):
 
 
 def _output(captured, path: Path) -> tuple[int, ...] | None:
-    """The shape of a module's output, of several (a carry, an output) the last; None inside lifted transformations."""
+    """Returns the shape of a module's output; None inside lifted transformations.
+
+    If there are several outputs (a carry and an output), it is the shape of the last.
+    """
     for name in (*path, "__call__"):
         captured = captured.get(name, {})
     leaves = jax.tree.leaves(captured)
@@ -171,7 +180,7 @@ def _rows(params, kinds, multiply_adds, outputs) -> tuple[Row, ...]:
 
 
 def _owner(words: list[str], paths) -> Path:
-    """The module whose path is found among the words, in order: the longest, of equals the one that ends last.
+    """Returns the module with the longest path found in order among the words; of equally long ones, the last to end.
 
     A scope has more words than its module's path has: the model itself, transformations ("vmap"), equations of einsum.
 
@@ -185,7 +194,7 @@ def _owner(words: list[str], paths) -> Path:
 
 
 def _end(path: Path, words: list[str]) -> int | None:
-    """Where the path ends in the words, each name taken at its first chance; None if it is not there."""
+    """Returns where the path ends in the words if each name is matched as early as possible; None if it is absent."""
     end = 0
     for name in path:
         if name not in words[end:]:
@@ -195,7 +204,10 @@ def _end(path: Path, words: list[str]) -> int | None:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of what went wrong; initializers divide by the size of an input that is empty."""
+    """Returns the first line of the error's message.
+
+    A ZeroDivisionError means that the input is empty: initializers divide by its size.
+    """
     if isinstance(error, ZeroDivisionError):
         return NOTHING_LEFT
     return (str(error).strip().split("\n")[0] or type(error).__name__).rstrip(".")
@@ -239,7 +251,7 @@ def _notes(summary: Summary) -> list[str]:
 
 
 def _bytes(count: float) -> str:
-    """A size that people can read.
+    """Formats a size so that people can read it.
 
     >>> _bytes(61706 * 4), _bytes(500), _bytes(0)
     ('241 KiB', '500 B', '0 B')

@@ -1,9 +1,10 @@
-"""Multiply-adds of a traced program, by the named scope they stand in; what papers call FLOPs.
+"""This module counts the multiply-adds of a traced program by named scope; papers call them FLOPs.
 
-Only matrix products and convolutions count. With `K` the elements of a kernel, a convolution takes
-`(batch x output pixels) K`, one dilated on its input (a transposed convolution) `(batch x input pixels) K`: every tap
-counts, those that fall on padding too, and the zeros put between the pixels do not. A scanned body counts once for
-each turn, of the branches of a condition the dearest counts, and the body of a `while` counts once, for nobody knows.
+Only matrix products and convolutions count. With `K` the number of elements of a kernel, a convolution has
+`(batch x output pixels) K` multiply-adds, and a convolution with a dilated input (a transposed convolution) has
+`(batch x input pixels) K`. Every tap counts, including those that fall on padding; the zeros that are put between the
+pixels do not. The body of a `scan` counts once for each iteration. Of the branches of a condition, the most expensive
+one counts. The body of a `while` counts once, because its number of iterations is unknown.
 """
 
 import math
@@ -13,7 +14,7 @@ from jax.extend.core import jaxprs_in_params
 
 
 def count_multiply_adds(jaxpr, scope: str = "") -> Counter[str]:
-    """Multiply-adds of a jaxpr: scope ("LeNet5/conv1") -> count.
+    """Counts the multiply-adds of a jaxpr: scope (such as "LeNet5/conv1") -> count.
 
     >>> import jax
     >>> count_multiply_adds(jax.make_jaxpr(lambda a: a @ a.T)(jax.ShapeDtypeStruct((2, 3), "float32")).jaxpr)
@@ -26,7 +27,7 @@ def count_multiply_adds(jaxpr, scope: str = "") -> Counter[str]:
 
 
 def has_while(jaxpr) -> bool:
-    """Whether there is a loop of unknown length."""
+    """Returns whether the program has a loop of unknown length."""
     return any(
         equation.primitive.name == "while" or any(map(has_while, jaxprs_in_params(equation.params)))
         for equation in jaxpr.eqns

@@ -1,6 +1,7 @@
-"""Functions of two variables on which optimizers show their character.
+"""The surfaces are functions of two variables that show how optimizers differ.
 
-Each is pure and takes a point (2,); `SURFACES` adds what a picture needs: a start, the minimum, a frame and the rates.
+Each function is pure and takes a point (2,). `SURFACES` adds what a picture needs: a start, the minimum, a frame and
+the learning rates.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,11 @@ from jaxtyping import Array, Float
 
 @dataclass(frozen=True)
 class Surface:
-    """A function and where to look at it.
+    """Describes a function and the frame in which it is drawn.
 
-    f: of a point (2,). start: of every path. minimum: None if f has none. x_limits, y_limits: the frame. gradient_rate:
-    for optimizers that step a multiple of the gradient. step_rate: for those that step about their rate itself.
+    f: takes a point (2,). start: the start of every path. minimum: None if f has none. x_limits, y_limits: the frame.
+    gradient_rate: the learning rate of optimizers whose step is a multiple of the gradient. step_rate: the learning
+    rate of optimizers whose step is about as long as the rate.
     """
 
     name: str
@@ -30,7 +32,9 @@ class Surface:
 
 
 def steep_shallow(point: Float[Array, "2"]) -> Float[Array, ""]:
-    """The quadratic `(x^2 + 20 y^2) / 2`, condition number 20; plain descent converges below the rate 2 / 20.
+    """Computes the quadratic `(x^2 + 20 y^2) / 2`, whose condition number is 20.
+
+    Plain gradient descent converges with learning rates below 2 / 20.
 
     >>> float(steep_shallow(jnp.array([2.0, 1.0])))
     12.0
@@ -40,7 +44,7 @@ def steep_shallow(point: Float[Array, "2"]) -> Float[Array, ""]:
 
 
 def beale(point: Float[Array, "2"]) -> Float[Array, ""]:
-    """Beale's function (1958), flat around its minimum (3, 1/2) and steep in the corners.
+    """Computes Beale's function (1958), which is flat around its minimum (3, 1/2) and steep in the corners.
 
         (1.5 - x + x y)^2 + (2.25 - x + x y^2)^2 + (2.625 - x + x y^3)^2
 
@@ -52,7 +56,7 @@ def beale(point: Float[Array, "2"]) -> Float[Array, ""]:
 
 
 def rosenbrock(point: Float[Array, "2"]) -> Float[Array, ""]:
-    """Rosenbrock's curved valley (1960, The Computer Journal 3): `(1 - x)^2 + 100 (y - x^2)^2`.
+    """Computes Rosenbrock's curved valley (1960, The Computer Journal 3): `(1 - x)^2 + 100 (y - x^2)^2`.
 
     >>> round(float(rosenbrock(jnp.array([-1.2, 1.0]))), 3)
     24.2
@@ -62,7 +66,7 @@ def rosenbrock(point: Float[Array, "2"]) -> Float[Array, ""]:
 
 
 def saddle(point: Float[Array, "2"]) -> Float[Array, ""]:
-    """The saddle `x^2 - y^2`: a minimum along x, a maximum along y, without a bound.
+    """Computes the saddle `x^2 - y^2`, which has a minimum along x, a maximum along y, and is unbounded.
 
     >>> float(saddle(jnp.array([1.0, 2.0])))
     -3.0
@@ -72,7 +76,9 @@ def saddle(point: Float[Array, "2"]) -> Float[Array, ""]:
 
 
 def long_valley(point: Float[Array, "2"]) -> Float[Array, ""]:
-    """Steep walls, and a floor whose slope hardly grows with the distance: `(sqrt(1 + x^2) - 1) / 10 + 5 y^2`.
+    """Computes the long valley `(sqrt(1 + x^2) - 1) / 10 + 5 y^2`.
+
+    Its walls are steep, and the slope of its floor hardly grows with the distance from the minimum.
 
     >>> float(long_valley(jnp.array([0.0, 1.0])))
     5.0

@@ -1,4 +1,4 @@
-"""Where optimizers go: every path, or every training loss, from one compiled program.
+"""Races record where optimizers go: every path, or every training loss, from one compiled program.
 
 All optimizers advance in the body of one `scan`, from the same start and, in training, on the same batches.
 """
@@ -26,14 +26,14 @@ from jaxnn.training.objectives import supervised
 from jaxnn.training.train_state import init_state
 from jaxnn.training.train_step import TrainStep
 
-NEAR = 0.05  # of the frame's size: so near to the minimum a path has arrived
+NEAR = 0.05  # share of the frame's size; a path this near to the minimum has arrived
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """An optimizer in a race: `make(rate)`, with `rate` a multiple of the surface's.
+    """Describes an optimizer in a race: `make(rate)`, where `rate` is `factor` times the rate that `kind` selects.
 
-    kind: "gradient" takes the surface's `gradient_rate`, "step" its `step_rate`; "own" is without one, the rate is 1.
+    kind: "gradient" selects the surface's `gradient_rate`, "step" selects its `step_rate`, and "own" selects 1.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Contestant:
     factor: float = 1.0
 
     def rate(self, gradient_rate, step_rate):
-        """The learning rate among a race's two, numbers or traced."""
+        """Returns the learning rate of this optimizer from the two of a race; these are numbers or traced."""
         return self.factor * {"gradient": gradient_rate, "step": step_rate, "own": 1.0}[self.kind]
 
 
@@ -65,24 +65,24 @@ CONTESTANTS = {
         Contestant("rprop", rprop),
     )
 }
-"""Every optimizer that can run, by name; those whose steps are all of one length get a shorter one."""
+"""Maps names to all optimizers that can run; those whose steps all have one length get a shorter step."""
 
 DEFAULT_CONTESTANTS = ("sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "lion")
 
 
 def run_races(surfaces: Sequence[Surface], contestants: Sequence[Contestant], *, steps: int, rate_scale=1.0):
-    """The paths of all optimizers on all surfaces: (surface, optimizer, steps + 1, 2), float32, the start first.
+    """Returns the paths of all optimizers on all surfaces: (surface, optimizer, steps + 1, 2), float32, start first.
 
-    One compiled program, mapped over the surfaces. A path that diverges goes on to infinity and NaN.
+    One compiled program, mapped over the surfaces, computes them. A path that diverges continues to infinity and NaN.
 
     Args:
       surfaces: at least one.
       contestants: at least one, see `CONTESTANTS`.
-      steps: updates, at least 1.
-      rate_scale: multiplies every learning rate; another number compiles nothing anew.
+      steps: the number of updates, at least 1.
+      rate_scale: multiplies every learning rate; another number does not compile again.
 
     Raises:
-      ValueError: no surface, no contestant, or no step.
+      ValueError: if there is no surface, no contestant, or no step.
 
     >>> from jaxnn.diagnostics.surfaces import SURFACES
     >>> paths = run_races([SURFACES["saddle"]], [CONTESTANTS["sgd"]], steps=3)
@@ -124,7 +124,7 @@ def _descend(optimizer, grad, w, state):
 
 
 class RaceOutcome(NamedTuple):
-    """How a path ended: its last loss (NaN if not finite), the step of arrival (None: never), and a word."""
+    """Describes how a path ended: its last loss (NaN if not finite), the step of arrival (None: never), and a text."""
 
     loss: float
     arrived: int | None
@@ -132,10 +132,11 @@ class RaceOutcome(NamedTuple):
 
 
 def judge(surface: Surface, path) -> RaceOutcome:
-    """What became of one path (steps + 1, 2): arrived and stayed, escaped, diverged, or on its way.
+    """Judges how one path (steps + 1, 2) ended: it arrived and stayed, escaped, diverged, or is still on its way.
 
-    A path has arrived with the first step from which on it stays near the minimum. It has diverged if it ends higher
-    than it began, or nowhere; on a surface without a minimum it has escaped once it left the frame downhill.
+    A path has arrived at the first step from which on it stays near the minimum. It has diverged if it ends higher than
+    it began, or at a loss that is not finite. On a surface without a minimum, a path that leaves the frame has escaped
+    if it is then lower than at its start, else it has diverged.
 
     >>> from jaxnn.diagnostics.surfaces import SURFACES
     >>> judge(SURFACES["steep-shallow"], np.array([[-4.0, 1.0], [-1.0, 0.5], [0.1, 0.0]]))
@@ -158,13 +159,16 @@ def judge(surface: Surface, path) -> RaceOutcome:
 
 
 def losses_along(surface: Surface, path) -> np.ndarray:
-    """The loss at every point of a path, float64; NaN where it is not finite."""
+    """Returns the loss at every point of a path, as float64; it is NaN where it is not finite."""
     losses = values(surface.f, path)
     return np.where(np.isfinite(losses), losses, np.nan)
 
 
 def values(f, points) -> np.ndarray:
-    """`f` at each of the points (n, 2), computed in float32, as float64; compiled once for each `f` and n."""
+    """Returns `f` at each of the points (n, 2), computed in float32 and cast to float64.
+
+    It is compiled once for each `f` and n.
+    """
     return np.asarray(_mapped(f, np.asarray(points, np.float32)), np.float64)
 
 
@@ -193,10 +197,10 @@ def race_training(
     preprocess=as_float,
     rate_scale=1.0,
 ) -> np.ndarray:
-    """The training losses of all optimizers on one model: (optimizer, steps), each before the step's update.
+    """Returns the training losses of all optimizers on one model: (optimizer, steps), each before the step's update.
 
-    All start from the same parameters and see the same batches, the data in their order and then again, in one compiled
-    program.
+    All optimizers start from the same parameters and see the same batches, in one compiled program. The batches follow
+    the order of the data and then repeat; examples that do not fill a last batch are left out.
 
     Args:
       model: a linen module or a pair (init, apply).
@@ -204,13 +208,13 @@ def race_training(
       contestants: at least one, see `CONTESTANTS`.
       loss: `loss(outputs, targets) -> per-example array`.
       steps, batch_size: at least 1; a batch no larger than the data.
-      gradient_rate, step_rate: as a `Surface` has them.
+      gradient_rate, step_rate: the learning rates, as in a `Surface`.
       key: a typed key or a seed.
-      preprocess: pure function of the inputs.
+      preprocess: a pure function of the inputs.
       rate_scale: multiplies every learning rate.
 
     Raises:
-      ValueError: no contestant, no step, or a batch larger than the data.
+      ValueError: if there is no contestant, no step, or a batch is larger than the data.
     """
     _check(contestants, steps)
     examples = len(data["label"])

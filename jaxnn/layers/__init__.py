@@ -55,7 +55,7 @@ from jaxnn.layers.local_response_normalization import LocalResponseNorm as Local
 from jaxnn.layers.local_response_normalization import local_response_norm as local_response_norm
 from jaxnn.layers.locally_connected_layer import connect_locally as connect_locally
 from jaxnn.layers.maxout_units import Maxout as Maxout
-from jaxnn.layers.maxout_units import maximum_of_pieces as maximum_of_pieces
+from jaxnn.layers.maxout_units import maxout_dense as maxout_dense
 from jaxnn.layers.merging_layers import Add as Add
 from jaxnn.layers.merging_layers import Concatenate as Concatenate
 from jaxnn.layers.merging_layers import Flatten as Flatten

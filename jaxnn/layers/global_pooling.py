@@ -24,16 +24,15 @@ def average_backward(residuals, dy):
 def max_forward(_, x):
     """`y[n, c] = max_{h, w} x[n, h, w, c]`."""
     _check(x)
-    y = x.max(axis=_space(x.shape))
-    return y, (x, y)
+    pixels = x.reshape(len(x), -1, x.shape[-1])
+    return pixels.max(axis=1), (pixels.argmax(axis=1), Static(x.shape))
 
 
 def max_backward(residuals, dy):
-    """`dx[n, h, w, c] = dy[n, c] / m` at each of the m equal maxima, else 0."""
-    x, y = residuals
-    space = _space(x.shape)
-    is_max = (x == lax.expand_dims(y, space)).astype(dy.dtype)
-    return (), is_max * lax.expand_dims(dy / is_max.sum(axis=space), space)
+    """`dx[n, h, w, c] = dy[n, c]` at the first maximum in row-major order, else 0."""
+    first, shape = residuals[0], residuals[1].value
+    place = lax.broadcasted_iota(first.dtype, (shape[0], math.prod(shape[1:-1]), shape[-1]), 1)
+    return (), jnp.where(place == first[:, None], dy[:, None], jnp.zeros((), dy.dtype)).reshape(shape)
 
 
 _global_average_pool = differentiable(average_forward, average_backward)
@@ -58,7 +57,7 @@ def global_average_pool(x):
 
 
 def global_max_pool(x):
-    """`y[n, c] = max_{h, w} x[n, h, w, c]`; equal maxima share the gradient evenly, as under `jnp.max`.
+    """`y[n, c] = max_{h, w} x[n, h, w, c]`; the gradient goes to the first of equal maxima, as of `max_pool`.
 
     Arguments and errors as `global_average_pool`.
 

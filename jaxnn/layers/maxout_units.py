@@ -5,14 +5,14 @@ from functools import partial
 import jax.numpy as jnp
 
 import jaxnn.layers.dense_layer as dense_layer
+from jaxnn.activations import maxout
 from jaxnn.layers.hand_written import Layer, Static, differentiable
 
 
 def forward(params, x, *, pieces):
     """`y_j = max_p z_{j p}`, `z = x W + b`."""
     z, residuals = dense_layer.forward(params, x)
-    z = z.reshape(len(x), -1, pieces)
-    return z.max(axis=-1), (residuals, z.argmax(axis=-1), Static(pieces))
+    return maxout(z, pieces=pieces), (residuals, z.reshape(len(x), -1, pieces).argmax(axis=-1), Static(pieces))
 
 
 def backward(residuals, dy):
@@ -23,10 +23,10 @@ def backward(residuals, dy):
     return dense_layer.backward(residuals, dz.reshape(len(dy), -1))
 
 
-def maximum_of_pieces(params, x, *, pieces: int):
+def maxout_dense(params, x, *, pieces: int):
     """`y_j = max_p (x W + b)_{j p}`: the dense layer and the maximum of every `pieces` consecutive sums.
 
-    The gradient goes to the first of equal maxima; `activations.maxout`, the maximum alone, shares it among them.
+    The gradient goes to the first of equal maxima. `activations.maxout` is the maximum alone.
 
     Args:
       params: `kernel` (in, out pieces) and `bias` (out pieces,).
@@ -39,7 +39,7 @@ def maximum_of_pieces(params, x, *, pieces: int):
     Goodfellow et al. 2013, arXiv 1302.4389.
 
     >>> params = {"kernel": jnp.array([[1.0, -1.0]]), "bias": jnp.zeros(2)}
-    >>> maximum_of_pieces(params, jnp.array([[-3.0], [2.0]]), pieces=2).tolist()  # a learned absolute value
+    >>> maxout_dense(params, jnp.array([[-3.0], [2.0]]), pieces=2).tolist()  # a learned absolute value
     [[3.0], [2.0]]
     """
     _check(params, x, pieces)
@@ -47,7 +47,7 @@ def maximum_of_pieces(params, x, *, pieces: int):
 
 
 def Maxout(features: int, *, pieces: int = 2, kernel_init=dense_layer.uniform) -> Layer:
-    """`maximum_of_pieces` with `features` outputs, as a layer of a network."""
+    """`maxout_dense` with `features` outputs, as a layer of a network."""
 
     def checked(params, x):
         _check(params, x, pieces)

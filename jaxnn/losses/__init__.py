@@ -1,7 +1,8 @@
-"""Losses: `loss(outputs, targets, *, ...) -> per-example array (batch,)`; who calls it reduces, with the batch's mask.
+"""Losses `loss(outputs, targets, *, ...)` return one number for each example, as an array (batch,).
 
-A label that names no class makes the loss of its example NaN, and its gradient 0, so that it is seen where the loss is
-read, and a mask may hide it; where the labels are NumPy arrays, it raises a ValueError.
+The caller reduces this array with the mask of the batch. A label that names no class makes the loss of its example NaN
+and the gradient of the example 0. So the error is visible where the loss is read, and a mask can hide it. If the labels
+are a NumPy array, such a label raises a ValueError.
 """
 
 from jaxnn.losses.contrastive_losses import contrastive as contrastive

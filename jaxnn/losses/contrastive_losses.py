@@ -1,4 +1,4 @@
-"""Losses of embeddings: like things near one another, unlike ones apart."""
+"""Losses of embeddings pull similar examples together and push different ones apart."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
@@ -14,14 +14,15 @@ def triplet(
     negative: Float[Array, "batch features"],
     margin: float | Num[Array, ""] = 0.2,
 ) -> Float[Array, " batch"]:
-    """FaceNet's loss `max(0, ||a - p||^2 - ||a - n||^2 + m)`: the positive nearer than the negative by a margin m.
+    """Computes FaceNet's triplet loss `max(0, ||a - p||^2 - ||a - n||^2 + m)` with the margin m.
 
-    Gradient, while it is positive: `2 (n - p)` in a, `2 (p - a)` in p, `2 (a - n)` in n; else 0. The distances are
-    squared, of embeddings that FaceNet normalizes; PyTorch's `TripletMarginLoss` does not square (Schroff et al. 2015,
-    arXiv 1503.03832, eq. 3).
+    The loss is 0 once the squared distance of the positive p from the anchor a is smaller than that of the negative n
+    by at least m. Gradient, while the loss is positive: `2 (n - p)` in a, `2 (p - a)` in p, `2 (a - n)` in n; else 0.
+    FaceNet normalizes the embeddings first. PyTorch's `TripletMarginLoss` does not square the distances (Schroff et al.
+    2015, arXiv 1503.03832, eq. 3).
 
     Raises:
-      ValueError: other shapes.
+      ValueError: if the shapes differ.
 
     >>> triplet(jnp.zeros((1, 2)), jnp.array([[1.0, 0.0]]), negative=jnp.array([[0.0, 2.0]]), margin=4.0).tolist()
     [1.0]
@@ -37,13 +38,13 @@ def contrastive(
     same: Bool[Array, " batch"],
     margin: float | Num[Array, ""] = 1.0,
 ) -> Float[Array, " batch"]:
-    """Loss of pairs: `D^2 / 2` for two of the same class, else `max(0, m - D)^2 / 2`, with the distance D.
+    """Computes the loss of pairs at distance D: `D^2 / 2` if both have the same class, else `max(0, m - D)^2 / 2`.
 
-    Gradient in `left`: `left - right` for the same; else `-(m - D) (left - right) / D` while D < m, and 0 at D = 0,
-    where no direction leads apart (Hadsell, Chopra and LeCun 2006, eq. 4).
+    Gradient in `left`: `left - right` for the same class; else `-(m - D) (left - right) / D` while D < m. For different
+    classes it is 0 at D = 0, where no direction is better than another (Hadsell, Chopra and LeCun 2006, eq. 4).
 
     Raises:
-      ValueError: other shapes; `same` not boolean.
+      ValueError: if the shapes differ, or `same` is not boolean.
 
     >>> contrastive(jnp.zeros((2, 2)), jnp.full((2, 2), 0.5), same=jnp.array([True, False]), margin=1.0).round(4)
     Array([0.25  , 0.0429], dtype=float32)
@@ -56,21 +57,21 @@ def contrastive(
         )
     squared = sum_features((left - right) ** 2)
     apart = squared > 0
-    distance = jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1)), 0)  # the root has no derivative at 0
+    distance = jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1)), 0)  # the square root has no derivative at 0
     return jnp.where(same, squared, relu(margin - distance) ** 2) / 2
 
 
 def negative_sampling(
     positive_logits: Float[Array, " batch"], negative_logits: Float[Array, "batch k"]
 ) -> Float[Array, " batch"]:
-    """word2vec's loss `-log s(u_o . v) - sum_k log s(-u_k . v)`: the word that came, against k words drawn at random.
+    """Computes word2vec's loss `-log s(u_o . v) - sum_k log s(-u_k . v)`, with s the sigmoid.
 
-    The logits are the products of the vector v of the centre word with the vectors u of context words; s is the
-    sigmoid. Gradient: `s(z) - 1` for the word that came, `s(z)` for the others (Mikolov et al. 2013, arXiv 1310.4546,
-    eq. 4, of which this is the negative).
+    It compares the observed context word o with k words that are drawn at random. The logits z are the products of the
+    vector v of the centre word with the vectors u of these words. Gradient: `s(z) - 1` for the observed word, `s(z)`
+    for the others (Mikolov et al. 2013, arXiv 1310.4546; the loss is the negative of eq. 4).
 
     Raises:
-      ValueError: other shapes.
+      ValueError: if the shapes do not match.
 
     >>> negative_sampling(jnp.array([1e4]), jnp.array([[-1e4, -1e4]])).tolist()
     [0.0]

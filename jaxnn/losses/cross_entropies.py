@@ -1,4 +1,4 @@
-"""Cross-entropies: how many nats a prediction needs to say what is true."""
+"""Cross-entropies measure how many nats it takes to encode the targets with the predicted probabilities."""
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +16,21 @@ def cross_entropy(
     label_smoothing: float | Num[Array, ""] = 0.0,
     class_weights: Float[Array | np.ndarray, " classes"] | None = None,
 ) -> Float[Array, " batch"]:
-    """Categorical cross-entropy `-sum_k t_k log softmax(z)_k` in nats, stable for any logits.
+    """Computes the categorical cross-entropy `-sum_k t_k log softmax(z)_k` in nats; it is stable for any logits.
 
     Gradient: `d/dz_k = softmax(z)_k - t_k`. With smoothing s over K classes, `t` becomes `(1 - s) t + s / K` (Szegedy
-    et al. 2015, arXiv 1512.00567). With class weights `t_k` then becomes `w_k t_k`: an example of class k weighs w_k.
-    They are not renormalized: the mean over a batch divides by its size, PyTorch's by the weights of its labels.
+    et al. 2015, arXiv 1512.00567). With class weights, `t_k` then becomes `w_k t_k`, so an example of class k has the
+    weight w_k. The weights are not renormalized: a mean over the batch divides by the batch size, while PyTorch's mean
+    divides by the sum of the weights of the labels.
 
     Args:
-      logits: (batch, classes); beside integer labels and s = 0, -inf rules a class out.
-      labels: (batch,) integers, or (batch, classes) probabilities. An integer that is no class gives NaN.
+      logits: (batch, classes). With integer labels and s = 0, a logit of -inf excludes a class.
+      labels: (batch,) integers, or (batch, classes) probabilities. An integer that is not a class gives NaN.
       label_smoothing: s in [0, 1]; may be traced.
       class_weights: w, (classes,).
 
     Raises:
-      ValueError: other shapes; s outside [0, 1]; integers in a NumPy array that are no class.
+      ValueError: if the shapes do not match, s is outside [0, 1], or a NumPy array has integers that are not classes.
 
     >>> cross_entropy(jnp.zeros((2, 10)), jnp.array([3, 7])).round(4)
     Array([2.3026, 2.3026], dtype=float32)
@@ -52,13 +53,14 @@ def cross_entropy_with_rejection(
     *,
     rejection_logit: float = -1.0,
 ) -> Float[Array, " batch"]:
-    """LeNet-5's maximum a posteriori criterion: `-z_t + log(exp(r) + sum_k exp(z_k))`.
+    """Computes LeNet-5's maximum a posteriori criterion `-z_t + log(exp(r) + sum_k exp(z_k))` for the label t.
 
-    With `z_k = -distance to class k's prototype`, it pulls the right prototype nearer and pushes the others away, until
-    they are farther than a constant "rubbish" class of logit r (LeCun et al. 1998, eq. 9, where `r = -j`).
+    With `z_k = -distance to class k's prototype`, the loss pulls the right prototype nearer and pushes the others away
+    until they are farther than a constant "rubbish" class of logit r (LeCun et al. 1998, eq. 9, where `r = -j`).
 
     Raises:
-      ValueError: labels of another shape; labels in a NumPy array that are no class (elsewhere they give NaN).
+      ValueError: if the labels have another shape, or a NumPy array has labels that are not classes (in a JAX array
+        they give NaN).
 
     >>> cross_entropy_with_rejection(jnp.array([[0.0, -50.0]]), jnp.array([0]), rejection_logit=-50.0).tolist()
     [0.0]
@@ -77,20 +79,21 @@ def binary_cross_entropy(
     label_smoothing: float | Num[Array, ""] = 0.0,
     positive_weight: float | Num[Array, "..."] = 1.0,
 ) -> Float[Array, " batch"]:
-    """Logistic loss `-sum_k [w t_k log s(z_k) + (1 - t_k) log(1 - s(z_k))]`, s the sigmoid, summed over the labels.
+    """Computes the logistic loss `-sum_k [w t_k log s(z_k) + (1 - t_k) log(1 - s(z_k))]`, with s the sigmoid.
 
-    Gradient: `d/dz = s(z) - t` for w = 1. One logit decides between two classes; several, each on its own, are
-    multi-label classification. With smoothing a, `t` becomes `(1 - a) t + a / 2`.
+    The sum is over the labels of an example. Gradient: `d/dz = s(z) - t` for w = 1. One logit decides between two
+    classes. Several logits decide independently, which is multi-label classification. With smoothing a, `t` becomes
+    `(1 - a) t + a / 2`.
 
     Args:
       logits: (batch,) or (batch, ...).
-      labels: t in [0, 1] or booleans, of the logits' shape; another number gives NaN.
+      labels: t in [0, 1] or booleans, of the logits' shape; any other number gives NaN.
       label_smoothing: a in [0, 1]; may be traced.
-      positive_weight: w, the weight of t = 1, a number or one for each label of the last axis: above 1 for recall,
-        below for precision.
+      positive_weight: w, the weight of t = 1: a number, or one number for each label of the last axis. A weight above 1
+        favours recall, a weight below 1 precision.
 
     Raises:
-      ValueError: other shapes; NumPy labels outside [0, 1].
+      ValueError: if the shapes do not match, a is outside [0, 1], or NumPy labels are outside [0, 1].
 
     >>> binary_cross_entropy(jnp.array([0.0, 1e4]), jnp.array([1, 1])).round(4)
     Array([0.6931, 0.    ], dtype=float32)
@@ -112,23 +115,24 @@ def binary_cross_entropy(
 def kl_divergence(
     log_predictions: Float[Array, "batch classes"], targets: Float[Array | np.ndarray, "batch classes"]
 ) -> Float[Array, " batch"]:
-    """Kullback-Leibler divergence `KL(t || p) = sum_k t_k (log t_k - log p_k)` in nats, with 0 log 0 = 0.
+    """Computes the Kullback-Leibler divergence `KL(t || p) = sum_k t_k (log t_k - log p_k)` in nats.
 
-    The cross-entropy less the entropy of the targets, so at least 0, and 0 if p = t. Gradient: `-t_k / p_k` in p_k; in
-    the logits of p, `p_k - t_k`, as the cross-entropy's (Kullback and Leibler 1951).
+    0 log 0 counts as 0. The divergence is the cross-entropy minus the entropy of the targets, so it is at least 0, and
+    it is 0 if p = t. Gradient: `-t_k / p_k` in p_k, and `p_k - t_k` in the logits of p, as for the cross-entropy
+    (Kullback and Leibler 1951).
 
     Args:
-      log_predictions: log p, (batch, classes), as of `log_softmax`.
-      targets: t, probabilities.
+      log_predictions: log p, (batch, classes), such as the result of `log_softmax`.
+      targets: t, (batch, classes) probabilities.
 
     Raises:
-      ValueError: other shapes.
+      ValueError: if the shapes differ.
 
     >>> kl_divergence(jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[1.0, 0.0]])).round(4)
     Array([0.6931], dtype=float32)
     """
     check_same_shape(log_predictions=log_predictions, targets=targets)
-    supported = targets != 0  # both factors are replaced elsewhere: where alone would let 0 * inf into the gradient
+    supported = targets != 0  # both factors are replaced at t = 0: one `where` alone would put 0 * inf in the gradient
     t = jnp.where(supported, targets, 1)
     log_p = jnp.where(supported, log_predictions, 0)
     return jnp.sum(t * (jnp.log(t) - log_p), axis=-1)

@@ -1,6 +1,7 @@
-"""Losses that are content with a margin: 0 once the right answer leads by enough. Scores are any real numbers.
+"""Margin losses are 0 once the right answer leads by a margin; scores are any real numbers.
 
-At a kink, where the margin is just kept, the gradient is 0, save that the perceptron's is not: it begins at 0.
+At a kink, where the margin is just reached, the gradient is 0. The perceptron criteria are the exception: their
+gradient there is not 0, so that learning can begin at zero weights.
 """
 
 import jax.numpy as jnp
@@ -19,17 +20,17 @@ def hinge(
     *,
     margin: float | Num[Array, ""] = 1.0,
 ) -> Float[Array, " batch"]:
-    """The support vector machine's loss `max(0, m - t z)` between two classes, t = -1 or 1; summed over outputs.
+    """Computes the support vector machine's loss `max(0, m - t z)` for two classes t = -1 and 1, summed over outputs.
 
     Gradient: `-t` while `t z < m`, then 0 (Cortes and Vapnik 1995).
 
     Args:
       scores: z, (batch,) or (batch, ...).
-      signs: t, -1 or 1, of the same shape; another number gives NaN.
+      signs: t, -1 or 1, of the same shape; any other number gives NaN.
       margin: m.
 
     Raises:
-      ValueError: other shapes; NumPy signs other than -1 and 1.
+      ValueError: if the shapes differ, or NumPy signs are not -1 or 1.
 
     >>> hinge(jnp.array([3.0, 0.5, -1.0]), jnp.array([1, 1, 1])).tolist()
     [0.0, 0.5, 2.0]
@@ -41,13 +42,14 @@ def hinge(
 def perceptron_criterion(
     scores: Float[Array, "batch ..."], signs: Num[Array | np.ndarray, "batch ..."]
 ) -> Float[Array, " batch"]:
-    """Rosenblatt's criterion `max(0, -t z)` between two classes, t = -1 or 1; summed over outputs.
+    """Computes Rosenblatt's criterion `max(0, -t z)` for two classes t = -1 and 1, summed over outputs.
 
-    Gradient: `-t` while `t z <= 0`, at z = 0 too, so that learning can begin at zero weights; then 0. One example a
-    step, with rate 1, it is the perceptron's rule `w += t x` on mistakes (Rosenblatt 1958).
+    Gradient: `-t` while `t z <= 0`, also at z = 0, so that learning can begin at zero weights; then 0. With one example
+    in each step and learning rate 1, descent on this loss is the perceptron's rule `w += t x` on mistakes (Rosenblatt
+    1958).
 
     Raises:
-      ValueError: other shapes; NumPy signs other than -1 and 1 (elsewhere they give NaN).
+      ValueError: if the shapes differ, or NumPy signs are not -1 or 1 (in a JAX array they give NaN).
 
     >>> perceptron_criterion(jnp.array([3.0, -0.5]), jnp.array([1, 1])).tolist()
     [0.0, 0.5]
@@ -59,13 +61,13 @@ def perceptron_criterion(
 def multiclass_perceptron_criterion(
     scores: Float[Array, "batch classes"], labels: Integer[Array | np.ndarray, " batch"]
 ) -> Float[Array, " batch"]:
-    """The perceptron among many classes: `max_j z_j - z_y`, by how much the right class y is behind.
+    """Computes the multi-class perceptron's loss `max_j z_j - z_y`, by which the right class y is behind.
 
-    Gradient: 1 for the class that leads, -1 for the right one, 0 if they are the same; classes that tie for the lead
-    share the 1 (Collins 2002).
+    Gradient: 1 for the class with the largest score, -1 for the right class, and 0 if they are the same. Classes that
+    tie for the largest score share the 1 (Collins 2002).
 
     Raises:
-      ValueError: other shapes; NumPy labels that are no class (elsewhere they give NaN).
+      ValueError: if the shapes do not match, or NumPy labels are not classes (in a JAX array they give NaN).
 
     >>> multiclass_perceptron_criterion(jnp.array([[1.0, 3.0]]), jnp.array([0])).tolist()
     [2.0]
@@ -80,14 +82,14 @@ def weston_watkins(
     *,
     margin: float | Num[Array, ""] = 1.0,
 ) -> Float[Array, " batch"]:
-    """The multi-class hinge loss of the lectures, `sum_(j != y) max(0, m + z_j - z_y)`: every class that is too near.
+    """Computes the multi-class hinge loss `sum_(j != y) max(0, m + z_j - z_y)` over all wrong classes j.
 
-    Gradient: 1 for each class j with `z_j > z_y - m`, minus their number for y. PyTorch's `MultiMarginLoss` divides by
-    the number of classes; a loss at first about (classes - 1) m, for small weights, shows that all is well (Weston and
-    Watkins 1999; CS231n).
+    Gradient: 1 for each class j with `z_j > z_y - m`, and minus the number of these classes for y. PyTorch's
+    `MultiMarginLoss` divides by the number of classes. With small initial weights, the first loss should be about
+    (classes - 1) m (Weston and Watkins 1999; taught in CS231n).
 
     Raises:
-      ValueError: other shapes; NumPy labels that are no class (elsewhere they give NaN).
+      ValueError: if the shapes do not match, or NumPy labels are not classes (in a JAX array they give NaN).
 
     >>> weston_watkins(jnp.array([[3.25, 5.125, -1.75]]), jnp.array([0])).tolist()
     [2.875]
@@ -103,13 +105,13 @@ def crammer_singer(
     *,
     margin: float | Num[Array, ""] = 1.0,
 ) -> Float[Array, " batch"]:
-    """The multi-class hinge loss with one rival, `max(0, m + max_(j != y) z_j - z_y)`; Optax's.
+    """Computes the multi-class hinge loss against the best wrong class, `max(0, m + max_(j != y) z_j - z_y)`.
 
-    Gradient: 1 for the nearest rival, -1 for y, while the margin is not kept, else 0; rivals that tie share the 1
-    (Crammer and Singer 2001).
+    Optax has the same loss. Gradient: 1 for the best wrong class and -1 for y while the margin is not reached, else 0.
+    Wrong classes that tie share the 1 (Crammer and Singer 2001).
 
     Raises:
-      ValueError: other shapes; NumPy labels that are no class (elsewhere they give NaN).
+      ValueError: if the shapes do not match, or NumPy labels are not classes (in a JAX array they give NaN).
 
     >>> crammer_singer(jnp.array([[3.25, 5.125, -1.75]]), jnp.array([0])).tolist()
     [2.875]
@@ -120,7 +122,7 @@ def crammer_singer(
 
 
 def _right_class(scores, labels):
-    """Which entry is the right class's, (batch, classes), and its score, (batch,)."""
+    """Returns a mask of the right class, (batch, classes), and its score, (batch,)."""
     check_labels(labels, scores)
     hit = is_label(labels, scores)
     return hit, jnp.sum(jnp.where(hit, scores, 0), axis=-1)

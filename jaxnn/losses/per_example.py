@@ -1,16 +1,16 @@
-"""What many losses share: the sum over all but the batch axis, and what is checked of outputs, targets and labels."""
+"""Many losses share these helpers: a sum over all axes but the batch, and checks of outputs, targets and labels."""
 
 import jax.numpy as jnp
 import numpy as np
 
 
 def sum_features(values):
-    """(batch, ...) -> (batch,)."""
+    """Sums over all axes but the first: (batch, ...) -> (batch,)."""
     return jnp.sum(values, axis=tuple(range(1, values.ndim)))
 
 
 def check_same_shape(**arrays):
-    """Raises ValueError unless all have one shape, with a batch axis; the keywords are the arguments' names."""
+    """Raises a ValueError unless all arrays have one shape, with a batch axis; the keywords name the arguments."""
     (first, shape), *others = ((name, jnp.shape(array)) for name, array in arrays.items())
     if not shape:
         raise ValueError(f"`{first}` must have a batch axis; received shape ().")
@@ -23,7 +23,10 @@ def check_same_shape(**arrays):
 
 
 def check_labels(labels, logits):
-    """Raises ValueError unless `labels` (...) are integers beside logits (..., classes), and classes if NumPy's."""
+    """Raises a ValueError unless `labels` are integers (...) that match logits of shape (..., classes).
+
+    Labels in a NumPy array must also name a class: each must lie in [0, classes - 1].
+    """
     classes = logits.shape[-1]
     if labels.shape != logits.shape[:-1]:
         raise ValueError(
@@ -36,7 +39,9 @@ def check_labels(labels, logits):
 
 
 def check_range(name: str, values, low, high, remedy: str = ""):
-    """Raises ValueError where NumPy's or Python's numbers lie outside [low, high]; JAX's may be traced, and pass.
+    """Raises a ValueError if numbers of Python or NumPy lie outside [low, high].
+
+    JAX arrays are not checked, because they may be traced.
 
     >>> check_range("label_smoothing", 10.0, 0, 1)
     Traceback (most recent call last):
@@ -51,10 +56,13 @@ def check_range(name: str, values, low, high, remedy: str = ""):
 
 
 def is_label(labels, logits):
-    """(batch, classes): True at the class that the label names, nowhere if it names none (negative ones included)."""
+    """Returns a mask (batch, classes) that is True at the class that the label names.
+
+    The row of a label that names no class, such as a negative one, has no True.
+    """
     return labels[:, None] == jnp.arange(logits.shape[-1])[None]
 
 
 def nan_unless(valid, loss):
-    """The loss where the target is valid, else NaN; no gradient flows there."""
+    """Returns the loss where the target is valid, else NaN; no gradient flows through the NaN entries."""
     return jnp.where(valid, loss, jnp.nan)

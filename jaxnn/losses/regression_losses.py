@@ -1,4 +1,4 @@
-"""Losses of regression, summed over all but the batch axis; none is averaged or halved, save where it says so."""
+"""Regression losses sum over all axes but the batch; they average or halve only where their docstrings say so."""
 
 import math
 
@@ -12,13 +12,13 @@ from jaxnn.losses.per_example import check_range, check_same_shape, sum_features
 def squared_error(
     outputs: Float[Array, "batch ..."], targets: Float[Array | np.ndarray, "batch ..."]
 ) -> Float[Array, " batch"]:
-    """Squared error `sum_k (y_k - t_k)^2`: the mean is its minimum, Gaussian noise its model.
+    """Computes the squared error `sum_k (y_k - t_k)^2`.
 
-    Gradient: `2 (y_k - t_k)`. Without a 1/2 (Optax's `l2_loss` has one), and a sum over the features where PyTorch's
-    `MSELoss` takes the mean over them too.
+    The mean of the targets minimizes it, and it is the loss for Gaussian noise. Gradient: `2 (y_k - t_k)`. There is no
+    factor 1/2 (Optax's `l2_loss` has one). The features are summed, while PyTorch's `MSELoss` also averages over them.
 
     Raises:
-      ValueError: targets of another shape: (batch, 1) against (batch,) would broadcast to all pairs.
+      ValueError: if the targets have another shape: (batch, 1) against (batch,) would broadcast to all pairs.
 
     >>> squared_error(jnp.array([[1.0, 2.0]]), jnp.array([[0.0, 0.0]])).tolist()
     [5.0]
@@ -30,19 +30,20 @@ def squared_error(
 def absolute_error(
     outputs: Float[Array, "batch ..."], targets: Float[Array | np.ndarray, "batch ..."]
 ) -> Float[Array, " batch"]:
-    """Absolute error `sum_k |y_k - t_k|`: the median is its minimum, so outliers count little.
+    """Computes the absolute error `sum_k |y_k - t_k|`.
 
-    Gradient: `sign(y_k - t_k)`, 0 where both are equal.
+    The median of the targets minimizes it, so outliers have little influence. Gradient: `sign(y_k - t_k)`, which is 0
+    where both are equal.
 
     Raises:
-      ValueError: targets of another shape.
+      ValueError: if the targets have another shape.
 
     >>> absolute_error(jnp.array([[1.0, -2.0]]), jnp.array([[0.0, 0.0]])).tolist()
     [3.0]
     """
     check_same_shape(outputs=outputs, targets=targets)
     e = outputs - targets
-    return sum_features(e * jnp.sign(e))  # the derivative of jnp.abs at 0 is 1
+    return sum_features(e * jnp.sign(e))  # not jnp.abs(e), whose derivative at 0 is 1
 
 
 def huber(
@@ -51,13 +52,13 @@ def huber(
     *,
     delta: float | Num[Array, ""] = 1.0,
 ) -> Float[Array, " batch"]:
-    """Huber's loss of `e = y - t`: `e^2 / 2` while `|e| <= d`, then the tangent `d (|e| - d / 2)`; summed.
+    """Computes Huber's loss of `e = y - t`: `e^2 / 2` while `|e| <= d`, then its tangent `d (|e| - d / 2)`; summed.
 
-    Gradient: e, clipped to [-d, d]: that of half the squared error, and bounded (Huber 1964). Both pieces in one: with
-    `c` the clipped e, `c (e - c / 2)`, which overflows for no e.
+    Gradient: e clipped to [-d, d]. It equals the gradient of half the squared error, but it is bounded (Huber 1964).
+    With `c` the clipped e, the code computes both pieces as `c (e - c / 2)`, which does not overflow for any e.
 
     Raises:
-      ValueError: targets of another shape; delta < 0.
+      ValueError: if the targets have another shape, or delta < 0.
 
     >>> huber(jnp.array([0.5, 3.0]), jnp.array([0.0, 0.0])).tolist()
     [0.125, 2.5]

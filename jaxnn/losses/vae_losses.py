@@ -1,6 +1,6 @@
-"""What a variational autoencoder is trained with: likelihoods, to be maximized, and the divergence from its prior.
+"""Variational autoencoders train with a log-likelihood, which is maximized, and a divergence from their prior.
 
-Its loss, the negative evidence bound, is `kl_to_standard_normal(mean, log_variance) - log_likelihood(decoded, x)`.
+The loss is the negative evidence bound `kl_to_standard_normal(mean, log_variance) - log_likelihood(decoded, x)`.
 """
 
 import math
@@ -13,13 +13,13 @@ from jaxnn.losses.per_example import check_same_shape, sum_features
 
 
 def bernoulli_log_likelihood(logits: Float[Array, "batch ..."], x: Num[Array, "batch ..."]) -> Float[Array, " batch"]:
-    """`log p(x | z) = sum_k x_k log s(z_k) + (1 - x_k) log(1 - s(z_k))`, s the sigmoid: of binary pixels.
+    """Computes `log p(x | z) = sum_k x_k log s(z_k) + (1 - x_k) log(1 - s(z_k))` of binary pixels x.
 
-    Gradient: `x - s(z)`. Intensities between 0 and 1 are taken as probabilities; others give NaN (Kingma and Welling
-    2014, arXiv 1312.6114, appendix C.1).
+    z are the logits and s is the sigmoid. Gradient: `x - s(z)`. Intensities between 0 and 1 are used as probabilities;
+    other numbers give NaN (Kingma and Welling 2014, arXiv 1312.6114, appendix C.1).
 
     Raises:
-      ValueError: other shapes.
+      ValueError: if the shapes differ, or `x` is a NumPy array with numbers outside [0, 1].
 
     >>> bernoulli_log_likelihood(jnp.zeros((1, 4)), jnp.ones((1, 4))).round(4)
     Array([-2.7726], dtype=float32)
@@ -34,13 +34,14 @@ def gaussian_log_likelihood(
     *,
     log_variance: float | Float[Array, ""] | Float[Array, "batch ..."] = 0.0,
 ) -> Float[Array, " batch"]:
-    """`log N(x; mu, s^2) = -1/2 sum_k [log 2 pi + log s_k^2 + (x_k - mu_k)^2 / s_k^2]`, of independent features.
+    """Computes `log N(x; mu, s^2) = -1/2 sum_k [log 2 pi + log s_k^2 + (x_k - mu_k)^2 / s_k^2]`.
 
-    Gradient: `(x - mu) / s^2` in mu, `((x - mu)^2 / s^2 - 1) / 2` in log s^2. With the default, s = 1, it is minus half
-    the squared error, less a constant (Kingma and Welling 2014, arXiv 1312.6114, appendix C.2).
+    The features are independent. Gradient: `(x - mu) / s^2` in mu, `((x - mu)^2 / s^2 - 1) / 2` in log s^2. With the
+    default, s = 1, it is minus half the squared error minus a constant (Kingma and Welling 2014, arXiv 1312.6114,
+    appendix C.2).
 
     Raises:
-      ValueError: other shapes.
+      ValueError: if the shapes differ.
 
     >>> round(float(gaussian_log_likelihood(jnp.zeros((1, 2)), jnp.zeros((1, 2)))[0]), 4)
     -1.8379
@@ -53,12 +54,13 @@ def gaussian_log_likelihood(
 def kl_to_standard_normal(
     mean: Float[Array, "batch ..."], log_variance: Float[Array, "batch ..."]
 ) -> Float[Array, " batch"]:
-    """`KL(N(mu, s^2) || N(0, 1)) = 1/2 sum_k (mu_k^2 + s_k^2 - 1 - log s_k^2)`: 0 at mu = 0, s = 1, else more.
+    """Computes `KL(N(mu, s^2) || N(0, 1)) = 1/2 sum_k (mu_k^2 + s_k^2 - 1 - log s_k^2)`.
 
-    Gradient: `mu` in mu, `(s^2 - 1) / 2` in log s^2 (Kingma and Welling 2014, arXiv 1312.6114, appendix B).
+    It is 0 at mu = 0 and s = 1, and greater elsewhere. Gradient: `mu` in mu, `(s^2 - 1) / 2` in log s^2 (Kingma and
+    Welling 2014, arXiv 1312.6114, appendix B).
 
     Raises:
-      ValueError: other shapes.
+      ValueError: if the shapes differ.
 
     >>> kl_to_standard_normal(jnp.array([[2.0, 0.0]]), jnp.zeros((1, 2))).tolist()
     [2.0]

@@ -1,7 +1,8 @@
-"""Metrics: `metric(outputs, targets) -> per-example array`, summed over the mask into (sum, count) pairs.
+"""Metrics `metric(outputs, targets)` return one number for each example; a mask sums them into (sum, count) pairs.
 
-Pairs merge by addition, so an average over batches of any sizes is exact, the padded last one included. So do the
-confusion matrix, the counts of BLEU and the moments: sums first, `merge`, and the score or its interval at the end.
+Pairs merge by addition, so an average over batches of any sizes is exact, also with a padded last batch. The confusion
+matrix, the counts of BLEU and the moments merge in the same way: first compute the sums, then `merge` them, and compute
+the score or its interval at the end.
 """
 
 from jaxnn.metrics.accuracies import accuracy as accuracy

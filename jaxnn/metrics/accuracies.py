@@ -1,4 +1,4 @@
-"""Is the label the largest logit, or among the largest?"""
+"""Accuracy metrics report whether the label has the largest logit, or one of the k largest."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -16,15 +16,15 @@ def accuracy(
     logits: Float[Array, "batch ..."],
     labels: Num[Array | np.ndarray, "batch ..."] | Bool[Array | np.ndarray, "batch ..."],
 ) -> Float[Array, "batch ..."]:
-    """1 where the largest logit is the label's, else 0; a tie goes to the lowest class.
+    """Returns 1 where the largest logit is that of the label, else 0; a tie goes to the lowest class.
 
     Args:
-      logits: (..., classes); or one for each example, (batch,) or (batch, 1), which is above 0 for the class 1.
-      labels: (...) integers, or probabilities of the shape of the logits (one-hot), of which the largest is meant;
-        beside one logit 0 and 1 (or -1 and 1, or booleans), (batch,) or (batch, 1).
+      logits: (..., classes); or one logit for each example, (batch,) or (batch, 1), which is above 0 for class 1.
+      labels: (...) integers, or probabilities of the shape of the logits (such as one-hot), of which the largest marks
+        the label. With one logit for each example: 0 and 1 (or -1 and 1, or booleans), (batch,) or (batch, 1).
 
     Raises:
-      ValueError: other shapes; labels in a NumPy array that name no class, or are no probabilities.
+      ValueError: if the shapes do not match, or labels in a NumPy array do not name a class or are not probabilities.
 
     >>> accuracy(jnp.array([[0.1, 0.9], [0.8, 0.2]]), jnp.array([1, 1])).tolist()
     [1.0, 0.0]
@@ -40,10 +40,13 @@ def accuracy(
 
 @lru_cache
 def top_k(k: int) -> Callable[[Array, Array], Array]:
-    """The metric that is 1 where the label is among the k largest logits (a tie with the k-th counts as within).
+    """Makes the metric that is 1 where the label is among the k largest logits, else 0.
+
+    A label that ties with the k-th largest logit counts as among them.
 
     Raises:
-      ValueError: k < 1; in the metric, more than there are classes, or labels as for `accuracy`.
+      ValueError: if k < 1. The metric raises it if k is above the number of classes, or the labels do not have the
+        shape (batch,), are not integers, or, in a NumPy array, do not name a class.
 
     >>> top_k(2)(jnp.array([[0.1, 0.9, 0.5], [0.8, 0.2, 0.7]]), jnp.array([2, 1])).tolist()
     [1.0, 0.0]
@@ -59,14 +62,14 @@ def top_k(k: int) -> Callable[[Array, Array], Array]:
             raise ValueError(f"`k` must be at most {logits.shape[-1]}, the number of classes; received {k}.")
         hit = is_label(labels, logits)
         of_label = jnp.max(jnp.where(hit, logits, -jnp.inf), axis=-1, keepdims=True)
-        larger = ~(logits <= of_label)  # a NaN is larger, and nothing is right beside it
+        larger = ~(logits <= of_label)  # a comparison with NaN counts as larger
         return ((jnp.sum(larger, axis=-1) < k) & hit.any(axis=-1)).astype(jnp.float32)
 
     return top_k_accuracy
 
 
 def _binary(logits, labels):
-    """Of one logit for each example."""
+    """Computes the accuracy from one logit for each example."""
     if labels.shape not in (logits.shape[:1], (*logits.shape[:1], 1)):
         raise ValueError(
             f"`labels` must have shape {logits.shape[:1]} beside one logit for each example, {logits.shape}; received "

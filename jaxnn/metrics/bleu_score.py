@@ -1,4 +1,7 @@
-"""BLEU: how many of a translation's word sequences stand in the references. On the host, over any hashable tokens."""
+"""BLEU scores a translation by the share of its word sequences (n-grams) that are in the references.
+
+It runs on the host, over any hashable tokens.
+"""
 
 import math
 from collections import Counter
@@ -11,31 +14,32 @@ Tokens = Sequence[Hashable] | np.ndarray
 
 
 class BleuCounts(NamedTuple):
-    """What BLEU is made of; counts of sentences add up (`metrics.merge`) to those of the corpus."""
+    """Holds the counts of BLEU; the counts of sentences add up (with `metrics.merge`) to those of the corpus."""
 
     matches: np.ndarray
-    """(N,): n-grams of the candidates that are in a reference, clipped, for n = 1..N"""
+    """Counts the n-grams of the candidates that are in a reference, clipped, for n = 1..N: (N,)."""
     totals: np.ndarray
-    """(N,): n-grams of the candidates"""
+    """Counts all n-grams of the candidates: (N,)."""
     length: int
-    """tokens of the candidates"""
+    """Counts the tokens of the candidates."""
     reference_length: int
-    """tokens of the references that are nearest in length"""
+    """Counts the tokens of the references that are nearest in length."""
 
 
 def bleu_counts(candidate: Tokens, references: Sequence[Tokens] | np.ndarray, *, order: int = 4) -> BleuCounts:
-    """The counts of one sentence against one reference or more.
+    """Counts the n-gram matches of one sentence against one or more references.
 
-    An n-gram matches as often as it stands in the candidate, but no more than in the one reference that has it most
-    often. Of several references the one nearest in length counts for the brevity penalty; of two as near, the shorter.
+    An n-gram matches as often as it is in the candidate, but at most as often as it is in the one reference that has it
+    most often. If there are several references, the one nearest in length counts for the brevity penalty; of two
+    equally near ones, the shorter.
 
     Args:
-      candidate: tokens: words or integers, without padding and end markers.
-      references: sequences of tokens.
-      order: N, the longest n-grams.
+      candidate: tokens (words or integers), without padding and end markers.
+      references: sequences of tokens, at least one.
+      order: N, the length of the longest n-grams.
 
     Raises:
-      ValueError: strings where tokens belong, no references, an `order` below 1.
+      ValueError: if a str is passed in place of tokens, there are no references, or `order` is below 1.
 
     >>> bleu_counts("the the the cat".split(), ["the cat sat".split(), "see the cat".split()], order=2)
     BleuCounts(matches=array([2, 1]), totals=array([4, 3]), length=4, reference_length=3)
@@ -59,18 +63,19 @@ def bleu_counts(candidate: Tokens, references: Sequence[Tokens] | np.ndarray, *,
 
 
 def bleu(counts: BleuCounts, *, smoothing: float = 0.0) -> float:
-    """`B exp(mean_n log(matches_n / totals_n))`, in [0, 1], of a whole corpus; papers print it times 100.
+    """Computes the BLEU score `B exp(mean_n log(matches_n / totals_n))`, in [0, 1], of a whole corpus.
 
-    The brevity penalty B is 1 for candidates of at least the references' length r, else `exp(1 - r / length)`. Without
-    smoothing, a corpus with no match of some order, or with no n-grams of that order, scores 0. The score depends on
-    how the text was split into tokens; the mean of sentences' scores is another number.
+    Papers print it times 100. The brevity penalty B is 1 if the candidates have at least the references' length r, else
+    `exp(1 - r / length)`. Without smoothing, a corpus with no match of some order, or with no n-grams of that order,
+    scores 0. The score depends on how the text was split into tokens. It differs from the mean of the sentences'
+    scores.
 
     Args:
       counts: merged over the corpus.
-      smoothing: added to matches and totals of n > 1; 1 is Lin and Och's (2004), for single sentences.
+      smoothing: is added to matches and totals of n > 1; 1 is the value of Lin and Och (2004), for single sentences.
 
     Raises:
-      ValueError: a negative `smoothing`.
+      ValueError: if `smoothing` is negative.
 
     Papineni, Roukos, Ward and Zhu 2002, Bleu: a method for automatic evaluation of machine translation.
 

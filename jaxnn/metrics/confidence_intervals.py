@@ -1,4 +1,4 @@
-"""How far a measured mean may be off: confidence intervals, from counts and moments that merge."""
+"""Confidence intervals show how far a measured mean may be off, computed from counts and moments that merge."""
 
 import numbers
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from jaxtyping import Array, Num
 
 from jaxnn.metrics.mergeable_sums import Moments
 
-_MANY = 40  # degrees of freedom from which the series is the more accurate in float32: both are off by about 1e-6
+_MANY = 40  # degrees of freedom from which the series is more accurate in float32; here both are off by about 1e-6
 
 
 class Interval(NamedTuple):
-    """From `low` to `high`."""
+    """Holds the ends of an interval, which reaches from `low` to `high`."""
 
     low: Array
     high: Array
@@ -23,12 +23,15 @@ class Interval(NamedTuple):
 def wilson_interval(
     successes: Num[Array, "*n"] | float, count: Num[Array, "*n"] | float, *, confidence: float = 0.95
 ) -> Interval:
-    """The interval of a proportion such as an accuracy: good for few examples and for accuracies near 0 or 1.
+    """Computes Wilson's interval of a proportion such as an accuracy.
+
+    It is good for few examples and for accuracies near 0 or 1.
 
         (s + z^2/2 +- z sqrt(s (n - s)/n + z^2/4)) / (n + z^2),    z the normal quantile of (1 + confidence)/2
 
-    All p with `|s/n - p| <= z sqrt(p (1 - p)/n)`; without examples, [0, 1]. It holds for independent examples, and says
-    nothing about another training run: for that, measure several and take `student_interval`.
+    The interval has all p with `|s/n - p| <= z sqrt(p (1 - p)/n)`; without examples it is [0, 1]. It is valid for
+    independent examples. It does not describe the result of another training run: for that, measure several runs and
+    use `student_interval`.
 
     Args:
       successes: s, such as `Mean.sum` of an accuracy.
@@ -36,7 +39,7 @@ def wilson_interval(
       confidence: in (0, 1).
 
     Raises:
-      ValueError: a `confidence` outside (0, 1).
+      ValueError: if `confidence` is outside (0, 1).
 
     Wilson 1927, Probable inference.
 
@@ -48,18 +51,20 @@ def wilson_interval(
     centre = s + z * z / 2
     half = z * jnp.sqrt(s * (n - s) / jnp.maximum(n, 1) + z * z / 4)
     low, high = (centre - half) / (n + z * z), (centre + half) / (n + z * z)
-    return Interval(jnp.where(s <= 0, 0, low), jnp.where(s >= n, 1, high))  # exactly, whatever the rounding
+    return Interval(jnp.where(s <= 0, 0, low), jnp.where(s >= n, 1, high))  # exactly 0 and 1, despite rounding
 
 
 def normal_interval(moments: Moments, *, confidence: float = 0.95) -> Interval:
-    """`mean +- z sqrt(variance / n)`, for means of many values: the central limit theorem's.
+    """Computes the interval `mean +- z sqrt(variance / n)` for a mean of many values.
+
+    z is the normal quantile of (1 + confidence)/2; the interval follows from the central limit theorem.
 
     Args:
-      moments: merged, of a count of at least 2 (else NaN).
+      moments: merged, with a count of at least 2 (else the result is NaN).
       confidence: in (0, 1).
 
     Raises:
-      ValueError: a `confidence` outside (0, 1).
+      ValueError: if `confidence` is outside (0, 1).
 
     >>> [round(float(end), 3) for end in normal_interval(Moments(500.0, 2600.0, 100.0))]
     [4.803, 5.197]
@@ -68,16 +73,17 @@ def normal_interval(moments: Moments, *, confidence: float = 0.95) -> Interval:
 
 
 def student_interval(moments: Moments, *, confidence: float = 0.95) -> Interval:
-    """`mean +- t sqrt(variance / n)`, t Student's quantile of n - 1 degrees of freedom: of few values, such as runs.
+    """Computes the interval `mean +- t sqrt(variance / n)` for a mean of few values, such as the scores of runs.
 
-    Exact for normal values; wider than `normal_interval` by a factor of 1.4 for n = 5, 1.01 for n = 100.
+    t is Student's quantile with n - 1 degrees of freedom. The interval is exact for normally distributed values. It is
+    wider than `normal_interval` by a factor of 1.4 for n = 5 and 1.01 for n = 100.
 
     Args:
-      moments: merged, of a count of at least 2 (else NaN).
+      moments: merged, with a count of at least 2 (else the result is NaN).
       confidence: in (0, 1).
 
     Raises:
-      ValueError: a `confidence` outside (0, 1).
+      ValueError: if `confidence` is outside (0, 1).
 
     Student 1908, The probable error of a mean.
 
@@ -101,7 +107,10 @@ def _normal_quantile(confidence):
 
 
 def _student_quantile(confidence, v):
-    """t with P(|T| <= t) = confidence: bisection on log t for few degrees of freedom v, a series in 1/v for many."""
+    """Returns t with P(|T| <= t) = confidence.
+
+    Few degrees of freedom v use bisection on log t, many use a series in 1/v.
+    """
     z = _normal_quantile(confidence)
     few = jnp.clip(v, 1, _MANY)
 
@@ -109,7 +118,7 @@ def _student_quantile(confidence, v):
         low, high = bounds
         middle = (low + high) / 2
         t = jnp.exp(middle)
-        below = betainc(few / 2, 0.5, few / (few + t * t)) > 1 - confidence  # P(|T| > t) is still too much
+        below = betainc(few / 2, 0.5, few / (few + t * t)) > 1 - confidence  # P(|T| > t) is still too large
         return jnp.where(below, middle, low), jnp.where(below, high, middle)
 
     bounds = jnp.full_like(few, -20.0), jnp.full_like(few, 20.0)
@@ -121,6 +130,6 @@ def _student_quantile(confidence, v):
 
 
 def _floats(*values):
-    """In float32, or float64 if one is."""
+    """Converts the values to float32, or to float64 if one of them is float64."""
     dtype = jnp.promote_types(jnp.result_type(*values), jnp.float32)
     return [jnp.asarray(value, dtype) for value in values]

@@ -1,8 +1,8 @@
-"""The confusion matrix, and what is read off it: precision, recall and F1, per class or averaged.
+"""The confusion matrix gives precision, recall and F1, per class or averaged.
 
-With M[t, p] the count of examples of class t that were taken for p, class k has M[k, k] hits, row k is what it really
-was (the support), column k what was predicted. A class that nobody predicted has precision 0/0, one without examples
-recall 0/0: both count as 0, in the macro average too.
+M[t, p] counts the examples of class t that were predicted as class p. Class k has M[k, k] hits. Row k counts the
+examples whose true class is k (the support), and column k those that were predicted as k. A class that was never
+predicted has precision 0/0, and a class without examples has recall 0/0. Both count as 0, also in the macro average.
 """
 
 import jax
@@ -19,14 +19,14 @@ _AVERAGES = ("macro", "micro", "weighted")
 def confusion_matrix(
     predicted: Integer[Array | np.ndarray, "..."], labels: Integer[Array | np.ndarray, "..."], *, classes: int
 ) -> Int[Array, "k k"]:
-    """Counts `[true class, predicted class]`; matrices of parts of the data add up.
+    """Counts the examples of each `[true class, predicted class]`; matrices of parts of the data add up.
 
     Args:
-      predicted, labels: (n,) integers; traced ones that name no class are not counted.
+      predicted, labels: (n,) integers; if they are traced, those that name no class are not counted.
       classes: k.
 
     Raises:
-      ValueError: other shapes or dtypes, integers that name no class, fewer than one class.
+      ValueError: if shapes or dtypes are wrong, an integer does not name a class, or `classes` is below 1.
 
     >>> confusion_matrix(jnp.array([0, 1, 1]), jnp.array([0, 0, 1]), classes=2).tolist()
     [[1, 1], [0, 1]]
@@ -39,12 +39,12 @@ def confusion_matrix(
             f"`predicted` and `labels` must be of one length; received {predicted.shape} and {labels.shape}."
         )
     counted = (jnp.minimum(predicted, labels) >= 0) & (jnp.maximum(predicted, labels) < classes)
-    place = jnp.where(counted, labels * classes + predicted, classes**2)  # beyond the end nothing is counted
+    place = jnp.where(counted, labels * classes + predicted, classes**2)  # an index beyond the end is dropped
     return jnp.zeros(classes**2, jnp.int32).at[place].add(1, mode="drop").reshape(classes, classes)
 
 
 def _checked(name, values, classes):
-    """As an array of integers (n,), whose values are looked at where they are known."""
+    """Returns the values as an int32 array (n,); checks their range unless they are traced."""
     values = values if isinstance(values, jax.core.Tracer) else np.asarray(values)
     if np.ndim(values) != 1 or not jnp.issubdtype(jnp.result_type(values), jnp.integer):
         raise ValueError(
@@ -57,15 +57,17 @@ def _checked(name, values, classes):
 
 
 def precision(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array, " k"] | Float[Array, ""]:
-    """The part of what was predicted as class k that is of class k: `M[k, k] / sum_t M[t, k]`, 0/0 = 0.
+    """Computes the share of the examples predicted as class k that are of class k: `M[k, k] / sum_t M[t, k]`.
+
+    0/0 counts as 0.
 
     Args:
-      matrix: `confusion_matrix`, true classes down, predicted ones across.
-      average: None, per class (of a binary one take [1]); "macro", the mean over classes; "weighted", by the classes'
-        true counts; "micro", all hits by all predictions, which is the accuracy.
+      matrix: the result of `confusion_matrix`: a row for each true class, a column for each predicted class.
+      average: None for one number per class (of two classes use [1]); "macro" for the mean over classes; "weighted" for
+        the mean weighted by the classes' true counts; "micro" for all hits by all predictions, which is the accuracy.
 
     Raises:
-      ValueError: an unknown average.
+      ValueError: if `average` is unknown.
 
     >>> [round(float(p), 4) for p in precision(jnp.array([[8, 2], [4, 6]]))]
     [0.6667, 0.75]
@@ -74,10 +76,10 @@ def precision(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float
 
 
 def recall(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array, " k"] | Float[Array, ""]:
-    """The part of class k that was found: `M[k, k] / sum_p M[k, p]`, 0/0 = 0; the true positive rate of a binary one.
+    """Computes the share of the examples of class k that were found: `M[k, k] / sum_p M[k, p]`.
 
-    Args and errors as of `precision`. The macro average is the balanced accuracy (if every class occurs), the
-    weighted one the accuracy.
+    0/0 counts as 0. Of two classes, [1] is the true positive rate. Arguments and errors are those of `precision`. The
+    macro average is the balanced accuracy (if every class occurs), and the weighted average is the accuracy.
 
     >>> [round(float(r), 4) for r in recall(jnp.array([[8, 2], [4, 6]]))]
     [0.8, 0.6]
@@ -86,10 +88,11 @@ def recall(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Ar
 
 
 def f1(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array, " k"] | Float[Array, ""]:
-    """The harmonic mean of precision and recall: `2 M[k, k] / (row k + column k)`, 0 where both are empty.
+    """Computes the harmonic mean of precision and recall: `2 M[k, k] / (row k + column k)`, 0 where both are empty.
 
-    Args and errors as of `precision`. Macro F1 is the mean of the classes' F1 (as scikit-learn's), not the harmonic
-    mean of macro precision and macro recall, which is at least as large (Opitz and Burst 2019, arXiv 1911.03347).
+    Arguments and errors are those of `precision`. Macro F1 is the mean of the classes' F1, as in scikit-learn. It is
+    not the harmonic mean of macro precision and macro recall, which is at least as large (Opitz and Burst 2019, arXiv
+    1911.03347).
 
     >>> round(float(f1(jnp.array([[8, 2], [4, 6]]), average="macro")), 4)
     0.697
@@ -98,7 +101,7 @@ def f1(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array,
 
 
 def _averaged(matrix, totals, average):
-    """Hits by totals."""
+    """Divides the hits by the totals, per class or averaged."""
     hits, support = jnp.diagonal(matrix), matrix.sum(axis=1)
     if average is None:
         return _ratio(hits, totals)

@@ -1,4 +1,4 @@
-"""Sums that merge by addition, whatever the batches were: means, moments, and what is made of a mean."""
+"""Means and moments are held as sums, which merge by addition whatever the sizes of the batches were."""
 
 from typing import NamedTuple
 
@@ -8,16 +8,17 @@ from jaxtyping import Array, Bool, Float, Num
 
 
 class Mean(NamedTuple):
-    """A mergeable average: `sum / count`."""
+    """Holds a mergeable average, `sum / count`."""
 
     sum: Num[Array, ""] | float
     count: Num[Array, ""] | float
 
 
 class Moments(NamedTuple):
-    """A mergeable average with its spread: what `normal_interval` and `student_interval` read.
+    """Holds a mergeable average with its variance, from which `normal_interval` and `student_interval` are computed.
 
-    The variance is a difference of sums in float32: it needs values whose mean is not thousands of their deviations.
+    The variance is a difference of sums in float32. It is accurate only if the mean of the values is not thousands of
+    times their standard deviation.
     """
 
     sum: Num[Array, ""] | float
@@ -30,12 +31,12 @@ class Moments(NamedTuple):
 
     @property
     def variance(self):
-        """The unbiased one, of divisor count - 1; NaN for a count of one."""
+        """Returns the unbiased variance, with the divisor count - 1; it is NaN for a count of one."""
         return jnp.maximum(self.sum_of_squares - self.sum * self.mean, 0) / (self.count - 1)
 
 
 def masked_mean(values: Num[Array, " batch"], mask: Bool[Array, " batch"]) -> Mean:
-    """The (sum, count) of the values that the mask keeps; masked values may be anything, NaN too.
+    """Returns the (sum, count) of the values that the mask keeps; masked values may be anything, also NaN.
 
     >>> [float(x) for x in masked_mean(jnp.array([1.0, 2.0, jnp.nan]), jnp.array([True, True, False]))]
     [3.0, 2.0]
@@ -44,7 +45,7 @@ def masked_mean(values: Num[Array, " batch"], mask: Bool[Array, " batch"]) -> Me
 
 
 def masked_moments(values: Num[Array, " batch"], mask: Bool[Array, " batch"]) -> Moments:
-    """The (sum, sum of squares, count) of the values that the mask keeps.
+    """Returns the (sum, sum of squares, count) of the values that the mask keeps.
 
     >>> [float(x) for x in masked_moments(jnp.array([1.0, 2.0, jnp.nan]), jnp.array([True, True, False]))]
     [3.0, 5.0, 2.0]
@@ -54,12 +55,12 @@ def masked_moments(values: Num[Array, " batch"], mask: Bool[Array, " batch"]) ->
 
 
 def merge(*parts):
-    """Parts of one kind (Mean, Moments, BleuCounts, confusion matrices, trees of them), added leaf by leaf.
+    """Adds parts of one kind leaf by leaf: Mean, Moments, BleuCounts, confusion matrices, or trees of them.
 
-    Python's `+` would put two pairs behind one another.
+    Python's `+` would concatenate two pairs.
 
     Raises:
-      ValueError: no parts, or parts of different kinds.
+      ValueError: if there are no parts, or parts of different kinds.
 
     >>> merge(Mean(3.0, 2.0), Mean(5.0, 1.0))
     Mean(sum=8.0, count=3.0)
@@ -70,9 +71,10 @@ def merge(*parts):
 
 
 def perplexity(mean: Mean) -> Float[Array, ""]:
-    """`exp(sum / count)` of token cross-entropies in nats: among how many words the model is, on average, undecided.
+    """Computes `exp(sum / count)` of token cross-entropies in nats.
 
-    Merge the means first: the mean of perplexities is not the perplexity. Count tokens, not sentences.
+    It is the number of words between which the model is undecided on average. Merge the means first: the mean of
+    perplexities is not the perplexity. Count tokens, not sentences.
 
     >>> round(float(perplexity(merge(Mean(8 * jnp.log(10.0), 8.0), Mean(2 * jnp.log(10.0), 2.0)))), 3)
     10.0

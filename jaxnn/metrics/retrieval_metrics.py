@@ -1,4 +1,4 @@
-"""How high the right neighbours rank: retrieval by embeddings, such as those of faces."""
+"""Retrieval metrics measure how high the right neighbours of an embedding rank, such as embeddings of faces."""
 
 import jax
 import jax.numpy as jnp
@@ -20,21 +20,21 @@ def recall_at_k(
     gallery_labels: Labels | None = None,
     similarity: str = "cosine",
 ) -> Float[Array, " n"]:
-    """1 where one of the k most similar items of the gallery has the query's label, else 0.
+    """Returns 1 where one of the k most similar items of the gallery has the query's label, else 0.
 
-    The mean over queries is Recall@K of metric learning (Song et al. 2015, arXiv 1511.06452); a query without a
-    companion of its label counts as 0. A tie goes to the item that stands first.
+    The mean over queries is Recall@K of metric learning (Song et al. 2015, arXiv 1511.06452). A query counts as 0 if no
+    item that it can find has its label. A tie goes to the item that comes first.
 
     Args:
       queries: (n, d).
       labels: (n,), of the queries.
       k: from 1 to the number of items that can be found.
-      gallery: (m, d), without padding; by default the queries, each of which is then not found by itself.
+      gallery: (m, d), without padding; by default the queries, and then no query finds itself.
       gallery_labels: (m,).
-      similarity: "cosine" or "dot". For the Euclidean distance normalize both: then the cosine ranks alike.
+      similarity: "cosine" or "dot". For the Euclidean distance normalize both: then the cosine gives the same ranking.
 
     Raises:
-      ValueError: a k out of range, an unknown similarity, a gallery without labels.
+      ValueError: if k is out of range, the similarity is unknown, or a gallery has no labels.
 
     >>> x = jnp.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
     >>> recall_at_k(x, jnp.array([0, 0, 1]), k=1).tolist()
@@ -56,10 +56,10 @@ def average_precision(
     gallery_labels: Labels | None = None,
     similarity: str = "cosine",
 ) -> Float[Array, " n"]:
-    """Per query, the mean of the precision at the ranks of its right items: 1 if they all come first.
+    """Computes for each query the mean of the precision at the ranks of its right items; it is 1 if they come first.
 
-    `AP = (1/R) sum_r precision(rank of the r-th right item)`, 0 for a query without any (R = 0); the mean over queries
-    is the mean average precision. Args and errors as of `recall_at_k`.
+    `AP = (1/R) sum_r precision(rank of the r-th right item)`, and 0 for a query without right items (R = 0). The mean
+    over queries is the mean average precision. Arguments and errors are those of `recall_at_k`.
 
     Manning, Raghavan and Schuetze 2008, Introduction to information retrieval, 8.4.
 
@@ -75,7 +75,7 @@ def average_precision(
 
 
 def _ranking(queries, labels, gallery, gallery_labels, similarity):
-    """Similarities (n, m), -inf between a query and itself, and which items are right."""
+    """Returns the similarities (n, m), -inf between a query and itself, and a mask of the right items."""
     if similarity not in _SIMILARITIES:
         raise unknown("similarity", similarity, _SIMILARITIES)
     if (gallery is None) != (gallery_labels is None):

@@ -1,7 +1,8 @@
-"""Models: Flax linen modules, one paper a file. The code speaks.
+"""The models are Flax linen modules, one paper per file.
 
-Contract: `init(key, x)` and `apply(variables, x, train=..., rngs=..., mutable=...)`; images NHWC in, logits out.
-Before the networks: the perceptron with its own rule, and generalized linear models, solved rather than trained.
+Each model has `init(key, x)` and `apply(variables, x, train=..., rngs=..., mutable=...)`; it takes images NHWC and
+returns logits. There are also the perceptron with its own rule, and generalized linear models, which are solved rather
+than trained.
 """
 
 from jaxnn.models.generalized_linear_models import FittedGLM as FittedGLM

@@ -1,12 +1,13 @@
-"""Generalized linear models, fitted by iteratively reweighted least squares: Newton's method, to the last digit.
+"""`fit_glm` fits generalized linear models by iteratively reweighted least squares, which is Newton's method.
 
-A linear predictor `eta = X w` and a distribution of the exponential family with its natural link, whose negative log
-likelihood of a target t is `A(eta) - t eta`: the mean is `y = A'(eta)`, the variance `R = A''(eta)`, and so
+The model is a linear predictor `eta = X w` and a distribution of the exponential family with its natural link. The
+negative log likelihood of a target t is `A(eta) - t eta`, the mean is `y = A'(eta)`, the variance `R = A''(eta)`, and
+so
 
     gradient  g = X^T (y - t)        Hessian  H = X^T R X        w <- w - H^-1 g = (X^T R X)^-1 X^T R z
 
 with `z = X w - R^-1 (y - t)`: a least squares problem with weights R, solved anew as R changes (Bishop 2006, 4.3.3).
-The features are fixed: `jaxnn.basis_functions` makes some.
+The features are fixed; `jaxnn.basis_functions` makes some.
 """
 
 import math
@@ -19,11 +20,11 @@ from jax.scipy.linalg import cho_factor, cho_solve
 
 from jaxnn.naming import unknown
 
-SMALLEST_SHARE = 2.0**-30  # of a Newton step that is tried before giving up
+SMALLEST_SHARE = 2.0**-30  # the smallest part of a Newton step that is tried
 
 
 class Family(NamedTuple):
-    """Functions of the linear predictor `eta` (batch, outputs)."""
+    """Holds the functions of the linear predictor `eta` (batch, outputs) that define a family."""
 
     cumulant: Callable
     """`A(eta)` -> (batch,)"""
@@ -34,10 +35,11 @@ class Family(NamedTuple):
 
 
 class FittedGLM(NamedTuple):
-    """`weights` like the targets: (features,) or (features, outputs).
+    """Holds the fitted weights and a report of the Newton steps.
 
-    `change` is the largest move of a linear predictor in the last Newton step, relative to the largest predictor above
-    1; `converged` says that it fell below the tolerance.
+    weights: (features,) or (features, outputs), in accordance with the targets. steps: the number of Newton steps.
+    change: the largest change of a linear predictor by the last full Newton step, relative to the largest absolute
+    predictor (or to 1, if that is smaller). converged: whether `change` is at most the tolerance.
     """
 
     weights: jax.Array
@@ -47,7 +49,7 @@ class FittedGLM(NamedTuple):
 
 
 def irls_step(weights, examples, *, family: str = "bernoulli", ridge=0.0):
-    """One full Newton step `w - H^-1 g`; near the solution it squares the error.
+    """Makes one full Newton step `w - H^-1 g`; near the solution it squares the error.
 
     Args:
       weights: (features,) or (features, outputs).
@@ -62,20 +64,21 @@ def irls_step(weights, examples, *, family: str = "bernoulli", ridge=0.0):
 
 
 def fit_glm(features, targets, *, family: str = "bernoulli", ridge=0.0, tolerance=None, max_steps: int = 50):
-    """Minimizes `sum_n A(eta_n) - t_n eta_n + ridge / 2 |w|^2` by Newton's method from `w = 0`: a `FittedGLM`.
+    """Minimizes `sum_n A(eta_n) - t_n eta_n + ridge / 2 |w|^2` by Newton's method from `w = 0`; returns a `FittedGLM`.
 
     A step is halved until the loss does not rise, so the method cannot overshoot; near the solution steps are full.
-    Where a hyperplane separates the classes the likelihood has no maximum: without `ridge` the weights grow until
-    `max_steps`, and `converged` is False; so it is where the features are linearly dependent, the weights then those
-    of the last step that could be computed.
+    If a hyperplane separates the classes, the likelihood has no maximum: without `ridge` the weights grow until
+    `max_steps`, and `converged` is False. If the features are linearly dependent, `converged` is False, too; the
+    weights are then those of the last step that could be computed.
 
     Args:
       features: the design matrix X (batch, features), float32 or float64.
-      targets: (batch,) or (batch, outputs). For "categorical" probabilities or `jax.nn.one_hot(labels, classes)`;
-        shifting all classes alike changes nothing there, and the solution returned sums to 0 over the classes.
+      targets: (batch,) or (batch, outputs). For "categorical", probabilities or `jax.nn.one_hot(labels, classes)`;
+        the same shift of all classes changes nothing then, and the returned weights sum to 0 over the classes.
       family: "gaussian" (identity link, least squares), "bernoulli" (logit), "poisson" (log), "categorical" (softmax).
       ridge: a number, or (features,) numbers, such as 0 for the bias; may be traced.
-      tolerance: stop when no linear predictor moves by more (see `FittedGLM`); default the root of the precision.
+      tolerance: the method stops when `change` (see `FittedGLM`) is at most this; by default the square root of the
+        machine epsilon of the features' dtype.
 
     Raises:
       ValueError: an unknown family, shapes that do not fit, half precision, a negative ridge.
@@ -95,7 +98,7 @@ def fit_glm(features, targets, *, family: str = "bernoulli", ridge=0.0, toleranc
         change = jnp.abs(X @ direction).max() / jnp.maximum(1, jnp.abs(X @ fit.weights).max())
         direction = jnp.where(jnp.isfinite(change), direction, 0)
         before = loss(fit.weights)
-        highest = before + 32 * eps * jnp.maximum(jnp.abs(before), len(X))  # rounding is no rise
+        highest = before + 32 * eps * jnp.maximum(jnp.abs(before), len(X))  # rounding error is not a rise
         rises = lambda share: ~(loss(fit.weights - share * direction) <= highest) & (share > SMALLEST_SHARE)
         share = jax.lax.while_loop(rises, lambda share: share / 2, jnp.ones_like(change))
         return FittedGLM(fit.weights - share * direction, fit.steps + 1, change, change <= tolerance)
@@ -107,7 +110,7 @@ def fit_glm(features, targets, *, family: str = "bernoulli", ridge=0.0, toleranc
 
 
 def predict_glm(weights, features, *, family: str = "bernoulli"):
-    """The mean `y = A'(X w)` of the fitted distribution: (batch,) or (batch, outputs), as the weights have it.
+    """Computes the mean `y = A'(X w)` of the fitted distribution: (batch,) or (batch, outputs), as the weights have it.
 
     >>> predict_glm(jnp.array([0.0, 1.0]), jnp.array([[1.0, 0.0], [1.0, 2.0]])).round(2).tolist()
     [0.5, 0.87999...]
@@ -117,7 +120,7 @@ def predict_glm(weights, features, *, family: str = "bernoulli"):
 
 
 def _newton(W, examples, family, ridge):
-    """`H^-1 g`, by Cholesky's decomposition; NaN where H is singular."""
+    """Computes `H^-1 g` by Cholesky's decomposition; NaN if H is singular."""
     X, T = examples
     eta = X @ W
     g = X.T @ (family.mean(eta) - T) + ridge * W
@@ -137,7 +140,10 @@ def _diagonal(columns):
 
 
 def _softmax_curvature(eta):
-    """`diag(y) - y y^T`, and `1 1^T / K^2` for the direction in which the loss is flat and its gradient 0."""
+    """Computes `diag(y) - y y^T + 1 1^T / K^2`.
+
+    The last term is for the direction in which the loss is flat and its gradient is 0: it makes the matrix invertible.
+    """
     y = jax.nn.softmax(eta)
     return _diagonal(y) - y[:, :, None] * y[:, None, :] + 1 / eta.shape[1] ** 2
 
@@ -167,7 +173,7 @@ def _as_column(ridge, X):
 
 
 def _checked(weights, features, targets):
-    """Weights (features, outputs), features, and targets (batch, outputs) in the dtype of the features."""
+    """Returns weights (features, outputs), features, and targets (batch, outputs) in the dtype of the features."""
     shapes_fit = features.ndim == 2 and targets.shape[:1] == features.shape[:1] and targets.ndim in (1, 2)
     if not shapes_fit or weights.shape != (*features.shape[1:], *targets.shape[1:]):
         raise ValueError(

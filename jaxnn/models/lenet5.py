@@ -1,4 +1,4 @@
-"""LeNet-5 in the form that is taught today: ReLU, max pooling, softmax (after LeCun et al. 1998)."""
+"""`LeNet5` is LeNet-5 in the form that is taught today: ReLU, max pooling, softmax (after LeCun et al. 1998)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,7 +10,7 @@ from jaxnn.layers import convolve, max_pool
 
 
 class LeNet5(nn.Module):
-    """LeCun, Bottou, Bengio and Haffner 1998, doi 10.1109/5.726791; 61 706 parameters.
+    """Is a convolutional network with 61 706 parameters (LeCun, Bottou, Bengio, Haffner 1998, doi 10.1109/5.726791).
 
     | layer | output     | parameters |
     | ----- | ---------- | ---------- |
@@ -22,7 +22,7 @@ class LeNet5(nn.Module):
     | dense2 | 84          |     10 164 |
     | logits | 10          |        850 |
 
-    ReLU follows the pooling: the two commute, and it has four times less to do there.
+    ReLU follows the pooling: the two commute, and after the pooling ReLU has only a quarter of the values to process.
     """
 
     classes: int = 10

@@ -1,4 +1,4 @@
-"""LeNet-5 as published (LeCun, Bottou, Bengio and Haffner 1998, doi 10.1109/5.726791, sec. II.B)."""
+"""`LeNet1998` is LeNet-5 as published (LeCun, Bottou, Bengio and Haffner 1998, doi 10.1109/5.726791, sec. II.B)."""
 
 from collections.abc import Callable
 from functools import partial
@@ -39,7 +39,7 @@ DIGITS = """
 
 
 class LeNet1998(nn.Module):
-    """The network of 1998, on 32 x 32 images; 60 000 trainable parameters.
+    """Is the network of 1998 for 32 x 32 images, with 60 000 trainable parameters.
 
     | layer | kind                                        | output       | parameters |
     | ----- | ------------------------------------------- | ------------ | ---------- |
@@ -74,7 +74,7 @@ class LeNet1998(nn.Module):
 
 
 class Subsampling(nn.Module):
-    """`gain * mean over 2 x 2 + bias`, a gain and a bias for each map."""
+    """Computes `gain * mean over 2 x 2 + bias`, with a gain and a bias for each map."""
 
     @nn.compact
     def __call__(self, x):
@@ -84,7 +84,7 @@ class Subsampling(nn.Module):
 
 
 class PartialConvolution(nn.Module):
-    """A convolution in which an output map sees the input maps that its column of `connections` marks."""
+    """Is a convolution in which an output map sees the input maps that its column of `connections` marks."""
 
     connections: tuple[str, ...]
     convolution: Callable = convolve
@@ -93,7 +93,7 @@ class PartialConvolution(nn.Module):
     def __call__(self, x):
         connected = np.array([[mark == "X" for mark in row] for row in self.connections])
         inputs, outputs = np.nonzero(connected)
-        maps = connected.sum(axis=0)[outputs]  # the fan-in is 25 maps
+        maps = connected.sum(axis=0)[outputs]  # the fan-in is 25 * maps
         init = lambda key, shape: uniform(key, shape) / maps[None, None]
         kernel = self.param("kernel", init, (5, 5, len(inputs)))
         bias = self.param("bias", nn.initializers.zeros, connected.shape[1:])
@@ -102,7 +102,7 @@ class PartialConvolution(nn.Module):
 
 
 def prototypes() -> np.ndarray:
-    """The class prototypes, (10, 84), of +1 and -1: row-major pictures, 12 high and 7 wide."""
+    """Returns the class prototypes, (10, 84), of +1 and -1: row-major pictures, 12 high and 7 wide."""
     rows = [line.split() for line in DIGITS.split("\n") if line]
     pictures = [[[1.0 if c == "#" else -1.0 for c in row[digit]] for row in rows] for digit in range(10)]
     return np.array(pictures, np.float32).reshape(10, 84)

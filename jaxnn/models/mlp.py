@@ -1,4 +1,4 @@
-"""The multi-layer perceptron (Rumelhart, Hinton and Williams 1986, Nature 323)."""
+"""`MLP` is the multi-layer perceptron (Rumelhart, Hinton and Williams 1986, Nature 323)."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,9 +9,10 @@ from jaxnn.layers import dropout
 
 
 class MLP(nn.Module):
-    """Dense layers with an activation between them; 784-128-10 has 101 770 parameters.
+    """Is a stack of dense layers with an activation between them; 784-128-10 has 101 770 parameters.
 
-    In training each hidden activation is dropped with probability `dropout_rate`; None: never, and no key is needed.
+    In training each hidden activation is dropped with probability `dropout_rate`; with None no activation is dropped,
+    and no key is needed.
     """
 
     features: Sequence[int] = (128,)

@@ -1,4 +1,6 @@
-"""The perceptron: Rosenblatt's rule, as pure functions of a weight vector (Rosenblatt 1958, Psychological Review 65).
+"""These functions train a perceptron by Rosenblatt's rule; they are pure functions of a weight vector.
+
+The source is Rosenblatt 1958, Psychological Review 65.
 
     perceptron_step    one example: w <- w + eta t x  where  t (w . x) <= 0
     perceptron_epoch   lax.scan of the step
@@ -14,7 +16,7 @@ import jax.numpy as jnp
 
 
 class TrainedPerceptron(NamedTuple):
-    """The weights (features,), the updates made, the epochs run, and whether the last epoch had no mistake."""
+    """Holds the weights (features,), the number of updates, the epochs, and whether the last epoch had no mistake."""
 
     weights: jax.Array
     mistakes: jax.Array
@@ -23,10 +25,10 @@ class TrainedPerceptron(NamedTuple):
 
 
 def perceptron_step(weights, example, *, learning_rate=1.0):
-    """Rosenblatt's rule on one example `(x, t)`: `(w + eta t x, True)` if `t (w . x) <= 0`, else `(w, False)`.
+    """Applies the rule to one example `(x, t)`: returns `(w + eta t x, True)` if `t (w . x) <= 0`, else `(w, False)`.
 
-    It is a step of gradient descent on `jaxnn.losses.perceptron_criterion`, `max(0, -t w . x)`, which slopes at its
-    kink, too, so that learning starts from `w = 0` (Bishop 2006, eq. 4.55).
+    The step is gradient descent on `jaxnn.losses.perceptron_criterion`, `max(0, -t w . x)`, whose gradient is not zero
+    at its kink, so that learning starts from `w = 0` (Bishop 2006, eq. 4.55).
 
     >>> w, mistake = perceptron_step(jnp.zeros(2), (jnp.array([1.0, 3.0]), -1))
     >>> w.tolist(), bool(mistake)
@@ -38,7 +40,9 @@ def perceptron_step(weights, example, *, learning_rate=1.0):
 
 
 def perceptron_epoch(weights, examples, *, learning_rate=1.0):
-    """One step on every example, in order: `(weights, number of mistakes)`; examples is `(features, labels)`.
+    """Makes one step on every example, in order, and returns `(weights, number of mistakes)`.
+
+    examples is the pair `(features, labels)`.
 
     >>> x, t = jnp.array([[1.0, 0.0], [1.0, 2.0]]), jnp.array([-1, 1])
     >>> w, mistakes = perceptron_epoch(jnp.zeros(2), (x, t))
@@ -51,17 +55,18 @@ def perceptron_epoch(weights, examples, *, learning_rate=1.0):
 
 
 def train_perceptron(features, labels, *, learning_rate=1.0, max_epochs: int = 1000) -> TrainedPerceptron:
-    """Learns from `w = 0` until an epoch passes without a mistake.
+    """Trains a perceptron from `w = 0` until an epoch passes without a mistake.
 
     If some unit vector `u` separates the classes with margin `gamma = min_n t_n (u . x_n) > 0`, there are at most
-    `(R / gamma)^2` mistakes, `R = max_n |x_n|`, however long the epochs are (Novikoff 1962): each adds at least
-    `eta gamma` to `u . w`, and at most `eta^2 R^2` to `|w|^2`. If none does, the weights stay bounded but never settle.
+    `(R / gamma)^2` mistakes, `R = max_n |x_n|`, however long the epochs are (Novikoff 1962): each mistake adds at least
+    `eta gamma` to `u . w`, and at most `eta^2 R^2` to `|w|^2`. If no vector separates the classes, the weights stay
+    bounded but never settle.
 
     Args:
-      features: (batch, features), with a constant column if there is to be a bias.
+      features: (batch, features), with a constant column for a bias.
       labels: (batch,) of -1 and +1.
       learning_rate: scales the weights and changes nothing else; may be traced.
-      max_epochs: where to give up.
+      max_epochs: the training ends after this many epochs at the latest.
 
     Raises:
       ValueError: shapes that do not fit.
@@ -83,9 +88,10 @@ def train_perceptron(features, labels, *, learning_rate=1.0, max_epochs: int = 1
 
 
 def mistake_bound(features, labels, *, separator):
-    """Novikoff's bound `(R / gamma)^2` on the mistakes, by the margin of one separating vector; inf if it is none.
+    """Computes Novikoff's bound `(R / gamma)^2` on the mistakes, from the margin of a vector that separates classes.
 
-    The best separator, that of largest margin, gives the least bound.
+    The bound is inf if the vector does not separate the classes. The separator with the largest margin gives the least
+    bound.
 
     >>> x, t = jnp.array([[3.0, 4.0], [-3.0, 0.0]]), jnp.array([1, -1])
     >>> round(float(mistake_bound(x, t, separator=jnp.array([2.0, 0.0]))), 4)  # R = 5, gamma = 3

@@ -1,10 +1,10 @@
-"""Softmax regression: one linear layer (Bishop 2006, sec. 4.3.4)."""
+"""Softmax regression is one linear layer (Bishop 2006, sec. 4.3.4)."""
 
 import flax.linen as nn
 
 
 class SoftmaxRegression(nn.Module):
-    """`logits = W^T x + b`, trained by cross-entropy: a convex problem; 7 850 parameters on MNIST."""
+    """Computes `logits = W^T x + b`; training by cross-entropy is a convex problem. 7 850 parameters on MNIST."""
 
     classes: int = 10
 

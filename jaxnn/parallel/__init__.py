@@ -1,7 +1,7 @@
-"""The same step on many devices and processes: data, fully sharded and tensor parallelism.
+"""Placements run the same training step on many devices and processes: data, fully sharded and tensor parallelism.
 
-A placement says where a step runs; `fit(placement=...)` ends at the parameters of one device. Asynchronous SGD is in
-`jaxnn.asynchronous`, simulated, and in `jaxnn.parameter_server`, on Ray.
+A placement says where a step runs; `fit(placement=...)` ends at the parameters that one device would reach.
+Asynchronous SGD is elsewhere: simulated in `jaxnn.asynchronous`, and on Ray in `jaxnn.parameter_server`.
 """
 
 from jaxnn.parallel.memory_report import MemoryReport as MemoryReport

@@ -1,8 +1,9 @@
-"""What a step needs on each device: by the shapes, before anything runs, and by what XLA allocates for it.
+"""A memory report counts the bytes that a step needs on each device, from shapes alone and from XLA's own analysis.
 
-By the shapes: parameters and the optimizer's state as the rules divide them, a gradient like the parameters, and what
-the forward pass keeps for the backward one. By XLA: `compiled.memory_analysis()`, for which a step is compiled, not
-run, and no array is made: a model that fits nowhere can be asked about on any machine.
+The shapes give the sizes of the parameters and of the optimizer's state as the rules divide them, of a gradient with
+the shapes of the parameters, and of the activations that the forward pass keeps for the backward pass. XLA gives
+`compiled.memory_analysis()`: the step is compiled but not run. Neither makes an array, so any machine can report on a
+model that fits on none.
 """
 
 import math
@@ -21,28 +22,28 @@ from jaxnn.training.train_state import TrainState, init_state
 
 
 class Allocated(NamedTuple):
-    """Bytes on a device, by `compiled.memory_analysis()`: what goes in, what comes out, what is shared, the rest."""
+    """Holds the bytes on one device by `compiled.memory_analysis()`: inputs, outputs, shared by both, and the rest."""
 
     arguments: int
     outputs: int
-    aliased: int  # outputs in the place of donated arguments
+    aliased: int  # outputs that reuse the memory of donated arguments
     temporary: int
 
     @property
     def peak(self) -> int:
-        """At most, at any moment of the step."""
+        """Returns the largest number of bytes that the step can occupy at any moment."""
         return self.arguments + self.outputs - self.aliased + self.temporary
 
 
 class MemoryReport(NamedTuple):
-    """Bytes on a device, by the shapes; `allocated` beside them if the step was compiled.
+    """Holds the bytes on one device by the shapes, and in `allocated` those by XLA if the step was compiled.
 
-    activations: an upper bound under tensor parallelism, whose hidden units are divided as well.
+    Under tensor parallelism `activations` is an upper bound, because the hidden units are divided as well.
     """
 
     parameters: int
     optimizer: int
-    other: int  # of the state: batch statistics, counters, the key
+    other: int  # the rest of the state: batch statistics, counters, the key
     batch: int
     gradients: int
     activations: int
@@ -50,17 +51,17 @@ class MemoryReport(NamedTuple):
 
     @property
     def state(self) -> int:
-        """What is carried from step to step."""
+        """Returns the bytes of the state, which is carried from step to step."""
         return self.parameters + self.optimizer + self.other
 
     @property
     def arguments(self) -> int:
-        """What goes into a step: state and batch."""
+        """Returns the bytes of the arguments of a step: the state and the batch."""
         return self.state + self.batch
 
     @property
     def total(self) -> int:
-        """Arguments, gradients and activations."""
+        """Returns the bytes of arguments, gradients and activations together."""
         return self.arguments + self.gradients + self.activations
 
     def __str__(self) -> str:
@@ -72,14 +73,14 @@ class MemoryReport(NamedTuple):
 
 
 def report_memory(step, state, batch, *, placement: OneDevice, compiled: bool = False) -> MemoryReport:
-    """Bytes that one training step needs on each device of a placement.
+    """Counts the bytes that one training step needs on each device of a placement.
 
     Args:
       step: a `TrainStep`.
       state: a `TrainState`, or its shapes (`shapes_of`).
       batch: the whole batch or its shapes, a dict with the step's fields and "mask".
-      placement: any; those that keep all parameters whole are reported as `Sharded` without rules.
-      compiled: also compile the step, with the state donated, and read what XLA allocates.
+      placement: any placement; one that keeps all parameters whole is reported as `Sharded` without rules.
+      compiled: whether to compile the step as well, with the state donated, and read what XLA allocates.
 
     Raises:
       ValueError: rules that do not fit the parameters; a batch that does not divide into the placement's parts.
@@ -95,11 +96,11 @@ def report_memory(step, state, batch, *, placement: OneDevice, compiled: bool = 
 
 
 def shapes_of(step, optimizer, data, *, batch_size: int):
-    """`(state, batch)` as shapes, for `report_memory`: no array is made.
+    """Returns `(state, batch)` as shapes for `report_memory`, without making an array.
 
     Args:
       step: a `TrainStep` of a supervised objective.
-      optimizer: whose `update` it has.
+      optimizer: the optimizer whose `update` the step has.
       data: arrays or shapes with an axis of examples, under the names of the step's fields.
     """
     fields, model = step.objective.fields, step.objective.model
@@ -110,7 +111,7 @@ def shapes_of(step, optimizer, data, *, batch_size: int):
 
 
 def size_on_device(tree) -> int:
-    """Bytes of a tree of arrays, or of shapes with shardings, on the device that has most of them.
+    """Counts the bytes that a tree of arrays, or of shapes with shardings, takes on the device that holds most.
 
     >>> size_on_device({"x": jax.ShapeDtypeStruct((3, 4), "float32")})
     48
@@ -119,9 +120,9 @@ def size_on_device(tree) -> int:
 
 
 def kept_activations(step, state: TrainState, batch) -> int:
-    """Bytes of the whole batch that the forward pass computes and the backward pass reads again.
+    """Counts the bytes that the forward pass of the whole batch computes and the backward pass reads again.
 
-    The residuals of `jax.vjp`, each once, without the parameters and the batch themselves.
+    They are the residuals of `jax.vjp`, each counted once, without the parameters and the batch themselves.
     """
     forward = lambda params, state, batch: jax.vjp(lambda p: step.mean_loss(p, state, batch)[0], params)[1]
     jaxpr = jax.make_jaxpr(forward)(state.params, state, batch).jaxpr
@@ -130,13 +131,13 @@ def kept_activations(step, state: TrainState, batch) -> int:
 
 
 def _sharded(placement) -> Sharded:
-    """Data parallelism is rules that divide nothing."""
+    """Returns the placement as `Sharded`; data parallelism becomes rules that divide nothing."""
     devices = getattr(placement, "devices", jax.devices()[:1])
     return placement if isinstance(placement, Sharded) else shard_by(ShardingRules(), devices=devices)
 
 
 def _placed(state, batch, placement):
-    """Shapes with the shardings of the placement, the batch's rows over "data"."""
+    """Returns the shapes with the shardings of the placement; the rows of the batch are divided over "data"."""
     rows = NamedSharding(placement.mesh, P(DATA))
     like = lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
     placed = jax.tree.map(like, state, placement.shardings(state))
@@ -164,6 +165,6 @@ def _part(leaf):
 
 
 def _size(leaf, shape) -> int:
-    """A typed key counts as its two words."""
+    """Counts the bytes of an array of this shape; a typed key counts as its two words, 8 bytes."""
     key = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended)
     return math.prod(shape) * (8 if key else np.dtype(leaf.dtype).itemsize)

@@ -1,18 +1,18 @@
-"""One training in many processes, on JAX's own multi-controller runtime: how they find one another, and how they end.
+"""Many processes run one training on JAX's multi-controller runtime; this module starts, joins and ends them.
 
-Every process runs the same program, each with its own devices; `jax.devices()` are those of all, and a placement over
-them needs nothing else. What is on disk is written by the first process alone and read by all.
+Every process runs the same program with its own devices. `jax.devices()` lists the devices of all processes, and a
+placement over them needs nothing else. Only the first process writes to disk; all processes read.
 
-    jaxnn launch -n 4 -- train lenet5              on this machine, a CPU device each
+    jaxnn launch -n 4 -- train lenet5              on this machine, with one CPU device for each process
     srun jaxnn launch --cluster -- train lenet5    Slurm, Open MPI, Kubernetes, TPU pods: JAX asks the cluster
-    with multihost.joined(): ...                   in a script of one's own, which one of the two above starts, or Ray
+    with multihost.joined(): ...                   in your own script, started by one of the two above or by Ray
 
-`joined` reads the environment:
+`joined` reads these environment variables:
 
-| JAXNN_COORDINATOR | host:port at which the first process listens, or "cluster": JAX finds all by itself |
-| JAXNN_PROCESSES   | how many there are                                                                   |
-| JAXNN_PROCESS     | which of them this is, from 0                                                        |
-| JAXNN_LAUNCHER    | the process to end with, if any                                                      |
+| JAXNN_COORDINATOR | host:port at which the first process listens, or "cluster": JAX finds everything itself |
+| JAXNN_PROCESSES   | the number of processes                                                                  |
+| JAXNN_PROCESS     | the number of this process, from 0                                                       |
+| JAXNN_LAUNCHER    | the id of the launcher, if any; this process ends when the launcher ends                 |
 """
 
 import atexit
@@ -27,15 +27,16 @@ from typing import NamedTuple
 import jax
 
 CLUSTER = "cluster"
-# Seconds after which a silent process is taken for dead, and JAX aborts the others. A launcher sees deaths by itself at
-# once; on a machine with thirty times more to do than it can, living processes were silent for ten seconds.
+# Seconds of silence after which JAX takes a process for dead and aborts the others. A launcher notices a death at once
+# by itself, so the first number can be large: under thirty times the load that a machine can carry, living processes
+# were silent for ten seconds.
 HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_ON_CLUSTER = 100, 30
-LOST_PEER = 75  # exit status of a process that ends because another is gone: sysexits' "temporary failure"
+LOST_PEER = 75  # exit status of a process that ends because another has died: sysexits' "temporary failure"
 _LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class Seat(NamedTuple):
-    """The place of one process: where the first one listens, how many there are, which one this is."""
+    """Holds the address at which the first process listens, the number of processes, and the number of this one."""
 
     coordinator: str
     processes: int = 1
@@ -43,10 +44,10 @@ class Seat(NamedTuple):
 
 
 def seat_in(environment: Mapping[str, str]) -> Seat | None:
-    """The seat that the variables tell, None if they tell none.
+    """Reads the seat of this process from environment variables; returns None if they name no coordinator.
 
     Raises:
-      ValueError: one is missing, or no number, or out of range.
+      ValueError: a variable is missing, is not a number, or is out of range.
 
     >>> seat_in({"JAXNN_COORDINATOR": "10.0.0.1:7000", "JAXNN_PROCESSES": "4", "JAXNN_PROCESS": "3"})
     Seat(coordinator='10.0.0.1:7000', processes=4, process=3)
@@ -66,7 +67,7 @@ def seat_in(environment: Mapping[str, str]) -> Seat | None:
 
 
 def variables(seat: Seat) -> dict[str, str]:
-    """What `seat_in` reads.
+    """Returns the environment variables from which `seat_in` reads this seat.
 
     >>> seat_in(variables(Seat("127.0.0.1:7000", 2, 1)))
     Seat(coordinator='127.0.0.1:7000', processes=2, process=1)
@@ -76,18 +77,21 @@ def variables(seat: Seat) -> dict[str, str]:
 
 
 def is_writer() -> bool:
-    """Whether this process is the one that writes files and talks: the first, or the only one."""
+    """Returns whether this process is the first, or the only one: it alone writes files and prints."""
     return jax.process_index() == 0
 
 
 def join(seat: Seat | None = None) -> None:
-    """Joins the other processes, before the first use of a device; does nothing where there are none.
+    """Joins the other processes; must be called before the first use of a device.
+
+    It does nothing where there are no other processes, or where the script has already called
+    `jax.distributed.initialize`.
 
     Args:
-      seat: by default what the environment tells; a script that has called `jax.distributed.initialize` has joined.
+      seat: by default the seat in the environment.
 
     Raises:
-      ValueError: the environment tells nonsense, or there is no cluster around.
+      ValueError: a variable of the environment is wrong, or the process runs in no known cluster.
     """
     seat = seat_in(os.environ) if seat is None else seat
     if seat is None or jax.distributed.is_initialized():
@@ -108,15 +112,15 @@ def join(seat: Seat | None = None) -> None:
 
 @contextlib.contextmanager
 def joined(exit_status: Callable[[BaseException], int] = lambda error: 1):
-    """`join`, and an error inside ends the process at once.
+    """Joins the other processes as `join` does, and makes an error inside the block end the process without waiting.
 
-    Otherwise it would wait, at its exit, for the others, who wait for it.
+    Otherwise the process would wait at its exit for the other processes, which wait for it.
 
     Args:
-      exit_status: of an error; the status to end with.
+      exit_status: a function that returns the exit status for an error.
 
     Raises:
-      ConnectionError: another process is gone.
+      ConnectionError: another process has probably died.
     """
     _end_with_launcher()
     join()
@@ -157,13 +161,13 @@ def _leave(status):
     sys.stdout.flush()
     sys.stderr.flush()
     seat = seat_in(os.environ)
-    if seat is not None and seat.process == 0:  # the others die with it: who has the same error is to say so first
+    if seat is not None and seat.process == 0:  # the others die with it; they get time to report the same error first
         time.sleep(0.3)
     os._exit(status)
 
 
 def _end_with_launcher():
-    """A launcher that is killed takes its processes along."""
+    """Makes this process end when its launcher ends, so that a killed launcher leaves no process behind."""
     launcher = os.environ.get("JAXNN_LAUNCHER", "")
     if launcher.isdecimal():
         threading.Thread(target=_await_end, args=[int(launcher)], daemon=True).start()

@@ -1,23 +1,25 @@
-"""One step, six placements: the same training on one device or on many, and but for one to the same parameters.
+"""Six placements run the same training on one device or on many; all except `local_rows` end at the same parameters.
 
-Every device holds the parameters, the optimizer's state and the data; the rows of a batch are divided among them. Each
-computes the gradient of its rows, and their sum is the gradient of the batch, whatever the number of devices:
+Every device holds the parameters, the optimizer's state and the data; the rows of a batch are divided among the
+devices. Each device computes the gradient of its rows, and the sum of these gradients is the gradient of the batch,
+for any number of devices:
 
-    single          one device, the whole batch
-    pmap            as the course has it: the step of a device, mapped
-    shard_map       the same step over a mesh: what `pmap` has become
+    single          one device with the whole batch
+    pmap            the step of one device, mapped over the devices, as in the course
+    shard_map       the same step over a mesh; JAX's successor of `pmap`
     automatic       the step of the whole batch, compiled for divided rows: XLA finds where to sum
-    fully_sharded   automatic where each device keeps only its part of parameters and moments (`sharded_placement`)
-    local_rows      shard_map where each device keeps only its rows of the training data, and shuffles them apart
+    fully_sharded   automatic, but each device keeps only its part of parameters and moments (`sharded_placement`)
+    local_rows      shard_map, but each device keeps only its rows of the training data and shuffles only these
 
-Under `pmap`, `shard_map` and `local_rows` a device's rows are a batch of their own. Batch norm sees them alone, unless
-the model is given the axis (`nn.BatchNorm(axis_name=parallel.AXIS)`); a loss in which examples meet (triplets) is the
-mean over the devices' batches; and what is drawn (dropout's masks, a VAE's samples) is drawn for each device by a key
-of its own. So the numbers depend on how many devices there are. Under `automatic` and `fully_sharded` all three are
-those of the whole batch on one device. One device is no more than `single`: it sums with nobody.
+Under `pmap`, `shard_map` and `local_rows` the rows of a device form a batch of their own, with three effects. Batch
+norm sees these rows alone, unless the model is given the axis (`nn.BatchNorm(axis_name=parallel.AXIS)`). A loss that
+compares examples (triplets) is the mean over the batches of the devices. Random numbers (dropout's masks, a VAE's
+samples) are drawn for each device by its own key. For such models the results depend on the number of devices. Under
+`automatic` and `fully_sharded` all three are as for the whole batch on one device. With one device every placement
+computes as `single`, because nothing is summed.
 
-The devices may be those of several processes (`jaxnn.parallel.multihost`), each of which runs the same program on the
-same data: then all serve but `single` and `pmap`.
+The devices may belong to several processes (`jaxnn.parallel.multihost`), each of which runs the same program on the
+same data. Then every placement except `single` and `pmap` can be used.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +37,7 @@ from jaxnn.naming import unknown
 from jaxnn.parallel.process_arrays import gather, largest, put
 from jaxnn.parallel.sharded_placement import shard_by
 from jaxnn.parallel.sharding_rules import fully_sharded
+from jaxnn.placement_names import PLACEMENT_NAMES
 from jaxnn.training.batching import Shuffle
 from jaxnn.training.compilation import bind
 from jaxnn.training.placement_contract import AXIS as AXIS
@@ -43,12 +46,12 @@ from jaxnn.training.placement_contract import BATCH, DATA, ORDER, STATE, WHOLE, 
 
 @dataclass(frozen=True)
 class Single(OneDevice):
-    """The whole batch on one device."""
+    """Computes the whole batch on one device."""
 
     devices: tuple[Any, ...]
 
     def put(self, tree):
-        """On the device."""
+        """Copies the arrays to the device."""
         return jax.device_put(tree, self.devices[0])
 
 
@@ -58,72 +61,77 @@ class _DataParallel(OneDevice):
 
     @property
     def batch_shards(self) -> int:
-        """One a device."""
+        """Returns the number of devices: each gets one part of a batch."""
         return len(self.devices)
 
     @property
     def mesh(self) -> Mesh:
-        """The devices in a row."""
+        """Returns a mesh with the devices along one axis."""
         return Mesh(np.array(self.devices), (AXIS,))
 
     def put(self, tree):
-        """A copy on every device; each process brings it for its own."""
+        """Places a copy of the arrays on every device; each process supplies the copies of its own devices."""
         whole = NamedSharding(self.mesh, P())
         return put(tree, jax.tree.map(lambda _: whole, tree))
 
     def put_batch(self, batch):
-        """Each device's rows of a batch, which every process brings whole."""
+        """Places on each device its rows of a batch; every process must hold the whole batch."""
         return put(batch, jax.tree.map(lambda _: NamedSharding(self.mesh, P(AXIS)), batch))
 
     def gather(self, tree):
-        """The copy of this process's first device."""
+        """Returns the copy on this process's first device."""
         return gather(tree)
 
     def max_over_processes(self, *numbers: float) -> tuple[float, ...]:
-        """As `OneDevice.max_over_processes`."""
+        """Returns the largest of each number over all processes, as `OneDevice.max_over_processes` describes."""
         return largest(*numbers, devices=self.devices)
 
     def distribute(self, function: Callable, roles: tuple[str, ...], *, sums: bool = False) -> Callable:
-        """As `OneDevice.distribute`."""
+        """Returns the function over the devices, as `OneDevice.distribute` describes."""
         return bind(_run, self, function, roles, sums)
 
 
 class _Mapped(_DataParallel):
     @property
     def axis_name(self) -> str | None:
-        """Of the devices; the sums of one device would only cost time."""
+        """Returns the name of the axis of devices; None for one device, where summing would only cost time."""
         return AXIS if self.batch_shards > 1 else None
 
     def local_step(self, step):
-        """As `over_axis`."""
+        """Returns the step of one device, which sums over the axis of devices; see `over_axis`."""
         return over_axis(step, self.axis_name)
 
 
 class ShardMap(_Mapped):
-    """The step of a device over a mesh, by `jax.shard_map`."""
+    """Maps the step of one device over a mesh by `jax.shard_map`."""
 
     def run(self, function, roles, sums, *args):
-        """Each device gets its columns of an order, its rows of a batch."""
+        """Calls the function on every device with its columns of an order and its rows of a batch."""
         specs = {STATE: P(), WHOLE: P(), DATA: self.data_spec(), ORDER: P(None, AXIS), BATCH: P(AXIS)}
         own = _summed(function) if sums else function
-        # without the check: with it, JAX sums gradients of what is replicated a first time by itself
+        # check_vma is off: with it, JAX would itself sum the gradients of replicated values, and the step sums them too
         mapped = {"mesh": self.mesh, "in_specs": tuple(specs[role] for role in roles), "check_vma": False}
         return jax.shard_map(own, out_specs=P(), **mapped)(*args)
 
     def data_spec(self):
-        """Training data are on every device whole."""
+        """Returns the spec of the training data: every device holds all of them."""
         return P()
 
 
 class LocalRows(ShardMap):
-    """`ShardMap` on training data that no device has whole: each keeps its own rows; validation data lie on all.
+    """Runs as `ShardMap`, but each device keeps only its own rows of the training data; all hold the validation data.
 
-    `fit` gets, in every process, its rows: equally many, and a multiple of its devices. A batch takes as many from each
-    device, so that the order of the examples depends on how many there are; all are seen once an epoch all the same.
+    In every process `fit` gets the rows of that process: all processes have equally many, a multiple of the number of
+    devices of the process. A batch takes equally many rows from each device, so the order of the examples depends on
+    the number of devices. Each example is still seen once an epoch.
     """
 
     def global_examples(self, examples: int) -> int:
-        """Of all processes, where each has so many."""
+        """Returns the number of examples in all processes, if each has `examples` of them.
+
+        Raises:
+          ValueError: the processes have different numbers, or `examples` is no multiple of this process's devices.
+        """
         here = len(self.mesh.local_devices)
         most, least = (int(number) for number in self.max_over_processes(examples, -examples))
         if examples % here or most != -least:
@@ -134,24 +142,24 @@ class LocalRows(ShardMap):
         return examples * self.batch_shards // here
 
     def put_rows(self, data):
-        """Each process's rows, divided among its devices."""
+        """Divides the rows of each process among its devices."""
         return jax.make_array_from_process_local_data(NamedSharding(self.mesh, P(AXIS)), data)
 
     def epoch_order(self, examples: int, batch_size: int):
-        """Of each device's rows apart."""
+        """Returns the order of an epoch, in which the rows of each device are shuffled among themselves."""
         shards = self.batch_shards
         return _ShuffleApart(examples // shards, batch_size // shards, shards)
 
     def data_spec(self):
-        """Each device has its own rows."""
+        """Returns the spec of the training data: each device holds its own rows."""
         return P(AXIS)
 
 
 class Pmap(_Mapped):
-    """The step of a device, by `jax.pmap`."""
+    """Maps the step of one device over the devices by `jax.pmap`."""
 
     def run(self, function, roles, sums, *args):
-        """The columns of an order and the rows of a batch in as many groups as there are devices."""
+        """Calls the function on every device, with the columns of an order and the rows of a batch in groups."""
         own, shards = _summed(function) if sums else function, self.batch_shards
         axes = {ORDER: 1, BATCH: 0}
         grouped = {ORDER: lambda order: order.reshape(len(order), shards, -1), BATCH: self._grouped_rows}
@@ -164,10 +172,10 @@ class Pmap(_Mapped):
 
 
 class Automatic(_DataParallel):
-    """The step of the whole batch, by `jax.jit` with shardings."""
+    """Compiles the step of the whole batch by `jax.jit` with shardings."""
 
     def run(self, function, roles, sums, *args):
-        """Orders and batches are divided, and what follows from them; the results are whole on every device."""
+        """Calls the function on divided orders and batches; every device gets the whole result."""
         specs = {ORDER: P(None, AXIS), BATCH: P(AXIS)}
         args = [
             self._constrained(arg, specs[role]) if role in specs else arg for role, arg in zip(roles, args, strict=True)
@@ -180,7 +188,7 @@ class Automatic(_DataParallel):
 
 @dataclass(frozen=True)
 class _ShuffleApart:
-    """`shuffle(key, epoch)`: (steps, parts * width), the columns of a part being an order of its own `rows`."""
+    """Draws `shuffle(key, epoch)`, (steps, parts * width), where the columns of a part are an order of its `rows`."""
 
     rows: int
     width: int
@@ -192,7 +200,7 @@ class _ShuffleApart:
         return orders.transpose(1, 0, 2).reshape(-1, self.parts * self.width)
 
 
-PLACEMENTS = {
+_MAKERS = {
     "single": Single,
     "pmap": Pmap,
     "shard_map": ShardMap,
@@ -200,10 +208,11 @@ PLACEMENTS = {
     "local_rows": LocalRows,
     "fully_sharded": lambda devices: shard_by(fully_sharded(), devices=devices),
 }
+PLACEMENTS = {name: _MAKERS[name] for name in PLACEMENT_NAMES}
 
 
 def placement(name: str, devices: Sequence | None = None) -> OneDevice:
-    """The placement of that name, over the devices (by default all).
+    """Returns the placement of that name over the devices (by default all).
 
     Raises:
       ValueError: an unknown name, or no devices.
@@ -220,7 +229,7 @@ def placement(name: str, devices: Sequence | None = None) -> OneDevice:
 
 
 def rows_of_process(data, placement: LocalRows):
-    """Of data that every process has whole, the rows of this one; the few that cannot be divided are left out."""
+    """Returns this process's rows of data that every process holds whole; rows that do not divide are left out."""
     each = len(next(iter(data.values()))) // placement.batch_shards * len(placement.mesh.local_devices)
     first = jax.process_index() * each
     return {name: array[first : first + each] for name, array in data.items()}

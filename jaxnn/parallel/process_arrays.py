@@ -1,7 +1,7 @@
-"""Arrays and numbers of several processes that run one program: put by all, gathered by all, agreed upon by all.
+"""Several processes that run one program use these functions to place arrays, gather them and agree on numbers.
 
-Each function here is called by every process at the same point of the program, or none of them returns. In one process
-they need no communication.
+Every process must call such a function at the same point of the program; otherwise none of the calls returns. With one
+process the functions need no communication.
 """
 
 import jax
@@ -10,11 +10,11 @@ from jax.experimental import multihost_utils
 
 
 def put(tree, shardings):
-    """Arrays that every process has alike, each where its sharding says; a process brings what its own devices keep.
+    """Places arrays that all processes hold alike by their shardings; a process supplies the parts of its own devices.
 
     Args:
-      tree: of NumPy or JAX arrays, those of earlier calls among them.
-      shardings: a tree like it.
+      tree: a tree of NumPy or JAX arrays; arrays that an earlier call returned are allowed.
+      shardings: a tree of the same structure, with a sharding at each leaf.
     """
     if all(sharding.is_fully_addressable for sharding in jax.tree.leaves(shardings)):
         return jax.device_put(tree, shardings)
@@ -22,23 +22,23 @@ def put(tree, shardings):
 
 
 def gather(tree):
-    """Every array whole in this process: a device's copy where it has one, else in the host's memory.
+    """Returns every array whole in this process: as a device's copy where there is one, else in the host's memory.
 
-    What is divided among processes is whole on a device for a moment, one array at a time.
+    An array that is divided among processes is whole on a device for a moment, one array at a time.
     """
     return jax.tree.map(_gather, tree)
 
 
 def largest(*numbers: float, devices) -> tuple[float, ...]:
-    """The largest of each number over all processes, exactly; of this one alone if the devices are its own."""
+    """Returns the exact maximum of each number over all processes; over this one if it owns all the devices."""
     if all(device.process_index == jax.process_index() for device in devices):
         return numbers
-    bits = np.array(numbers, np.float64).view(np.uint32)  # JAX would round doubles
+    bits = np.array(numbers, np.float64).view(np.uint32)  # JAX would round float64 to float32
     return tuple(multihost_utils.process_allgather(bits).view(np.float64).max(axis=0).tolist())
 
 
 def _put(leaf, sharding):
-    """`jax.device_put` would first compare over all processes what each of them has."""
+    """Places one array. `jax.device_put` is avoided: it would first compare the array across all processes."""
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
         return jax.device_put(leaf, sharding)
     if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):

@@ -1,14 +1,15 @@
-"""How far data parallelism carries, on paper: seconds of a step on N machines, and where communication ends it.
+"""A model on paper predicts the seconds of a data-parallel step on N machines, and when communication dominates.
 
-A step computes on every machine, then sums the gradients of all: S bytes, over links of B bytes a second, with a
-latency of L seconds a message.
+In a step every machine computes its gradient; then the gradients of all machines are summed. A gradient has S bytes,
+the links carry B bytes a second, and a message has a latency of L seconds. The sum takes, by algorithm,
 
     ring      2 (N-1)/N S/B + 2 (N-1) L    every byte travels once around and back (Patarasuk and Yuan 2009)
     tree      2 S/B + 2 log2(N) L          both links busy, few hops (Sanders, Speck and Träff 2009; NCCL 2.4)
 
-The bytes' share is about 2 S/B whatever N: what ends it is that the machines' shares of a batch grow small (strong
-scaling), that the slowest of N machines is slower, and that a larger batch saves ever fewer steps (McCandlish et al.
-2018, arXiv 1812.06162). Numbers are NumPy's, and arguments may be arrays of machines.
+The bytes take about 2 S/B seconds for any N. Three other things limit the speedup: each machine's share of a batch
+grows small (strong scaling), the slowest of N machines is slower for larger N, and a larger batch saves ever fewer
+steps (McCandlish et al. 2018, arXiv 1812.06162). Results are NumPy's numbers, and arguments may be arrays with a value
+for each number of machines.
 """
 
 from collections.abc import Callable
@@ -18,18 +19,18 @@ import numpy as np
 
 
 class Link(NamedTuple):
-    """Of every machine to its neighbour: bytes a second each way, and seconds until the first byte of a message."""
+    """Describes the link of a machine to its neighbour: bytes a second each way, seconds to a message's first byte."""
 
     bandwidth: float
     latency: float = 0.0
 
 
 def ring_all_reduce_seconds(size, machines, link: Link):
-    """`2 (N-1)/N S/B + 2 (N-1) L`: N-1 rounds that sum, N-1 that hand round, each of S/N bytes.
+    """Returns `2 (N-1)/N S/B + 2 (N-1) L`: N-1 rounds sum and N-1 rounds distribute, each with S/N bytes.
 
     Args:
       size: bytes of the gradient, S.
-      machines: N.
+      machines: the number of machines, N.
 
     >>> ring_all_reduce_seconds(1e9, 4, Link(bandwidth=1e9)).item()
     1.5
@@ -40,7 +41,9 @@ def ring_all_reduce_seconds(size, machines, link: Link):
 
 
 def tree_all_reduce_seconds(size, machines, link: Link):
-    """`2 S/B + 2 log2(N) L` for N > 1, the messages cut so small that all links are busy: two binary trees at once.
+    """Returns `2 S/B + 2 log2(N) L` for N > 1, with log2(N) rounded up, and 0 for one machine.
+
+    Two binary trees work at once, with messages cut so small that all links are busy.
 
     >>> tree_all_reduce_seconds(1e9, 1024, Link(bandwidth=1e9, latency=0.01)).item()
     2.2
@@ -50,16 +53,16 @@ def tree_all_reduce_seconds(size, machines, link: Link):
 
 
 def all_reduce_seconds(size, machines, link: Link):
-    """The faster of ring and tree, as libraries choose."""
+    """Returns the seconds of the faster of ring and tree, which is the one that libraries choose."""
     return np.minimum(ring_all_reduce_seconds(size, machines, link), tree_all_reduce_seconds(size, machines, link))
 
 
 def step_seconds(compute, communication, *, overlap: float = 0.0):
-    """`compute + max(0, communication - overlap compute)`.
+    """Returns the seconds of a step, `compute + max(0, communication - overlap compute)`.
 
     Args:
       compute, communication: seconds.
-      overlap: the share of the computation beside which gradients already travel; the backward pass is 2/3 of a step.
+      overlap: the share of the computation during which gradients already travel; the backward pass is 2/3 of a step.
 
     >>> step_seconds(3.0, 2.5, overlap=0.5).item()
     4.0
@@ -70,7 +73,7 @@ def step_seconds(compute, communication, *, overlap: float = 0.0):
 
 
 def efficiency(compute, step):
-    """The share of a step in which a machine computes; times N, the speedup over one machine.
+    """Returns the share of a step in which a machine computes; N times this share is the speedup over one machine.
 
     >>> efficiency(3.0, 4.0)
     0.75
@@ -79,10 +82,10 @@ def efficiency(compute, step):
 
 
 def break_even(compute: Callable, communication: Callable, *, most: int = 2**20) -> int | None:
-    """The fewest machines with which communication takes as long as the computation; None: not up to `most`.
+    """Finds the fewest machines with which communication takes as long as computation; None if not up to `most`.
 
     Args:
-      compute, communication: functions N -> seconds; their ratio must not get better with N > 1.
+      compute, communication: functions N -> seconds; for N > 1 the ratio communication / compute must not fall.
 
     >>> break_even(lambda n: 8.0 / n, lambda n: 1.0)
     8
@@ -98,10 +101,11 @@ def break_even(compute: Callable, communication: Callable, *, most: int = 2**20)
 
 
 def examples_factor(batch, critical):
-    """`1 + batch / critical`: examples needed for the same loss, as a multiple of what tiny batches need.
+    """Returns `1 + batch / critical`, the examples needed for the same loss as a multiple of what tiny batches need.
 
-    Steps needed are `1 + critical / batch` times the fewest possible: up to the critical batch, the gradient's noise
-    scale, machines buy time nearly one for one; beyond it they buy almost nothing (McCandlish et al. 2018).
+    The steps needed are `1 + critical / batch` times the fewest possible. The critical batch is the noise scale of the
+    gradient. Up to it, more machines reduce the time almost in proportion; beyond it they reduce it hardly at all
+    (McCandlish et al. 2018).
 
     >>> examples_factor(8192, critical=8192)
     2.0
@@ -110,13 +114,13 @@ def examples_factor(batch, critical):
 
 
 def simulate_ring(ready, size: float, link: Link):
-    """Seconds at which each machine has the sum, by messages: machines that are ready late hold up their neighbours.
+    """Simulates the messages of a ring and returns the seconds at which each machine has the sum.
 
-    In every round machine i sends one of N parts to i + 1, as soon as it has it and the link is free; with equal
-    `ready` times the result is the formula's.
+    In every round machine i sends one of N parts to machine i + 1, as soon as it has the part and the link is free. A
+    machine that is ready late delays its neighbours. With equal `ready` times the result is that of the formula.
 
     Args:
-      ready: (machines,) seconds at which each has its gradient.
+      ready: (machines,) seconds at which each machine has its gradient.
 
     >>> simulate_ring(np.zeros(4), 1e9, Link(bandwidth=1e9)).tolist()
     [1.5, 1.5, 1.5, 1.5]
@@ -128,12 +132,12 @@ def simulate_ring(ready, size: float, link: Link):
 
 
 def simulate_step(machines: int, *, compute: float, spread: float, size: float, link: Link, steps: int, seed: int = 0):
-    """Mean seconds of synchronous steps whose machines compute for log-normal times of mean `compute`.
+    """Simulates synchronous steps whose machines compute for log-normal times of mean `compute`; returns mean seconds.
 
     Args:
       spread: standard deviation of the logarithm of a machine's time; 0.1 is about 10 %.
-      steps: to average over.
-      seed: of NumPy's generator.
+      steps: the number of steps to average over.
+      seed: the seed of NumPy's generator.
 
     >>> round(simulate_step(2, compute=1.0, spread=0.0, size=0.0, link=Link(1.0), steps=3), 6)
     1.0

@@ -1,9 +1,10 @@
-"""A placement for models that do not fit one device: every device keeps its part of the parameters and moments.
+"""The sharded placement trains models too large for one device: each keeps its part of the parameters and moments.
 
-The devices are a mesh of two axes: the rows of a batch are divided over "data", parameters over either, as the rules
-say. The program is that of one device; XLA's partitioner (Xu et al. 2021, GSPMD, arXiv 2105.04663) puts the gathers and
-sums into it. What is asked of it here: parameters and moments lie divided before, between and after the steps, are
-gathered over "data" where a layer needs them, and their gradients are divided as they are (ZeRO, arXiv 1910.02054).
+The devices form a mesh with two axes. The rows of a batch are divided over "data"; parameters are divided over either
+axis, as the rules say. The program is that of one device; XLA's partitioner (Xu et al. 2021, GSPMD, arXiv 2105.04663)
+inserts the gathers and sums. This module tells the partitioner three things: parameters and moments are divided before,
+between and after the steps; parameters are gathered over "data" where a layer needs them; and gradients are divided as
+their parameters are (ZeRO, arXiv 1910.02054).
 """
 
 import dataclasses
@@ -29,13 +30,17 @@ from jaxnn.training.train_step import TrainStep
 
 @dataclass(frozen=True)
 class Sharded(OneDevice):
-    """Parameters and moments by the rules, rows of a batch over "data"; for `fit(placement=)` and `evaluate`.
+    """Divides parameters and moments by rules and a batch's rows over "data"; for `fit(placement=)` and `evaluate`.
 
     Args:
-      rules: `fully_sharded()`, `tensor_parallel(...)`, one's own; `ShardingRules()` keeps all whole: data parallelism.
-      devices: as many as `data * model`, those of one group of "model" next to each other.
-      data: groups of devices among which a batch is divided.
-      model: devices in a group.
+      rules: `fully_sharded()`, `tensor_parallel(...)` or your own; `ShardingRules()` keeps every parameter whole, which
+        is data parallelism.
+      devices: `data * model` devices, with the devices of one group of "model" next to each other.
+      data: the number of groups among which a batch is divided.
+      model: the number of devices in a group.
+
+    Raises:
+      ValueError: `data` times `model` is not the number of devices, or one of them is less than 1.
     """
 
     rules: ShardingRules
@@ -52,69 +57,78 @@ class Sharded(OneDevice):
 
     @property
     def batch_shards(self) -> int:
-        """One a group."""
+        """Returns the number of groups: each gets one part of a batch."""
         return self.data
 
     @property
     def mesh(self) -> Mesh:
-        """The devices, a row for each group."""
+        """Returns a mesh of the devices with a row for each group."""
         return Mesh(np.array(self.devices).reshape(self.data, self.model), (DATA, MODEL))
 
     def shardings(self, tree):
-        """The tree with a `NamedSharding` at each leaf: a `TrainState` anywhere in it by the rules, the rest whole.
+        """Returns the tree with a `NamedSharding` at each leaf.
+
+        A `TrainState` anywhere in the tree is divided by the rules; all other leaves stay whole on every device.
 
         Raises:
           ValueError: rules that do not fit the parameters.
         """
+        # Only a TrainState knows which leaves are parameters and moments, so the rules can be applied to nothing else.
         whole = partial(jax.tree.map, lambda _: P())
         of = lambda node: self._specs(node) if isinstance(node, TrainState) else whole(node)
         specs = jax.tree.map(of, tree, is_leaf=lambda node: isinstance(node, TrainState))
         return jax.tree.map(partial(NamedSharding, self.mesh), specs)
 
     def put(self, tree):
-        """A `TrainState` by the rules, all else on every device; each process brings what its own devices keep."""
+        """Places a `TrainState` by the rules and all else on every device; a process supplies its devices' parts."""
         return put(tree, self.shardings(tree))
 
     def gather(self, tree):
-        """Gathered from all devices, those of other processes too, to the host."""
+        """Gathers the arrays from all devices, also those of other processes."""
         return gather(tree)
 
     def max_over_processes(self, *numbers: float) -> tuple[float, ...]:
-        """As `OneDevice.max_over_processes`."""
+        """Returns the largest of each number over all processes, as `OneDevice.max_over_processes` describes."""
         return largest(*numbers, devices=self.devices)
 
     def put_batch(self, batch):
-        """The rows of a batch divided over "data"."""
+        """Divides the rows of a batch over "data"."""
         return put(batch, jax.tree.map(lambda _: NamedSharding(self.mesh, P(DATA)), batch))
 
     def distribute_init(self, init: Callable) -> Callable:
-        """`init`, of whose result every device makes its part: no device ever holds the whole."""
+        """Returns `init` such that every device makes its part of the result and no device ever holds the whole."""
+        # The constraint is inside the compiled program. Calling `init` first and `put` afterwards would need one device
+        # with room for the whole state.
         return bind(_constrained, self, init)
 
     def local_step(self, step):
-        """The step of the whole batch, whose state is divided by the rules."""
-        if isinstance(step, TrainStep):  # what is gathered for the forward pass is gathered again for the backward
+        """Returns the step of the whole batch, with the state divided by the rules."""
+        # The objective is replaced before the step is wrapped, because the step differentiates its objective: gathering
+        # inside it makes the gradient of each gathered parameter come out divided again. The backward pass gathers the
+        # parameters a second time instead of keeping them whole.
+        if isinstance(step, TrainStep):
             step = dataclasses.replace(step, objective=bind(_gathering, self, step.objective))
         return bind(_in_place, self, step)
 
     def distribute(self, function: Callable, roles: tuple[str, ...], *, sums: bool = False) -> Callable:
-        """The orders and batches divided over "data", and what follows from them; results as `put` would place them."""
+        """Returns the function with orders and batches divided over "data", and results placed as `put` places them."""
         return bind(_divided, self, bind(_constrained, self, function), roles)
 
     def constrain(self, tree):
-        """Inside a program: arrays as `put` would place them."""
+        """Makes a compiled program place arrays as `put` would place them."""
         return lax.with_sharding_constraint(tree, self.shardings(tree))
 
     def rows(self, batch):
-        """Inside a program: arrays whose first axis is divided over "data"."""
+        """Makes a compiled program divide the first axis of the arrays over "data"."""
         return lax.with_sharding_constraint(batch, jax.tree.map(lambda _: NamedSharding(self.mesh, P(DATA)), batch))
 
     def gathered(self, params):
-        """Inside a program: the parameters, whole over "data"."""
+        """Makes a compiled program gather the parameters over "data"; a division over "model" stays."""
         specs = partition(self.rules, params, self.mesh.shape)
         return jax.tree.map(lambda x, spec: _gather(x, NamedSharding(self.mesh, spec)), params, specs)
 
     def _specs(self, state: TrainState) -> TrainState:
+        # The specs of the parameters come first, because each moment is divided as its parameter is.
         params = partition(self.rules, state.params, self.mesh.shape)
         return TrainState(
             step=P(),
@@ -127,10 +141,10 @@ class Sharded(OneDevice):
 
 
 def shard_by(rules: ShardingRules, *, model: int = 1, devices: Sequence | None = None) -> Sharded:
-    """The placement of these rules over the devices (by default all), `model` of them in a group.
+    """Returns the placement by these rules over the devices (by default all), with `model` devices in a group.
 
     Raises:
-      ValueError: the devices do not divide into such groups.
+      ValueError: the number of devices is no multiple of `model`.
 
     >>> from jaxnn.parallel.sharding_rules import fully_sharded
     >>> shard_by(fully_sharded(), devices=jax.devices()[:1]).batch_shards
@@ -151,15 +165,17 @@ def _divided(placement: Sharded, function, roles, *args):
 
 
 def _in_place(placement: Sharded, step, state, batch):
-    """The step, with what a loop carries kept in its place."""
+    """Runs the step so that a loop which carries the state finds it divided in the same way before and after."""
+    # The state is constrained on both sides: the result of one step is the argument of the next, and without the second
+    # constraint XLA could choose another division for it.
     state, metrics = step(placement.constrain(state), placement.rows(batch))
     return placement.constrain(state), metrics
 
 
 def _gathering(placement: Sharded, objective, params, model_state, batch, keys, *, train):
-    """The objective, with parameters gathered where a layer needs them.
+    """Calls the objective with parameters that are gathered where a layer needs them.
 
-    What was gathered for the forward pass is not kept, but gathered again for the backward.
+    The gathered parameters of the forward pass are not kept; the backward pass gathers them again.
     """
 
     def gathered(params, model_state, batch, keys):
@@ -169,12 +185,13 @@ def _gathering(placement: Sharded, objective, params, model_state, batch, keys, 
 
 
 def _is_kept(primitive, *_, **__) -> bool:
-    """For the backward pass: everything but what was gathered."""
+    """Returns whether a result is kept for the backward pass: everything except gathered parameters."""
+    # `_gather` is the only source of the primitive "linear_call", which is how gathered parameters are recognised.
     return primitive.name != "linear_call"
 
 
 def _gather(x, divided: NamedSharding):
-    """The identity: x with every part over "data" on each device; its gradient is divided as x is."""
+    """Returns x itself, with every part over "data" on each device; the gradient is divided as x is."""
     whole = NamedSharding(divided.mesh, P(*(None if name == DATA else name for name in divided.spec)))
     if whole.spec == divided.spec:
         return x

@@ -1,9 +1,10 @@
-"""Which axis of which parameter is divided over which axis of the mesh: rules by path, and two presets of them.
+"""Sharding rules say which axis of which parameter is divided over which axis of the mesh; there are two presets.
 
-A rule is a pattern of paths (`jaxnn.parameter_paths.select`) and what to divide. `fully_sharded` is ZeRO's third stage
-(Rajbhandari et al. 2020, arXiv 1910.02054): of every large leaf each device of "data" keeps one part, gathers the
-others for use, and sums only its part of the gradient. `tensor_parallel` is Megatron-LM's (Shoeybi et al. 2019, arXiv
-1909.08053): the devices of "model" compute different outputs of the same examples.
+A rule is a pattern of paths (`jaxnn.parameter_paths.select`) together with the axes to divide. `fully_sharded` is
+ZeRO's third stage (Rajbhandari et al. 2020, arXiv 1910.02054): each device of "data" keeps one part of every large
+leaf, gathers the other parts when they are used, and sums only its part of the gradient. `tensor_parallel` is the
+division of Megatron-LM (Shoeybi et al. 2019, arXiv 1909.08053): the devices of "model" compute different outputs of the
+same examples.
 """
 
 import math
@@ -22,14 +23,14 @@ DATA, MODEL = AXIS, "model"
 
 
 class Divide(NamedTuple):
-    """Axis `axis` of a leaf (negative: from its last) in equal parts over the devices along `over` of the mesh."""
+    """Divides axis `axis` of a leaf (negative: from the last) in equal parts over the devices along the axis `over`."""
 
     axis: int
     over: str
 
 
 class Largest(NamedTuple):
-    """Of each leaf with `at_least` so many elements, the largest axis that is free and divisible, over `over`."""
+    """Divides, in each leaf with `at_least` elements or more, the largest free and divisible axis over `over`."""
 
     over: str = DATA
     at_least: int = 4096
@@ -37,11 +38,16 @@ class Largest(NamedTuple):
 
 @dataclass(frozen=True)
 class ShardingRules:
-    """Rules by path; what none fits stays whole on every device. A value: equal rules share what is compiled.
+    """Holds rules by path; a leaf that no rule fits stays whole on every device.
+
+    Rules are compared by value, so equal rules share their compiled programs.
 
     Args:
-      rules: pattern -> `Divide`, several of them, or none () for whole; the first that fits a leaf decides.
-      largest: applied after the rules to every leaf; None: not at all.
+      rules: pattern -> one `Divide`, several, or () to keep the leaf whole; the first pattern that fits a leaf decides.
+      largest: the division applied to every leaf after the rules; None for no such division.
+
+    Raises:
+      ValueError: a rule that holds something else than `Divide`.
 
     >>> rules = ShardingRules({"kernel": Divide(-1, "model")}, largest=Largest("data", at_least=16))
     >>> sizes = {"data": 2, "model": 4}
@@ -59,11 +65,12 @@ class ShardingRules:
 
 
 def fully_sharded(*, over: str = DATA, at_least: int = 4096) -> ShardingRules:
-    """ZeRO's third stage, FSDP: of every leaf of `at_least` so many elements, the largest divisible axis over `over`.
+    """Returns the rules of ZeRO's third stage (FSDP): each large leaf is divided over `over`.
 
-    With W parameters, Adam's two moments and N devices, a device keeps 12 W / N bytes of float32 instead of 12 W, and
-    sends 3 W (N-1)/N numbers a step, for two gathers and a sum, instead of 2 W (N-1)/N. Smaller leaves stay whole:
-    gathering them would cost more in latency than they take in memory.
+    In every leaf with `at_least` elements or more, the largest divisible axis is divided. With W parameters, Adam's two
+    moments and N devices, a device keeps 12 W / N bytes of float32 instead of 12 W. It sends 3 W (N-1)/N numbers a
+    step, for two gathers and a sum, instead of 2 W (N-1)/N. Smaller leaves stay whole, because the latency of gathering
+    them costs more than the memory that they take.
     """
     return ShardingRules(largest=Largest(over, at_least))
 
@@ -71,19 +78,20 @@ def fully_sharded(*, over: str = DATA, at_least: int = 4096) -> ShardingRules:
 def tensor_parallel(
     *, columns=(), rows=(), embeddings=(), over: str = MODEL, largest: Largest | None = None
 ) -> ShardingRules:
-    """Megatron's division of layers, named by their paths; kernels (in, out) or (height, width, in, out).
+    """Returns the rules of Megatron-LM, which divides layers named by their paths.
 
-    A column layer divides its outputs, kernel and bias: `Y_i = f(X A_i)`, and needs no communication. A row layer
-    behind it divides its inputs: `Z = sum_i Y_i B_i`, one all-reduce forward; its bias is whole. Backwards the column
+    Kernels have the axes (in, out) or (height, width, in, out). A column layer divides its outputs, in kernel and bias:
+    `Y_i = f(X A_i)`; its forward pass needs no communication. The row layer that follows divides its inputs:
+    `Z = sum_i Y_i B_i`; its forward pass has one all-reduce, and its bias stays whole. In the backward pass the column
     layer has the one all-reduce. An embedding divides its vocabulary.
 
     Args:
-      columns, rows, embeddings: globs of the layers' paths, such as "hidden1"; take columns and rows in turn.
+      columns, rows, embeddings: globs of the layers' paths, such as "hidden1"; alternate columns and rows.
       over: the axis of the mesh.
-      largest: besides, as `fully_sharded`, for what is not divided over that axis yet.
+      largest: a further division, as in `fully_sharded`, for leaves that are not yet divided over its axis.
 
     Raises:
-      ValueError: a layer in two of them.
+      ValueError: a layer is named twice.
 
     >>> tensor_parallel(columns=["hidden1"], rows=["hidden2"]).rules
     (('hidden1/*', (Divide(axis=-1, over='model'),)), ('hidden2/kernel', (Divide(axis=-2, over='model'),)))
@@ -102,23 +110,24 @@ def tensor_parallel(
 
 
 def partition(rules: ShardingRules, params, sizes: Mapping[str, int]):
-    """The tree with a `PartitionSpec` at each leaf.
+    """Returns the tree with a `PartitionSpec` at each leaf.
 
     Args:
       params: arrays or `ShapeDtypeStruct`s.
-      sizes: axis of the mesh -> devices along it; over one device nothing is divided.
+      sizes: axis of the mesh -> number of devices along it; along an axis with one device nothing is divided.
 
     Raises:
-      ValueError: a pattern that fits no path, or none that is left; an axis that the mesh or the leaf has not, that is
-        divided twice, or whose length is no multiple of the devices.
+      ValueError: a pattern that fits no path, or only leaves that an earlier pattern has decided; an axis that the mesh
+        or the leaf does not have, that is divided twice, or whose length is no multiple of the number of devices.
     """
     return jax.tree.structure(params).unflatten([leaf.spec for leaf in _decide(rules, params, sizes)])
 
 
 def follow(tree, params, specs):
-    """`PartitionSpec`s for a tree that has, somewhere, leaves named and shaped as parameters: an optimizer's moments.
+    """Returns `PartitionSpec`s for a tree with leaves named and shaped as parameters, such as an optimizer's moments.
 
-    A leaf gets the spec of the parameter whose path its own ends with, if the shape is the same; else it is whole.
+    A leaf gets the spec of a parameter if its path ends with the path of the parameter and both have the same shape;
+    otherwise the leaf stays whole. If several parameters fit, the one with the longest path decides.
     """
     known = list(zip(*map(jax.tree.leaves, (path_names(params), params, specs)), strict=True))
 
@@ -130,7 +139,7 @@ def follow(tree, params, specs):
 
 
 def explain_sharding(rules: ShardingRules, params, sizes: Mapping[str, int]) -> str:
-    """A table of what is divided how: path, shape, the rule that decided, the axes, what one device keeps.
+    """Returns a table with a row for each leaf: path, shape, deciding rule, divided axes, and the part on one device.
 
     >>> params = {"hidden": {"kernel": jax.ShapeDtypeStruct((8, 64), "float32")}, "scale": jax.numpy.ones(8)}
     >>> print(explain_sharding(fully_sharded(at_least=100), params, {"data": 4}))
@@ -170,7 +179,7 @@ def _decide(rules, params, sizes) -> list[_Leaf]:
 
 
 def _owners(rules, params) -> list[int]:
-    """The number of each leaf's rule, -1 for none; as static as the paths."""
+    """Returns the index of the rule that decides each leaf, -1 for none; it depends on the paths only."""
     owners = [-1] * len(jax.tree.leaves(params))
     for i, (pattern, _) in enumerate(rules):
         fits = jax.tree.leaves(select(params, pattern))
@@ -185,7 +194,7 @@ def _owners(rules, params) -> list[int]:
 
 
 def _divided(path, shape, divides, sizes) -> list[str | None]:
-    """The mesh's axis over which each axis of the leaf is divided."""
+    """Returns the mesh axis over which each axis of the leaf is divided; None where it is not divided."""
     over = [None] * len(shape)
     for axis, name in divides:
         if not -len(shape) <= axis < len(shape):
@@ -219,7 +228,7 @@ def _largest(shape, over, largest, sizes) -> int | None:
 
 
 def _plain(over, sizes) -> P:
-    """As XLA would return it: nothing about axes of one device, nothing behind the last that is divided."""
+    """Returns the spec in the form that XLA returns: without axes of one device, and without None at the end."""
     names = [name if name and sizes[name] > 1 else None for name in over]
     while names and names[-1] is None:
         names.pop()
@@ -234,7 +243,7 @@ def _check_axes(rules, sizes):
 
 
 def _divides(divides) -> tuple[Divide, ...]:
-    """One `Divide` as a tuple of one."""
+    """Returns the divisions of a rule as a tuple, also if the rule is a single `Divide`."""
     several = (divides,) if isinstance(divides, Divide) else tuple(divides)
     if not all(isinstance(divide, Divide) for divide in several):
         raise ValueError(

@@ -1,8 +1,8 @@
-"""A real parameter server: Downpour SGD in processes of Ray, logged so that the run can be replayed to the bit.
+"""A real parameter server runs Downpour SGD in processes of Ray and logs it, so that it can be replayed bit for bit.
 
-`train_asynchronously` starts servers and workers on this machine or on a cluster and restarts what dies. Every push is
-in the log before anyone can read what it changed; `replay_run` computes the run again from the log, in one process.
-Ray is imported when it is needed (`pip install "jaxnn[ray]"`).
+`train_asynchronously` starts servers and workers on this machine or on a cluster and restarts those that die. Every
+push is in the log before anyone can read its effect; `replay_run` computes the run again from the log, in one process.
+Ray is imported only when it is needed (`pip install "jaxnn[ray]"`).
 """
 
 from jaxnn.parameter_server.downpour_worker import Downpour as Downpour

@@ -1,7 +1,7 @@
-"""A Downpour worker: fetch, gradient, push, over and over, with no wait for other workers save for a bound.
+"""A Downpour worker repeats fetch, gradient and push, and waits for other workers only if there is a bound.
 
-Everything that makes a number is one of three pure functions of what the worker holds, so that a log of which versions
-were fetched when (`push_log`) determines every gradient, compressed or not.
+Every number comes from one of three pure functions of the worker's state: `Client.fetched`, `computed` and `packed`. So
+a log of which versions were fetched at which step (`push_log`) determines every gradient, compressed or not.
 """
 
 import asyncio
@@ -35,20 +35,21 @@ _PACKING = 0x7061636B  # the stream of random numbers that codecs draw from
 
 @dataclass(frozen=True)
 class Downpour:
-    """How workers and servers work together (Dean et al., NIPS 2012, "Large scale distributed deep networks").
+    """Holds the settings of Downpour SGD (Dean et al., NIPS 2012, "Large scale distributed deep networks").
 
     Args:
-      workers: each with a shard of the data of its own.
-      servers: each with a part of the parameters.
-      batch_size: examples in a gradient.
+      workers: the number of workers, each with its own shard of the data.
+      servers: the number of servers, each with a part of the parameters.
+      batch_size: the number of examples in a gradient.
       n_fetch, n_push: local steps between fetches, and between pushes; 1 and 1 in the paper's experiments.
-      local_rate: with which a worker applies its own gradients between fetches, as in the paper; None: not at all.
-      codec: of the gradients, `Exact()`, `TopK(fraction)` or `EightBits()`, with error feedback at the worker.
-      bound: s of stale-synchronous parallel (Ho et al., NIPS 2013): who is more than s pushes ahead of the slowest
-        waits. 0: bulk-synchronous; None: nobody waits.
-      in_flight: pushes that a worker may have under way while it computes on; then it waits.
-      checkpoint_every: updates of a server between its checkpoints.
-      seed: of batches, dropout and codecs; with the log it determines the run.
+      local_rate: the learning rate of a worker for its own gradients between fetches, as in the paper; None: it applies
+        none of them.
+      codec: how gradients are sent, `Exact()`, `TopK(fraction)` or `EightBits()`, with error feedback at the worker.
+      bound: s of stale-synchronous parallel (Ho et al., NIPS 2013): a worker that is more than s pushes ahead of the
+        slowest waits. 0: bulk-synchronous; None: no worker waits.
+      in_flight: the number of pushes that a worker may have on the way while it computes; with more it waits.
+      checkpoint_every: the number of updates of a server between its checkpoints.
+      seed: the seed of batches, dropout and codecs; together with the log it determines the run.
 
     Raises:
       ValueError: a number out of range.
@@ -74,25 +75,25 @@ class Downpour:
             raise ValueError(f"`in_flight` and `bound` must be at least 0; received {self.in_flight} and {self.bound}.")
 
     def sends(self, t: int, first: int) -> bool:
-        """Whether a worker that began at local step `first` pushes after step t."""
+        """Returns whether a worker that began at local step `first` pushes after step t."""
         return (t + 1 - first) % self.n_push == 0
 
 
 class Server(Protocol):
-    """What a worker asks of a server, here or at the other end of a network."""
+    """Describes the methods that a worker calls on a server, in this process or over a network."""
 
     async def pull(self, worker: int) -> tuple[Version, dict, Any]:
-        """The version, its parameters by name, and the model state (of the first server)."""
+        """Returns the version, its parameters by name, and the model state (which the first server holds)."""
 
     async def push(self, push: Push, message: dict, model_state: Any) -> None:
-        """Applies a gradient; returns when that is done."""
+        """Applies a gradient, and returns when that is done."""
 
     async def leave(self, worker: int) -> None:
-        """Nobody waits for the worker any more."""
+        """Removes the worker from those that others wait for."""
 
 
 class ClientState(NamedTuple):
-    """What a worker holds: its parameters, the gradients not yet pushed, summed, and what compression has left."""
+    """Holds a worker's parameters and model state, its sum of unpushed gradients, and the residual of compression."""
 
     params: Any
     model_state: Any
@@ -101,17 +102,17 @@ class ClientState(NamedTuple):
 
 
 class Client:
-    """One worker.
+    """Runs one worker.
 
     Args:
       step: a `TrainStep` on one device.
       data: dict of arrays of one length; the worker draws from its own shard of them.
       params: a tree like the model's parameters.
       settings: a `Downpour`.
-      worker: which one, from 0.
+      worker: the number of the worker, from 0.
 
     Raises:
-      ValueError: data that do not suffice for all workers, or a step that sums over devices.
+      ValueError: fewer examples than workers.
     """
 
     def __init__(self, step: TrainStep, data, params, settings: Downpour, worker: int):
@@ -120,14 +121,14 @@ class Client:
         self._pack = _Pack(settings.codec, settings.workers)
         self.data, self.like, self.settings, self.worker = on_device(data), params, settings, worker
         self.parts, self.key, self.stopping = assign(params, settings.servers), as_key(settings.seed), False
-        self.pushes = 0  # that all servers have applied
+        self.pushes = 0  # number of pushes that all servers have applied
 
     def stop(self) -> None:
-        """Ends the run before its next step."""
+        """Makes the run end before its next step."""
         self.stopping = True
 
     async def run(self, servers: Sequence[Server], *, life: int, first: int, last: int, pause: float = 0.0) -> None:
-        """Local steps `first` to `last` - 1 as the worker's `life`, `pause` seconds longer each than they take.
+        """Runs local steps `first` to `last` - 1 as the worker's `life`; each step waits `pause` seconds longer.
 
         Raises:
           DivergenceError: the loss is not finite.
@@ -155,7 +156,7 @@ class Client:
         await asyncio.gather(*(server.leave(self.worker) for server in servers))
 
     def fetched(self, own: ClientState | None, params: dict, model_state) -> ClientState:
-        """FETCH: w_i <- w; what is not yet pushed stays."""
+        """Computes FETCH: w_i <- w; gradients not yet pushed stay."""
         params = with_named_leaves(self.like, params)
         if own is None:
             zeros = jax.device_get(zeros_like(params))
@@ -163,7 +164,11 @@ class Client:
         return own._replace(params=params, model_state=model_state)
 
     def computed(self, own: ClientState, t: int) -> ClientState:
-        """COMPUTE: a <- a + g, and w_i <- w_i - local_rate g where there is one."""
+        """Computes COMPUTE: a <- a + g, and w_i <- w_i - local_rate g if `local_rate` is set.
+
+        Raises:
+          DivergenceError: the loss is not finite.
+        """
         event = Event(np.int32(COMPUTE), np.int32(self.worker), np.int32(t))
         grads, metrics, model_state = call(self._gradient, own.params, own.model_state, self.key, self.data, event)
         loss = float(metrics["loss"].sum)
@@ -175,7 +180,7 @@ class Client:
         return own._replace(params=params, model_state=model_state, accrued=call(_added, own.accrued, grads))
 
     def packed(self, own: ClientState, t: int) -> tuple[dict, ClientState]:
-        """PUSH: the message by the parameters' names, as NumPy arrays, and a <- 0."""
+        """Computes PUSH: returns the message by the parameters' names, as NumPy arrays, and sets a <- 0."""
         event = Event(np.int32(COMPUTE), np.int32(self.worker), np.int32(t))
         packed, residual = call(self._pack, named_leaves(own.accrued), named_leaves(own.residual), self.key, event)
         zeros = jax.tree.map(np.zeros_like, jax.device_get(own.accrued))
@@ -188,7 +193,7 @@ class Client:
         return versions, params, answers[0][2]
 
     async def _push(self, servers, push, message, model_state):
-        """To each server its part; the model state goes to the first."""
+        """Sends each server its part of the message; the model state goes to the first server."""
         parts = [{name: message[name] for name in names} for names in self.parts]
         states = [jax.device_get(model_state)] + [{}] * (len(servers) - 1)
         sent = (server.push(push, *of) for server, *of in zip(servers, parts, states, strict=True))
@@ -219,7 +224,7 @@ class _Pack:
 
 
 async def _acknowledged(fetches, push, task):
-    """The fetches that no server has heard of, once the push has arrived; the newest of the push is always named."""
+    """Waits until the push has arrived; returns the fetches to name in later pushes: its newest and all after that."""
     await task
     return [fetch for fetch in fetches if fetch.step >= push.fetches[-1].step]
 

@@ -1,7 +1,8 @@
-"""A real asynchronous run once more, from its log, in one process: the same pure functions end at the same bits.
+"""A replay computes a real asynchronous run again from its log, in one process, and ends at the same bits.
 
-Every gradient is a function of the versions that its worker fetched, every version of the pushes before it. So the log
-is a graph of what depends on what, and any order along its edges will do; deaths and restored servers are part of it.
+Every gradient is a function of the versions that its worker fetched, and every version is a function of the pushes
+before it. So the log is a graph of dependencies, and the replay may use any order that respects it. Deaths of workers
+and restored servers are part of the graph.
 """
 
 import os
@@ -23,15 +24,16 @@ from jaxnn.training.train_step import TrainStep
 
 
 def lost_updates(lives: Sequence[Life]) -> list[int]:
-    """How many accepted updates each death of a server took with it: one number for each life but the last.
+    """Counts the accepted updates that each death of a server lost: one number for each life except the last.
 
-    A push is accepted once it stands in the log, which is before it is applied and before its worker is told. A version
-    is made of the pushes that its life had applied before it, and of all that the version is made of from which the
-    life began. Lost at a death is what the dead server's last version was made of and the version that was restored is
-    not. It cannot be more than the interval between checkpoints, for a server writes one before it takes the next push.
+    A push is accepted once it is in the log, which is before it is applied and before its worker gets an answer. A
+    version contains the pushes that its life had applied before it, and all pushes of the version from which the life
+    began. A death loses the pushes that the last version of the dead server contained and the restored version does
+    not. These are never more than the interval between checkpoints, because a server writes a due checkpoint before it
+    accepts the next push.
 
     Args:
-      lives: all of one shard, of `read_log`.
+      lives: all lives of one shard, from `read_log`.
 
     >>> from jaxnn.parameter_server.push_log import Push
     >>> pushes = [Push(0, 0, step, (), applied=step) for step in range(7)]
@@ -44,7 +46,7 @@ def lost_updates(lives: Sequence[Life]) -> list[int]:
 
 
 def _made_of(lives, version: Version | None) -> set[tuple[int, int]]:
-    """The pushes, as (life, applied)."""
+    """Returns the pushes that a version contains, as pairs (life, applied)."""
     made = set()
     while version is not None:
         life = lives[version.life]
@@ -53,23 +55,23 @@ def _made_of(lives, version: Version | None) -> set[tuple[int, int]]:
     return made
 
 
-_MOST_GRADIENTS = 10**7  # of one log; more than an hour's, and a gigabyte of rows
+_MOST_GRADIENTS = 10**7  # in one log; more than an hour of training makes, and a gigabyte of rows
 
 
 def replay_run(
     step: TrainStep, state: TrainState, data, *, init, settings: Downpour, folder: str | os.PathLike
 ) -> TrainState:
-    """The state at which a run ended, computed from its logs.
+    """Computes the state at which a run ended from its logs.
 
     Args:
       step, data, settings: as in the run.
-      state: with which it began.
-      init: the optimizer's.
-      folder: of the run.
+      state: the state with which the run began.
+      init: the `init` of the optimizer.
+      folder: the folder of the run.
 
     Returns:
-      The state, bit for bit where XLA computes as it did there: on the same kind of processor, with as many threads
-      (`NPROC=1` in the environment before jax is imported).
+      The state. It is equal bit for bit if XLA computes as in the run: on the same kind of processor, with the same
+      number of threads (`NPROC=1` in the environment before jax is imported).
 
     Raises:
       FileNotFoundError: the folder has no log.
@@ -84,10 +86,10 @@ def replay_run(
 
 
 def gradient_log(lives: Sequence[Life]) -> Log:
-    """The log of a run with one server, in which nothing died, as `downpour_sgd.replay` takes it: a row a gradient.
+    """Returns the log of a run with one server and no deaths in the form of `downpour_sgd.replay`: a row a gradient.
 
-    The simulator ends at the same bits, though it is one compiled program and the run was several. Of several servers
-    it can know nothing: it counts one version, and they apply the same pushes each in an order of its own.
+    The simulator ends at the same bits, although it is one compiled program and the run was several. It cannot replay a
+    run of several servers: it counts one version, while each of several servers applies the pushes in its own order.
 
     Raises:
       ValueError: several servers, or a server or worker that had more than one life.
@@ -112,7 +114,7 @@ def gradient_log(lives: Sequence[Life]) -> Log:
 
 
 class _Replay:
-    """Programs that go on as far as they can, in turns, until all are done."""
+    """Runs one generator for each life of a worker or server, in turns; each continues as far as it can."""
 
     def __init__(self, logs, clients, apply, parts):
         self.logs, self.clients, self.apply, self.parts = logs, clients, apply, parts
@@ -172,7 +174,7 @@ class _Replay:
         self.ends[shard, life.number] = part
 
     def _read(self, keys):
-        """What a worker got; a version is let go with its last reader, if no life begins there."""
+        """Returns what a worker fetched; deletes a version after its last reader, if no life begins at the version."""
         parts = [self.versions[key] for key in keys]
         for key in keys:
             self.readers[key] -= 1

@@ -1,8 +1,8 @@
-"""A training state cut into parts that servers keep, each with whole arrays by name, and put together again.
+"""A training state is divided here into parts for the servers, each with whole arrays by name, and merged again.
 
-A part is a `TrainState` itself, whose parameters are a dict `path -> array`. An optimizer that treats every array by
-itself, as all first-order ones do, makes of the parts exactly what it makes of the whole; what looks at all of them,
-such as clipping by the global norm or a second-order method, does so in each part alone.
+A part is itself a `TrainState`, whose parameters are a dict `path -> array`. An optimizer that treats every array by
+itself, as all first-order optimizers do, gives the same result on the parts as on the whole. A method that looks at all
+arrays together, such as clipping by the global norm or a second-order method, looks at each part alone.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from jaxnn.training.train_state import TrainState
 
 
 def named_leaves(tree: Any) -> dict[str, Any]:
-    """Every leaf by its path.
+    """Returns every leaf of a tree by its path.
 
     >>> named_leaves({"dense": {"kernel": 1.0, "bias": 2.0}})
     {'dense/bias': 2.0, 'dense/kernel': 1.0}
@@ -24,15 +24,15 @@ def named_leaves(tree: Any) -> dict[str, Any]:
 
 
 def with_named_leaves(tree: Any, leaves: dict[str, Any]) -> Any:
-    """The tree with the leaves of these names in place of its own; those without a name there stay."""
+    """Returns the tree with the given leaves in place of its own; leaves whose name is not given stay."""
     return jax.tree_util.tree_map_with_path(lambda path, leaf: leaves.get(_name(path), leaf), tree)
 
 
 def assign(params: Any, shards: int) -> list[list[str]]:
-    """The names of each part: the largest array first, always to the part that has least.
+    """Returns the names in each part: arrays are assigned from the largest on, always to the part with least.
 
     Raises:
-      ValueError: more parts than arrays, or none.
+      ValueError: more parts than arrays, or no parts.
 
     >>> assign({"a": jnp.ones(5), "b": jnp.ones(3), "c": jnp.ones(3)}, 2)
     [['a'], ['b', 'c']]
@@ -47,15 +47,15 @@ def assign(params: Any, shards: int) -> list[list[str]]:
 
 
 def divide(state: TrainState, init, shards: int) -> list[TrainState]:
-    """The state in parts, as NumPy arrays; the first has the model state, and none has a key.
+    """Divides the state into parts, as NumPy arrays; the first part has the model state, and none has a key.
 
     Args:
-      state: the whole.
-      init: the optimizer's; what it makes for a part says which arrays of `state.opt_state` belong there.
-      shards: how many parts.
+      state: the whole state.
+      init: the `init` of the optimizer; its result for a part says which arrays of `state.opt_state` belong there.
+      shards: the number of parts.
 
     Raises:
-      ValueError: more parts than arrays, or an optimizer whose state cannot be told apart by the parameters' names.
+      ValueError: more parts than arrays, or an optimizer state whose arrays do not follow the names of the parameters.
     """
     params, optimizers = named_leaves(state.params), named_leaves(state.opt_state)
     parts = []
@@ -69,9 +69,9 @@ def divide(state: TrainState, init, shards: int) -> list[TrainState]:
 
 
 def merge(parts: list[TrainState], like: TrainState) -> TrainState:
-    """The parts as one state in the structure of `like`, with its key; its step is that of the furthest part."""
+    """Merges parts to one state with the structure and the key of `like`; the step is that of the furthest part."""
     params, optimizers = ({}, {})
-    for part in reversed(parts):  # of what all have, such as a count of steps, the first part's
+    for part in reversed(parts):  # of a leaf that all parts have, such as a count of steps, the first part's is kept
         params |= named_leaves(part.params)
         optimizers |= named_leaves(part.opt_state)
     step = jnp.asarray(max(int(part.step) for part in parts), jnp.int32)
@@ -80,7 +80,7 @@ def merge(parts: list[TrainState], like: TrainState) -> TrainState:
 
 
 def _checked(template, leaves):
-    """The leaves that the template has names for, of its shapes."""
+    """Returns the template with the leaves of its names; raises ValueError if one is missing or of another shape."""
     for name, leaf in named_leaves(template).items():
         if name not in leaves or np.shape(leaves[name]) != leaf.shape:
             raise ValueError(

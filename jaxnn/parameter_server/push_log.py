@@ -1,12 +1,13 @@
-"""The log of a parameter server: a line for every push, on disk before anyone can read what the push has changed.
+"""The log of a parameter server has a line for every push, written before anyone can read the push's effect.
 
-A shard that is killed and restored begins a new *life*, with a new file, at a version of an earlier life; what was
-applied after that is lost to training but not to the log. Since every line says which versions its gradient was
-computed from, the logs of all lives together determine every number of the run (`log_replay`).
+A shard that is killed and restored begins a new *life*, with a new file, at a version of an earlier life. Pushes after
+that version are lost to training, but they stay in the log. Every line says from which versions its gradient was
+computed, so the logs of all lives together determine every number of the run (`log_replay`).
 
-One file a life, `shard-0/life-0000.jsonl`. First line: `{"shard", "life", "origin"}`, origin `[life, version]` or null.
-Then a push a line: who (`worker`, its `life` and local `step`), the version `read` from this shard, the version
-`applied` to, and `fetches`, `[step, [[life, version] of every shard]]`. Only JSON: what is read cannot execute.
+Each life has one file, `shard-0/life-0000.jsonl`. The first line is `{"shard", "life", "origin"}`, with the origin as
+`[life, version]` or null. Every other line is a push: the `worker`, its `life` and local `step`, the version `read`
+from this shard, the version to which the push was `applied`, and `fetches`, a list of `[step, [[life, version] of every
+shard]]`. The files hold only JSON, so reading them cannot execute code.
 """
 
 import json
@@ -21,33 +22,35 @@ import numpy as np
 from jaxnn.asynchronous.event_logs import Log
 from jaxnn.bounded_files import open_regular
 
-_MOST_LINE = 2**20  # bytes; a push names some fetches, each of a version of every shard
-_MOST = 2**31  # what no count may reach: devices count steps in 32 bits
+_MOST_LINE = 2**20  # bytes; a push names some fetches, each with a version of every shard
+_MOST = 2**31  # every count must be below this: devices count steps in 32 bits
 _HEAD = {"shard", "life", "origin"}
 _PUSH = {"worker", "life", "step", "fetches", "applied", "read"}
 _REMEDY = "Restore the file from a copy, or begin in a new folder."
 
 
 class Version(NamedTuple):
-    """Of a shard's parameters: `number` updates, counted in one `life` of its server."""
+    """Identifies a version of a shard's parameters by its `number` of updates and the `life` of the server."""
 
     life: int
     number: int
 
 
 class Fetch(NamedTuple):
-    """Before its local `step` a worker got these `versions`, one of each shard."""
+    """Holds the `versions`, one of each shard, that a worker fetched before its local `step`."""
 
     step: int
     versions: tuple[Version, ...]
 
 
 class Push(NamedTuple):
-    """The gradient that `worker` sent after its local `step`.
+    """Describes the gradient that `worker` sent after its local `step`.
 
-    life: of the worker; it begins anew, with nothing but what it fetches, after a death of its own or of a server.
-    fetches: those since its last push, or the newest before that: the last says what the gradient was computed from.
-    applied: the server's version when it was applied, which made it the next.
+    life: the life of the worker. After its own death or that of a server a worker begins a new life, with only what it
+      fetches.
+    fetches: the newest fetch of the last push that has arrived, and all later fetches. The gradient was computed from
+      the last of them.
+    applied: the version of the server to which the push was applied; the push makes it the next version.
     """
 
     worker: int
@@ -57,12 +60,12 @@ class Push(NamedTuple):
     applied: int = -1
 
     def read(self, shard: int) -> Version:
-        """The version of the shard that the gradient was computed from."""
+        """Returns the version of the shard from which the gradient was computed."""
         return self.fetches[-1].versions[shard]
 
 
 class Life(NamedTuple):
-    """What one server did: from `origin`, a version of an earlier life or None for the beginning, these `pushes`."""
+    """Holds the `pushes` of one life of a server, from `origin`: a version of an earlier life, or None at the start."""
 
     number: int
     origin: Version | None
@@ -70,12 +73,12 @@ class Life(NamedTuple):
 
 
 class PushLog:
-    """Appends to the file of a new life, the next after those that `folder` has.
+    """Writes the file of a new life, the next after those in `folder`.
 
     Args:
-      folder: of the run; made if missing.
-      shard: whose log.
-      origin: the version from which this life begins.
+      folder: the folder of the run; it is made if missing.
+      shard: the shard whose log this is.
+      origin: the version from which this life begins, None for the beginning of the run.
     """
 
     def __init__(self, folder: str | os.PathLike, shard: int, origin: Version | None):
@@ -86,11 +89,11 @@ class PushLog:
         self._write({"shard": shard, "life": self.life, "origin": origin})
 
     def append(self, push: Push) -> None:
-        """Hands the line to the system: it survives a kill of the process, if not a power cut."""
+        """Writes a line and flushes it to the operating system: it survives a kill of the process, not a power cut."""
         self._write(push._asdict() | {"read": push.read(self.shard)})
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         self._file.close()
 
     def _write(self, line):
@@ -99,15 +102,15 @@ class PushLog:
 
 
 def shard_folder(folder: str | os.PathLike, shard: int) -> Path:
-    """Where a shard keeps its log and its checkpoints."""
+    """Returns the folder where a shard keeps its log and its checkpoints."""
     return Path(folder) / f"shard-{shard}"
 
 
 def files_of_shard(folder: str | os.PathLike, shard: int, suffix: str) -> list[Path]:
-    """A shard's files of one kind, oldest first; none where nothing has been written yet.
+    """Returns a shard's files of one kind, oldest first; an empty list if nothing has been written yet.
 
     Raises:
-      OSError: they cannot be listed, which is not the same as none: a file or a broken link stands there, say.
+      OSError: the folder exists but cannot be listed; for example it is a file or a broken link.
     """
     here = shard_folder(folder, shard)
     try:
@@ -122,11 +125,11 @@ def files_of_shard(folder: str | os.PathLike, shard: int, suffix: str) -> list[P
 
 
 def read_log(folder: str | os.PathLike, shard: int = 0) -> list[Life]:
-    """Every life of a shard, oldest first; a last line that was not finished is left out.
+    """Reads every life of a shard, oldest first; a last line that was not finished is left out.
 
     Raises:
-      FileNotFoundError: no log of that shard.
-      ValueError: a line is not what a server writes.
+      FileNotFoundError: there is no log of that shard.
+      ValueError: a line is not in the form that a server writes.
       OSError: a file cannot be read.
     """
     files = files_of_shard(folder, shard, ".jsonl")
@@ -136,9 +139,9 @@ def read_log(folder: str | os.PathLike, shard: int = 0) -> list[Life]:
 
 
 def push_rows(lives: Iterable[Life], shard: int = 0) -> Log:
-    """A row for each push, as `staleness_of` takes them; worker, local step, version read and version applied.
+    """Returns a row for each push, for `staleness_of`: worker, local step, version read and version applied.
 
-    Pushes that were computed from an earlier life are left out: their versions cannot be compared.
+    Pushes whose gradient was computed from an earlier life are left out, because their versions cannot be compared.
 
     >>> from jaxnn.asynchronous.event_logs import staleness_of
     >>> push = Push(worker=0, life=0, step=4, fetches=(Fetch(4, (Version(0, 7),)),), applied=9)
@@ -155,19 +158,19 @@ def push_rows(lives: Iterable[Life], shard: int = 0) -> Log:
 
 
 def parse_count(value: Any) -> int:
-    """A number of steps, updates, workers or lives as JSON holds it; another value raises ValueError."""
+    """Returns a number of steps, updates, workers or lives from JSON; raises ValueError for any other value."""
     if type(value) is not int or not 0 <= value < _MOST:
         raise ValueError(f"expected an integer of 0 to {_MOST - 1}, received {reprlib.repr(value)}")
     return value
 
 
 def parse_version(value: Any) -> Version:
-    """A version as JSON holds it, `[life, number]`; another value raises ValueError."""
+    """Returns a version from its JSON form `[life, number]`; raises ValueError for any other value."""
     return Version(*map(parse_count, _list_of(value, 2)))
 
 
 def _read(path: Path, shard: int, life: int) -> Life:
-    """One file, line by line, each checked before anything is made of it."""
+    """Reads one file line by line, and checks each line before its values are used."""
     number, origin, pushes = 0, None, []
     with open_regular(path) as file:
         try:
@@ -184,7 +187,7 @@ def _read(path: Path, shard: int, life: int) -> Life:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Those that were finished."""
+    """Yields the finished lines of a file."""
     while (line := file.readline(_MOST_LINE)).endswith(b"\n"):
         yield line
     if len(line) == _MOST_LINE:

@@ -1,11 +1,11 @@
-"""Parameter servers and workers as actors of Ray, on this machine or on a cluster, and what is done when one dies.
+"""Parameter servers and workers run here as actors of Ray, on this machine or on a cluster, and survive deaths.
 
-    a worker dies       the others go on; it is replaced, fetches, and continues at the step the servers know
-    a server dies       it is restored from its last checkpoint; workers that had a call under way begin a new life
-    a worker is slow    nobody waits, or those who are more than `bound` ahead
+    a worker dies       the others continue; it is replaced, fetches, and continues at the next step the servers know
+    a server dies       it is restored from its last checkpoint; workers whose call was under way begin a new life
+    a worker is slow    only workers that are more than `bound` ahead of it wait; without a bound none waits
 
-Ray is an optional part: `pip install "jaxnn[ray]"`. Nothing here imports it before it is needed. Whoever reaches Ray's
-ports or sockets executes code: `ray_startup` says what keeps others from them.
+Ray is optional: `pip install "jaxnn[ray]"`. This module imports it only when it is needed. Anyone who reaches Ray's
+ports or sockets can execute code: `ray_startup` describes how they are protected.
 """
 
 import contextlib
@@ -40,7 +40,7 @@ _PATIENCE = 120.0  # seconds until an actor that is being restarted must answer
 
 
 class RunStatus(NamedTuple):
-    """What `watch` is told: seconds since the first step, and the status of servers and workers that answer."""
+    """Holds the progress passed to `watch`: seconds since the first step, statuses of actors that answer, restarts."""
 
     seconds: float
     servers: list[dict[str, int]]
@@ -49,7 +49,7 @@ class RunStatus(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """The last state, seconds from the first step to the last, lives begun anew, and the servers' last status."""
+    """Holds the last state, seconds from first to last step, the number of restarts, and the servers' last statuses."""
 
     state: TrainState
     seconds: float
@@ -76,19 +76,22 @@ def train_asynchronously(
     pauses: dict[int, float] | None = None,
     most_restarts: int = 100,
 ) -> Trained:
-    """Downpour SGD (Dean et al., NIPS 2012) by processes that wait for one another only as far as `settings` say.
+    """Trains by Downpour SGD (Dean et al., NIPS 2012) in processes that wait for one another only as `settings` say.
 
     Args:
-      model, train, loss, preprocess, fields: as `training.fit`.
-      optimizer: the servers'; each applies it to its part. The paper's is AdaGrad, with a larger rate than usual.
-      steps: local steps of every worker.
-      folder: for logs and checkpoints, where all servers reach it; that of an unfinished run is gone on with.
+      model, train, loss, preprocess, fields: as in `training.fit`.
+      optimizer: the optimizer of the servers; each applies it to its part. The paper uses AdaGrad, with a larger
+        learning rate than usual.
+      steps: the number of local steps of every worker.
+      folder: the folder for logs and checkpoints, which all servers must reach. A run that is unfinished there
+        continues.
       settings: a `Downpour`.
-      state: with which the run begins; by default `init_state` with the settings' seed.
+      state: the state with which the run begins; by default `init_state` with the seed of `settings`.
       address, host: see `ray_session`.
-      watch: told of the progress about every `every` seconds; what returns True ends the run after the steps under way.
-      pauses: worker -> seconds that each of its steps takes longer, to see how the rest bear it.
-      most_restarts: lives begun anew, after which the run is given up.
+      watch: a function called with the progress about every `every` seconds; if it returns True, the run ends after the
+        steps under way.
+      pauses: worker -> seconds by which each of its steps is slower, to see how the others cope.
+      most_restarts: the largest number of restarts; with more the run is given up.
 
     Returns:
       `Trained(state, seconds, restarts, servers)`. `replay_run` computes the same state from the logs.
@@ -109,9 +112,11 @@ def train_asynchronously(
     if state is None:
         state = init_state(model, optimizer, train[fields[0]][:1], key=settings.seed, preprocess=preprocess)
     folder, parts = os.path.abspath(folder), divide(state, optimizer.init, settings.servers)
+    # All checks of the folder come before Ray starts: a folder of another model, or a damaged one, is refused here, in
+    # this process, before any actor exists.
     for shard, part in enumerate(parts):
-        newest_shard(folder, shard, part)  # refuses the folder of another model, before anything starts
-    life = _next_life(folder, settings.servers)  # and one that is damaged
+        newest_shard(folder, shard, part)  # refuses the folder of another model
+    life = _next_life(folder, settings.servers)  # refuses a damaged log
     room = 2 * sum(array.nbytes for array in train.values()) + STORE_BYTES
     with ray_session(address, cpus=settings.workers + settings.servers, host=host, store_bytes=room) as ray:
         check_room(ray, settings.workers + settings.servers)
@@ -124,31 +129,36 @@ def train_asynchronously(
 
 
 class _RayCluster:
-    """The actors of one run, and the lives of its workers."""
+    """Holds the actors of one run, and the present life of each worker."""
 
     def __init__(self, ray, step, parts, train, params, settings, folder, life):
         self.ray, self.settings, self.restarts = ray, settings, 0
         options = {"max_restarts": -1, "max_task_retries": 0, "num_cpus": 1, "runtime_env": actor_environment()}
         server, worker = (ray.remote(kind).options(**options) for kind in (_ServerActor, _Worker))
         self.lives = dict.fromkeys(range(settings.workers), life)
-        # kept here: from these a replacement is made. Sent as bytes: Ray calls references in an argument an error
+        # The references are kept in this object, because Ray makes the replacement of a dead actor from the same
+        # arguments. They are sent as bytes: Ray calls references inside an argument an error.
         self.parts, self.shared = [ray.put(part) for part in parts], ray.put((step, train, params, settings))
         sent = ray.cloudpickle.dumps
         self.servers = [server.remote(step, sent(part), i, folder, settings) for i, part in enumerate(self.parts)]
         self.workers = [worker.remote(sent((self.shared, self.servers)), i) for i in range(settings.workers)]
 
     def run(self, steps, pauses, watch, every, most_restarts) -> tuple[float, int]:
-        """Until every worker has made its steps; returns seconds and restarts."""
+        """Runs until every worker has made its steps; returns seconds and restarts."""
+        # Every actor must answer before the clock starts, so that `seconds` does not count the start of processes.
         self._answers(lambda: [actor.status.remote() for actor in (*self.servers, *self.workers)])
         start = told = time.perf_counter()
         stopping = False
-        firsts = {worker: self._join(worker) for worker in self.lives}  # all, before one of them can run ahead
+        # All workers join before any begins; otherwise the first would run ahead before the bound knows of the others.
+        firsts = {worker: self._join(worker) for worker in self.lives}
         begin = lambda worker, first: self.workers[worker].run.remote(
             self.lives[worker], first, steps, pauses.get(worker, 0.0)
         )
         running, dead = {begin(worker, first): worker for worker, first in firsts.items()}, set()
         while running or (dead and not stopping):
             dead |= self._fallen(running, min(every, 0.2))
+            # A dead worker begins a new life only once its actor answers again. The life gets a new number before it
+            # begins, so that the log can tell its pushes from those of the earlier life.
             for worker in () if stopping else [worker for worker in dead if any(self._status(self.workers[worker]))]:
                 dead.remove(worker)
                 self._count_restart(most_restarts)
@@ -160,11 +170,11 @@ class _RayCluster:
         return time.perf_counter() - start, self.restarts
 
     def states(self) -> list[TrainState]:
-        """The servers' parts."""
+        """Returns the parts of the servers."""
         return self._answers(lambda: [server.state.remote() for server in self.servers])
 
     def statuses(self) -> tuple[list, list]:
-        """Of servers and workers, as far as they answer."""
+        """Returns the statuses of the servers and of the workers that answer."""
         ask = lambda actors: [answer for actor in actors for answer in self._status(actor)]
         return ask(self.servers), ask(self.workers)
 
@@ -174,19 +184,20 @@ class _RayCluster:
             self.ray.kill(actor)
 
     def _stopped(self, wish) -> bool:
-        """Tells the workers that live to stop, if that is the wish."""
+        """Asks all workers to stop, if `wish` is true; returns whether it is."""
         if wish:
             for worker in self.workers:
                 worker.stop.remote()
         return bool(wish)
 
     def _join(self, worker) -> int:
-        """The first step of the worker's new life, once all servers have let it in."""
+        """Joins the worker at all servers; returns the first step of its new life."""
+        # The largest answer counts: a server that was restored from a checkpoint may know of fewer steps than others.
         self._answers(lambda: [server.leave.remote(worker) for server in self.servers])
         return max(self._answers(lambda: [server.join.remote(worker) for server in self.servers]))
 
     def _fallen(self, running, seconds) -> set[int]:
-        """Waits a little, takes away what has ended, and returns the workers to whom a death put an end."""
+        """Waits a little, removes the runs that have ended, and returns the workers whose run a death has ended."""
         if not running:
             time.sleep(seconds)
             return set()
@@ -196,9 +207,9 @@ class _RayCluster:
     def _ended_well(self, reference) -> bool:
         try:
             self.ray.get(reference)
-        except self.ray.exceptions.RayActorError:  # of the worker, or of a server that it called
+        except self.ray.exceptions.RayActorError:  # the worker died, or a server that it called
             return False
-        except self.ray.exceptions.RayTaskError as error:  # what the worker raised itself
+        except self.ray.exceptions.RayTaskError as error:  # the worker itself raised an error
             raise error.cause from error
         return True
 
@@ -210,7 +221,7 @@ class _RayCluster:
             )
 
     def _answers(self, ask: Callable[[], list]) -> list:
-        """What the actors answer, those too that are being restarted meanwhile."""
+        """Returns the answers of the actors; waits for actors that are being restarted."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             try:
@@ -229,14 +240,14 @@ class _RayCluster:
 
 
 class _ServerActor(ParameterServer):
-    """A `ParameterServer` as an actor."""
+    """Runs a `ParameterServer` as an actor."""
 
     def __init__(self, step, part, shard, folder, settings):
         super().__init__(step, require_ray().get(_received(part)), shard, folder, settings)
 
 
 class _Worker:
-    """A `Client` as an actor; it talks to servers that are actors."""
+    """Runs a `Client` as an actor, which calls servers that are actors."""
 
     def __init__(self, sent, worker):
         shared, servers = _received(sent)
@@ -254,7 +265,7 @@ class _Worker:
 
 
 class _Remote:
-    """A server actor, with the methods of a `Server`; a message carries NumPy arrays."""
+    """Wraps a server actor in the methods of a `Server`; a message holds NumPy arrays."""
 
     def __init__(self, actor):
         self.actor = actor
@@ -270,11 +281,11 @@ class _Remote:
 
 
 def _received(sent: bytes):
-    """References, which this process may now ask for."""
+    """Returns the references in the bytes, for which this process may then ask."""
     return require_ray().cloudpickle.loads(sent)
 
 
 def _next_life(folder, shards: int) -> int:
-    """After all lives of workers that the logs in the folder know."""
+    """Returns the number of a new life of workers, after all lives in the logs of the folder."""
     logs = [read_log(folder, shard) for shard in range(shards) if files_of_shard(folder, shard, ".jsonl")]
     return 1 + max((push.life for lives in logs for life in lives for push in life.pushes), default=-1)

@@ -1,4 +1,4 @@
-"""A replay in a process like those of the run, so that its numbers are theirs, whatever this process computes with."""
+"""A replay runs here in a process like those of the run, so that it computes the same numbers on any device here."""
 
 import os
 
@@ -21,15 +21,15 @@ def replay_on_ray(
     folder: str | os.PathLike,
     address: str | None = None,
 ) -> TrainState:
-    """`replay_run` in one process of Ray's, with one thread on the CPU, as servers and workers compute.
+    """Calls `replay_run` in a process of Ray, with one thread on the CPU, as servers and workers compute.
 
     Args:
       step, state, data, init, settings, folder: see `replay_run`.
-      address: see `ray_session`; on a cluster of unlike machines the process may be on one that rounds otherwise.
+      address: see `ray_session`; in a cluster of different machines the process may run on one that rounds differently.
 
     Raises:
       ImportError: Ray is not installed.
-      FileNotFoundError, ValueError: as `replay_run`.
+      FileNotFoundError, ValueError: as in `replay_run`.
     """
     with ray_session(address, cpus=1) as ray:
         shared = ray.put((step, jax.device_get(state._replace(key=None)), data))

@@ -1,6 +1,7 @@
-"""A parameter server: it holds a part of the parameters, and applies gradients in the order in which they come.
+"""A parameter server holds a part of the parameters and applies gradients in the order in which they arrive.
 
-Plain Python around `TrainStep.descend`, for one event loop: tests run it as it is, `ray_cluster` as an actor.
+It is plain Python around `TrainStep.descend` for one event loop. Tests run it directly; `ray_cluster` runs it as an
+actor.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from jaxnn.training.train_step import TrainStep
 
 @dataclass(frozen=True)
 class Apply:
-    """`apply(part, message, model_state)`: the next state of a part; all that a server computes."""
+    """Computes the next state of a part, `apply(part, message, model_state)`; a server computes nothing else."""
 
     step: TrainStep
     codec: Codec
@@ -31,15 +32,15 @@ class Apply:
 
 
 class ParameterServer:
-    """One server, with one part of the parameters (a shard, in Dean et al. 2012).
+    """Runs one server, with one part of the parameters (a shard, in Dean et al. 2012).
 
-    Made in a folder in which it has been before, it goes on from its last checkpoint, in a new life.
+    In a folder where the shard already has a checkpoint, the server continues from the newest one, in a new life.
 
     Args:
       step: a `TrainStep`; its `update` must treat each array by itself.
-      part: of `parameter_shards.divide`.
-      shard: which part, from 0. The first server keeps the model state and the clock by which workers wait.
-      folder: of the run, for the log and the checkpoints.
+      part: the part of this server, from `parameter_shards.divide`.
+      shard: the number of the part, from 0. The first server keeps the model state and applies the bound on workers.
+      folder: the folder of the run, for the log and the checkpoints.
       settings: a `Downpour`.
     """
 
@@ -53,30 +54,30 @@ class ParameterServer:
 
     @property
     def version(self) -> Version:
-        """Of the parameters now."""
+        """Returns the present version of the parameters."""
         return Version(self.log.life, int(self.part.step))
 
     async def join(self, worker: int) -> int:
-        """Lets a worker begin, beside the slowest; returns its first local step that the server has not applied."""
+        """Lets a worker begin with the clock of the slowest; returns its first local step that is not yet applied."""
         others = [clock for other, clock in self.clocks.items() if other != worker]
         self.clocks[worker] = min(others, default=0)
         await self._tell()
         return self.next_steps.get(worker, 0)
 
     async def leave(self, worker: int) -> None:
-        """Nobody waits for the worker any more: it is done, or dead."""
+        """Removes a worker that has finished or died from those that others wait for."""
         self.clocks.pop(worker, None)
         await self._tell()
 
     async def pull(self, worker: int) -> tuple[Version, dict, Any]:
-        """The version, its parameters by name and the model state, as NumPy arrays."""
+        """Returns the version, its parameters by name and the model state, as NumPy arrays."""
         await self._within_bound(worker)
         if self.host is None:
             self.host = jax.device_get((self.part.params, self.part.model_state))
         return self.version, *self.host
 
     async def push(self, push: Push, message: dict, model_state) -> None:
-        """Applies one message, after it is in the log."""
+        """Writes one push to the log, then applies its message."""
         await self._within_bound(push.worker)
         self.log.append(push._replace(applied=int(self.part.step)))
         self.part, self.host = call(self.apply, self.part, message, model_state), None
@@ -88,15 +89,15 @@ class ParameterServer:
             await self._tell()
 
     def checkpoint(self) -> None:
-        """Writes what a next life would begin from."""
+        """Writes a checkpoint, from which a next life would begin."""
         save_shard(self.folder, self.shard, ShardCheckpoint(jax.device_get(self.part), self.version, self.next_steps))
 
     async def status(self) -> dict[str, int]:
-        """Process, shard, life and version, and the widest gap between a worker that went on and the slowest."""
+        """Returns process, shard, life, version, and the widest gap between a worker that went on and the slowest."""
         return {"pid": os.getpid(), "shard": self.shard, **self.version._asdict(), "widest_gap": self.widest_gap}
 
     async def state(self) -> TrainState:
-        """The part, as NumPy arrays, checkpointed."""
+        """Writes a checkpoint and returns the part, as NumPy arrays."""
         self.checkpoint()
         return jax.device_get(self.part)
 

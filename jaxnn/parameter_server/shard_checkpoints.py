@@ -1,7 +1,7 @@
-"""Checkpoints of one server: its part of the training state in one safetensors file, written whole or not at all.
+"""A checkpoint of a server holds its part of the training state in one safetensors file, written whole or not at all.
 
-`shard-0/0000-00000500.safetensors`: life and version. The bytes go to a temporary name, are flushed to the disk, and
-take the real name in one rename. The newest two stay. Nothing that is read can execute.
+The name `shard-0/0000-00000500.safetensors` has the life and the version. The bytes are written to a temporary name,
+flushed to the disk, and renamed in one step. The newest two files stay. Reading a file cannot execute code.
 """
 
 import json
@@ -22,12 +22,12 @@ from jaxnn.training.train_state import TrainState
 
 _KEPT = 2
 _SUFFIX = ".safetensors"
-_MOST_BESIDE = 2**24  # bytes of a file that are not its arrays': their names, and each worker's next step
+_MOST_BESIDE = 2**24  # bytes of a file besides its arrays: their names, and each worker's next step
 _ABOUT = {"version", "next_steps"}
 
 
 class ShardCheckpoint(NamedTuple):
-    """A server at one moment: its part, which version that is (None: of nothing yet), each worker's next local step."""
+    """Holds a server's part, its version (None before the run has begun), and each worker's next local step."""
 
     part: TrainState
     version: Version | None
@@ -35,10 +35,10 @@ class ShardCheckpoint(NamedTuple):
 
 
 def save_shard(folder: str | os.PathLike, shard: int, checkpoint: ShardCheckpoint) -> Path:
-    """Writes a checkpoint and removes those older than the last but one.
+    """Writes a checkpoint and removes all except the newest two.
 
     Raises:
-      OSError: it cannot be written; the earlier ones are as they were.
+      OSError: the checkpoint cannot be written; the earlier ones stay unchanged.
     """
     here = shard_folder(folder, shard)
     here.mkdir(parents=True, exist_ok=True)
@@ -52,23 +52,23 @@ def save_shard(folder: str | os.PathLike, shard: int, checkpoint: ShardCheckpoin
 
 
 def newest_shard(folder: str | os.PathLike, shard: int, like: TrainState) -> ShardCheckpoint | None:
-    """The newest checkpoint of a shard that is whole; None if there is none at all.
+    """Reads the newest whole checkpoint of a shard; returns None if the shard has no checkpoint.
 
     Args:
-      folder: of the run.
-      shard: which server's.
-      like: a part of the same names, shapes and dtypes.
+      folder: the folder of the run.
+      shard: the number of the server.
+      like: a part with the same names, shapes and dtypes.
 
     Raises:
-      ValueError: the arrays are not those of `like`: the folder is of another model or optimizer; what is written
-        beside them is not what a server writes; or there are checkpoints, and none is whole.
-      OSError: one cannot be read.
+      ValueError: the arrays do not match `like`, because the folder is of another model or optimizer; the version or
+        the next steps are not in the form that a server writes; or there are checkpoints but none is whole.
+      OSError: a checkpoint cannot be read.
     """
     files = files_of_shard(folder, shard, _SUFFIX)
     for path in reversed(files):
         try:
             arrays, about = _read(path, like)
-        except safetensors.SafetensorError:  # the disk's fault: a kill leaves no half of a file
+        except safetensors.SafetensorError:  # a fault of the disk: a kill never leaves half a file under this name
             continue
         _check(path, arrays, like)
         part = with_named_leaves(like, {name: jnp.array(array) for name, array in arrays.items()})
@@ -83,7 +83,7 @@ def newest_shard(folder: str | os.PathLike, shard: int, like: TrainState) -> Sha
 
 def _write(path: Path, data: bytes) -> None:
     temporary = path.with_suffix(".jaxnn-tmp")
-    temporary.unlink(missing_ok=True)  # what a kill has left, or a link to elsewhere
+    temporary.unlink(missing_ok=True)  # a file that a kill has left, or a link to another place
     with open(temporary, "xb") as file:
         file.write(data)
         file.flush()
@@ -92,7 +92,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _read(path, like):
-    """The arrays, and the texts beside them."""
+    """Returns the arrays of a file, and its metadata."""
     most = sum(np.asarray(leaf).nbytes for leaf in named_leaves(like).values()) + _MOST_BESIDE
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -103,7 +103,7 @@ def _read(path, like):
 
 
 def _parse(path, about, step) -> tuple[Version, dict[int, int]]:
-    """Version and next steps; the file is named after the version, whose number is the arrays' step."""
+    """Returns version and next steps; checks that the version agrees with the file's name and the arrays' step."""
     try:
         if about.keys() != _ABOUT:
             raise ValueError(f"expected {' and '.join(sorted(_ABOUT))}, received {reprlib.repr(sorted(about))}")

@@ -1,7 +1,7 @@
-"""Pictures: each function takes arrays, histories or results and returns a matplotlib `Figure`.
+"""The `plot_*` functions take arrays, histories or results and return a matplotlib `Figure`.
 
-matplotlib is imported when the first picture is drawn. Every figure looks the same whatever the user's settings are,
-and `save_figure` writes it.
+The `write_*` functions write a file. matplotlib is imported when the first picture is drawn. Every figure looks the
+same whatever the user's settings are, and `save_figure` writes it to a file.
 """
 
 from jaxnn.plots.boundary_plots import Regions as Regions

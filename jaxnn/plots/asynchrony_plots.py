@@ -1,6 +1,6 @@
-"""Pictures of asynchronous training, from arrays: how late updates are, what that costs, and what it gains in time.
+"""These plots show asynchronous training: how late updates are, what that costs, and what it gains in time.
 
-Each function returns a matplotlib `Figure`. Accuracies are shares in [0, 1], drawn in percent.
+Each function takes arrays and returns a matplotlib `Figure`. Accuracies are shares in [0, 1] and are drawn in percent.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,16 @@ from jaxnn.plots.line_plots import COLOURS, line_look, plot_lines
 
 @in_light_style
 def plot_staleness(staleness: Mapping[str, np.ndarray]):
-    """How many updates came between a gradient's read and its own: a histogram for each run, below one another.
+    """Plots the staleness of updates: a histogram for each run, one below the other.
+
+    The staleness of an update is the number of updates between the read of the parameters for its gradient and the
+    update itself.
 
     Args:
       staleness: name -> (updates,) integers.
 
     Raises:
-      ValueError: no runs, or one without updates.
+      ValueError: if there are no runs, or one has no updates.
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -43,14 +46,14 @@ def plot_staleness(staleness: Mapping[str, np.ndarray]):
 
 
 def plot_accuracy_against_staleness(staleness, accuracy: Mapping[str, np.ndarray]):
-    """What staleness costs at equal numbers of examples: a line for each optimizer.
+    """Plots the test accuracy against the mean staleness at equal numbers of examples: a line for each optimizer.
 
     Args:
-      staleness: (runs,) means, from 0 on.
+      staleness: (runs,) means, at least 0.
       accuracy: name -> (runs,) or (seeds, runs), in [0, 1].
 
     Raises:
-      ValueError: arrays of other shapes.
+      ValueError: if the arrays have other shapes.
     """
     figure = _plot_accuracies(staleness, accuracy, xlabel="mean staleness (updates)")
     (ax,) = figure.axes
@@ -62,14 +65,16 @@ def plot_accuracy_against_staleness(staleness, accuracy: Mapping[str, np.ndarray
 
 
 def plot_rate_against_workers(rates, accuracy: Mapping[str, np.ndarray]):
-    """Which learning rates still work with so many workers: a line for each number of them.
+    """Plots the test accuracy against the learning rate: a line for each number of workers.
+
+    The picture shows which learning rates still work with many workers.
 
     Args:
-      rates: (rates,), positive.
+      rates: (rates,) learning rates, positive.
       accuracy: name -> (rates,) or (seeds, rates), in [0, 1].
 
     Raises:
-      ValueError: arrays of other shapes.
+      ValueError: if the arrays have other shapes.
     """
     figure = _plot_accuracies(rates, accuracy, xlabel="learning rate", xscale="log")
     figure.axes[0].set_xticks(rates, [f"{rate:g}" for rate in rates])
@@ -84,14 +89,14 @@ def _plot_accuracies(x, accuracy, **axes):
 
 @in_light_style
 def plot_accuracy_over_time(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], *, target: float | None = None):
-    """The accuracy over simulated time, a line for each way of working together.
+    """Plots the test accuracy over simulated time: a line for each way in which the workers cooperate.
 
     Args:
       curves: name -> (time, accuracy), both (points,): seconds, and shares in [0, 1].
-      target: an accuracy to be reached, drawn across; None for none.
+      target: an accuracy to reach, drawn as a horizontal line; None draws no line.
 
     Raises:
-      ValueError: no curves, or arrays of other shapes.
+      ValueError: if there are no curves, or the arrays have other shapes.
     """
     if not curves or any(np.ndim(time) != 1 or np.shape(time) != np.shape(share) for time, share in curves.values()):
         shapes = {name: tuple(map(np.shape, pair)) for name, pair in curves.items()}

@@ -1,4 +1,4 @@
-"""What a classifier says of every point of the plane, with the points that it learned from or is judged by."""
+"""Boundary plots show the prediction of a classifier at every point of the plane, with points of its data."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from jaxnn.plots.line_plots import COLOURS, MARKERS
 
 SIDE = 200  # points of the grid along the longer axis
 PANEL = 3.3  # inches
-BORDER = 0.08  # of the range of the points, around them
+BORDER = 0.08  # share of the range of the points that is added around them
 
 
 class Regions(NamedTuple):
-    """A panel of `plot_decision_boundaries`.
+    """Holds the data of one panel of `plot_decision_boundaries`.
 
     predict: (m, 2) float32 -> (m,) labels, or (m, classes) probabilities. points: (n, 2). labels: (n,) integers.
     """
@@ -26,17 +26,20 @@ class Regions(NamedTuple):
 
 @in_light_style
 def plot_decision_boundary(predict, points, labels, *, classes: Sequence[str] | None = None, title: str = ""):
-    """The regions of a classifier of the plane, and points by their true classes; those on the wrong side are ringed.
+    """Plots the regions of a classifier of the plane, and points by their true classes.
+
+    Points that are classified wrongly have a dark edge.
 
     Args:
-      predict: (m, 2) float32 -> (m,) integer labels, or (m, classes) probabilities; the surer, the deeper the colour.
+      predict: (m, 2) float32 -> (m,) integer labels, or (m, classes) probabilities; higher probabilities have a deeper
+        colour.
       points: (n, 2).
       labels: (n,) integers from 0, at most seven classes.
-      classes: their names, for a legend; None for no legend.
-      title: beside the share of the points that are right.
+      classes: the names of the classes, for the legend; None leaves them out.
+      title: is put before the share of the points that are right.
 
     Raises:
-      ValueError: shapes that do not fit, or predictions of another shape.
+      ValueError: if the shapes do not match, the labels are not in this range, or the predictions have another shape.
     """
     figure = new_figure(6.4, 5.6)
     ax = figure.subplots()
@@ -51,14 +54,15 @@ def plot_decision_boundary(predict, points, labels, *, classes: Sequence[str] | 
 def plot_decision_boundaries(
     panels: Mapping[str, Mapping[str, Regions]], *, classes: Sequence[str] | None = None, title: str = ""
 ):
-    """A grid of such pictures, rows and columns by name; every panel tells its share of right points.
+    """Plots a grid of decision boundaries, with rows and columns by name; each panel shows its share of right points.
 
     Args:
       panels: row -> column -> `Regions`; each row has the columns of the first.
-      classes, title: as for `plot_decision_boundary`.
+      classes: as for `plot_decision_boundary`.
+      title: the title of the whole figure.
 
     Raises:
-      ValueError: no panels, rows with other columns, or what `plot_decision_boundary` refuses.
+      ValueError: if there are no panels, a row has other columns, or `plot_decision_boundary` would raise it.
     """
     columns = [list(row) for row in panels.values()]
     if not columns or not columns[0] or any(row != columns[0] for row in columns):
@@ -81,7 +85,7 @@ def plot_decision_boundaries(
 
 
 def draw_decision_boundary(ax, predict, points, labels) -> float:
-    """Regions and points into axes of your own; returns the share of the points that are on their side."""
+    """Draws regions and points into existing axes; returns the share of the points that are classified correctly."""
     points, labels = np.asarray(points, np.float32), np.asarray(labels)
     _check(points, labels)
     (left, bottom), (right, top) = _corners(points)
@@ -101,7 +105,7 @@ def draw_decision_boundary(ax, predict, points, labels) -> float:
 
 
 def _draw_borders(ax, x, y, shares) -> None:
-    """Where a class is level with the best of the others."""
+    """Draws a line where the probability of a class equals that of the best other class."""
     for k in range(shares.shape[-1]):
         lead = shares[..., k] - np.delete(shares, k, axis=-1).max(axis=-1)
         if lead.min() < 0 < lead.max():
@@ -117,7 +121,7 @@ def _draw_points(ax, points, labels, wrong) -> None:
 
 
 def _explain(figure, classes) -> None:
-    """A legend below all panels."""
+    """Draws a legend below all panels."""
     from matplotlib.lines import Line2D
 
     named = [
@@ -131,7 +135,7 @@ def _explain(figure, classes) -> None:
 
 
 def _probabilities(predict, points, classes) -> np.ndarray:
-    """(n, classes), of labels 0 and 1."""
+    """Returns probabilities (n, classes), which are 0 and 1 if `predict` returns labels."""
     said = np.asarray(predict(points))
     if said.shape == (len(points),):
         return np.eye(max(classes, int(said.max()) + 1))[said.astype(int)]
@@ -150,7 +154,7 @@ def _rgb(classes) -> np.ndarray:
 
 
 def _corners(points):
-    """Of a square around the points."""
+    """Returns the corners of a square around the points."""
     low, high = points.min(axis=0), points.max(axis=0)
     half = (0.5 + BORDER) * max((high - low).max(), 1e-6)
     return (low + high) / 2 - half, (low + high) / 2 + half

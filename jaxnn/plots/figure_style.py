@@ -1,4 +1,4 @@
-"""How every picture of jaxnn looks and is saved, whatever the user's matplotlib is set to."""
+"""This module styles and saves every picture of jaxnn, whatever the user's matplotlib settings are."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#6E6E6E"
-SHOWN = 80  # CSS pixels an inch in a notebook
+SHOWN = 80  # CSS pixels per inch in a notebook
 
 _STYLE = {
     "font.size": 12,
@@ -23,7 +23,7 @@ _STYLE = {
 
 
 def in_light_style(plot: Callable) -> Callable:
-    """Runs `plot` under matplotlib's defaults and the style above, whatever the user has set."""
+    """Makes `plot` run with matplotlib's defaults and the style above, whatever the user has set."""
 
     @wraps(plot)
     def styled(*args, **keywords):
@@ -36,7 +36,7 @@ def in_light_style(plot: Callable) -> Callable:
 
 
 def new_figure(width: float, height: float, layout: str | None = "constrained"):
-    """An empty figure, in inches, apart from pyplot and its global state; notebooks show it as a picture."""
+    """Makes an empty figure, in inches, without pyplot and its global state; notebooks show it as a picture."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -44,7 +44,7 @@ def new_figure(width: float, height: float, layout: str | None = "constrained"):
     if layout is not None:
         figure.get_layout_engine().set(w_pad=0.1, h_pad=0.08)
     FigureCanvasAgg(figure)
-    figure._repr_png_ = partial(_shown, figure)  # of itself IPython draws pyplot's figures only
+    figure._repr_png_ = partial(_shown, figure)  # without this, IPython shows only pyplot's figures
     return figure
 
 
@@ -54,14 +54,14 @@ def _shown(figure):
 
 
 def png_of(figure) -> bytes:
-    """The figure as PNG, 144 dots an inch on white."""
+    """Returns the figure as PNG, with 144 dots per inch, on white."""
     png = BytesIO()
     figure.savefig(png, format="png", dpi=144, facecolor="white", pil_kwargs={"compress_level": 3})
     return png.getvalue()
 
 
 def save_figure(figure, path: str | os.PathLike) -> Path:
-    """Writes a figure as PNG under a temporary name, then renames: whoever reads `path` sees a whole picture.
+    """Writes a figure as PNG under a temporary name and renames it: a reader of `path` sees a whole picture.
 
     >>> import tempfile
     >>> save_figure(new_figure(1, 1), Path(tempfile.mkdtemp()) / "curves.png").read_bytes()[:4]

@@ -1,7 +1,7 @@
-"""The frame of every page that jaxnn writes: one file that opens offline, on a telephone, in the dark and on paper.
+"""Every page that jaxnn writes is one file that opens offline, on a phone, in dark mode and on paper.
 
-A page needs nothing beside itself: pictures are data URIs, and its own content security policy forbids the browser to
-load anything, or to run a script other than the one that was written into it.
+A page needs no other file: pictures are data URIs. Its content security policy forbids the browser to load anything,
+or to run a script other than the one that was written into the page.
 """
 
 import base64
@@ -11,14 +11,14 @@ from string import Template
 
 
 def render_page(*, title: str, style: str, body: str, script: str = "") -> bytes:
-    """The page as a file holds it.
+    """Renders the page as the bytes of a file.
 
     Args:
-      title: of the window, not yet escaped.
-      style: CSS beside `STYLE`, whose colours it may use: `var(--text)`, `--faint`, `--page`, `--frame`, `--line` and
-        `--accent` are others in the dark.
-      body: HTML; what comes from outside is escaped in it.
-      script: JavaScript that runs when the body is there.
+      title: the title of the window; it is escaped here.
+      style: CSS in addition to `STYLE`, whose colours it may use: `var(--text)`, `--faint`, `--page`, `--frame`,
+        `--line` and `--accent` have other values in dark mode.
+      body: HTML, in which the caller has escaped all text from outside.
+      script: JavaScript that runs after the body is loaded.
     """
     page = _PAGE.substitute(
         title=escape(title), policy=_policy(script), style=STYLE + style, body=body, script=_element(script)

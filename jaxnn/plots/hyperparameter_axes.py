@@ -1,4 +1,4 @@
-"""One hyperparameter on an axis: numbers, linear or logarithmic, or names."""
+"""An axis shows one hyperparameter: numbers on a linear or logarithmic scale, or names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,16 +7,19 @@ import numpy as np
 
 from jaxnn.plots.score_scales import distinct, is_log, value_told
 
-FEW = 6  # values that are all written
+FEW = 6  # up to this number of values, all are written
 
 
 class HyperparameterAxis:
-    """Values as numbers on an axis: logarithmic over more than a decade, else linear; what is no number by its rank.
+    """Maps the values of a hyperparameter to numbers on an axis.
+
+    The axis is logarithmic if the values span more than a decade (see `is_log`), else linear. Values that are not
+    numbers are placed by their rank.
 
     Args:
-      name: of the hyperparameter.
-      values: one a setting.
-      is_linear: never logarithmic.
+      name: the name of the hyperparameter.
+      values: one value for each setting.
+      is_linear: True means that the axis is never logarithmic.
 
     >>> axis = HyperparameterAxis("learning_rate", [0.001, 0.01, 0.1])
     >>> axis.heights.round(3).tolist()
@@ -31,11 +34,11 @@ class HyperparameterAxis:
 
     @property
     def heights(self) -> np.ndarray:
-        """The values in [0, 1]."""
+        """Returns the values, scaled to [0, 1]."""
         return self._height(self.numbers)
 
     def ticks(self) -> list[tuple[float, Any]]:
-        """Heights and values to be written: all where they are few, else some round ones."""
+        """Returns heights and values to write: all values if there are few, else some round ones."""
         from matplotlib.ticker import LogLocator, MaxNLocator
 
         if self.is_named or len(self.values) <= FEW:
@@ -47,7 +50,7 @@ class HyperparameterAxis:
         return [(float(self._height(value)), value) for value in inside]
 
     def put_on(self, drawn) -> None:
-        """Scale and ticks of a matplotlib axis."""
+        """Sets the scale and the ticks of a matplotlib axis."""
         if self.is_named:
             drawn.set_ticks(range(len(self.values)), [value_told(value) for value in self.values])
             return
@@ -63,6 +66,6 @@ class HyperparameterAxis:
 
 
 def mark_values(drawn, values) -> None:
-    """Ticks at these values only, in plain numbers."""
+    """Sets ticks at these values only, in plain numbers."""
     drawn.set_ticks(values, [value_told(value) for value in values])
     drawn.set_ticks([], minor=True)

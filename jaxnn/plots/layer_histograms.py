@@ -1,7 +1,7 @@
-"""Histograms of what flows through a network: a panel for each network, in it a histogram for each layer.
+"""Layer histograms show the signals in networks: a panel for each network, with a histogram for each layer.
 
-Layers stand below one another on one axis, the first at the top, so that it is seen how a distribution shrinks, spreads
-or piles up at its ends from one to the next. Arrays only; `layer_statistics` measures them.
+The layers are below one another on one axis, the first at the top. So the reader sees how a distribution shrinks,
+spreads or piles up at its ends from one layer to the next. The functions take arrays; `layer_statistics` measures them.
 """
 
 import itertools
@@ -14,7 +14,7 @@ from jaxnn.plots.line_plots import COLOURS
 
 BINS = 81
 PANEL, ROW = 2.75, 0.5  # inches: the width of a panel, the height of a layer
-FILL = 0.86  # of the height of a row, at the peak of its histogram
+FILL = 0.86  # share of the height of a row that the peak of its histogram has
 OUTSIDE = 1e-3  # share of the values on a logarithmic axis that may lie beyond its left end
 
 
@@ -27,21 +27,21 @@ def plot_layer_histograms(
     ranges: Mapping[str, tuple[float, float]] | None = None,
     title: str = "",
 ):
-    """A figure with a panel for each network and a histogram for each of its layers, with its standard deviation.
+    """Plots a panel for each network and a histogram for each of its layers, with its standard deviation.
 
-    Every histogram is scaled to its own peak. Values that are exactly 0, which of a rectifier are half of all, are left
-    out of it and told beside it as a share. On a logarithmic axis stand the magnitudes of all others.
+    Every histogram is scaled to its own peak. Values that are exactly 0 (half of all values after a rectifier) are left
+    out of it, and their share is written beside it. A logarithmic axis shows the magnitudes of all other values.
 
     Args:
       panels: name -> arrays of any shape, the first layer first; names may have several lines.
       xlabel: what the values are, with their unit.
       scale: "linear" or "log".
-      ranges: name -> the ends of the panel's axis; by default symmetric about 0 and as wide as the panel's values, or
-        of a "log" axis as wide as those of all panels.
+      ranges: name -> the ends of the panel's axis; by default the axis is symmetric about 0 and as wide as the panel's
+        values, and a "log" axis is as wide as the values of all panels.
       title: what the picture shows, in a sentence.
 
     Raises:
-      ValueError: no panels, a panel without layers, another scale, values that are not finite.
+      ValueError: if there are no panels, a panel has no layers, the scale is another, or values are not finite.
     """
     panels = {name: [np.ravel(np.asarray(h, float)) for h in layers] for name, layers in panels.items()}
     _check(panels, scale)
@@ -80,7 +80,7 @@ def _draw_panel(ax, layers, ends, scale, colour) -> None:
 
 
 def _mark_decades(ax, ends) -> None:
-    """At most five powers of ten, evenly apart."""
+    """Sets ticks at no more than five powers of ten, evenly apart."""
     low, high = np.log10(ends)
     step = max(1, int(np.ceil((high - low) / 4.5)))
     ax.set_xticks([10.0**power for power in range(int(np.ceil(low)), int(high) + 1) if power % step == 0])
@@ -90,14 +90,14 @@ def _mark_decades(ax, ends) -> None:
 
 
 def _told(values) -> str:
-    """The standard deviation, below the share of zeros where there are some."""
+    """Returns the text beside a histogram: the share of zeros, if there are some, above the standard deviation."""
     zeros = np.mean(values == 0)
     share = f"{100 * zeros:.0f} % zero\n" if zeros > 0.005 else ""
     return share + _number(values.std())
 
 
 def _number(size: float) -> str:
-    """Two digits, and a power of ten where they would stand far from the point."""
+    """Formats a number with two digits, and a power of ten if they would be far from the decimal point."""
     if size == 0:
         return "0"
     if 1e-3 <= size < 999.5:
@@ -107,7 +107,10 @@ def _number(size: float) -> str:
 
 
 def _ends(layers, scale) -> tuple[float, float]:
-    """The range of all values: symmetric, or of the magnitudes from the least but `OUTSIDE` of any layer."""
+    """Returns the range of all values, symmetric about 0, or on a "log" axis the range of their magnitudes.
+
+    A "log" axis begins at the smallest of the layers' quantiles at `OUTSIDE`.
+    """
     if scale == "linear":
         largest = max(np.abs(values).max() for values in layers) or 1.0
         return -largest, largest

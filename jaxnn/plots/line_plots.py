@@ -1,4 +1,4 @@
-"""Lines over a common axis, each told from the others by colour, dash and marker, with the spread over seeds."""
+"""Line plots show lines over one axis, each with its own colour, dash and marker, with the spread over seeds."""
 
 from collections.abc import Mapping
 
@@ -6,26 +6,26 @@ import numpy as np
 
 from jaxnn.plots.figure_style import in_light_style, new_figure
 
-# Okabe and Ito 2008; a dash and a marker each, too, so that lines are told apart without colour
+# Okabe and Ito 2008; each line also has a dash and a marker, so that lines can be told apart without colour
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-MOST_MARKED = 30  # points that are marked on a line
+MOST_MARKED = 30  # a line with more points than this has no markers
 
 
 @in_light_style
 def plot_lines(x, lines: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, title: str = "", **axes):
-    """A figure with one line for each name.
+    """Plots one line for each name.
 
     Args:
       x: (points,).
       lines: name -> (points,), or (seeds, points) for the mean with a band of one standard deviation; NaN is a gap.
       xlabel, ylabel: with their units.
       title: what the picture shows, in a sentence.
-      **axes: passed on to matplotlib's `Axes.set`, such as `xscale="log"` or `ylim`.
+      **axes: passed to matplotlib's `Axes.set`, such as `xscale="log"` or `ylim`.
 
     Raises:
-      ValueError: lines of other lengths, or none.
+      ValueError: if there are no lines, or lines of other lengths.
     """
     figure = new_figure(8, 5)
     ax = figure.subplots()
@@ -33,14 +33,14 @@ def plot_lines(x, lines: Mapping[str, np.ndarray], *, xlabel: str, ylabel: str, 
     ax.set(xlabel=xlabel, ylabel=ylabel, **axes)
     ax.set_title(title, loc="left")
     if {"xticks", "yticks"} & {*axes}:
-        ax.minorticks_off()  # whose labels would stand among one's own on a logarithmic axis
+        ax.minorticks_off()  # on a logarithmic axis their labels would mix with the caller's
     if len(lines) > 1:
-        ax.legend(frameon=True, framealpha=0.85, edgecolor="none")  # readable where it must lie over a line
+        ax.legend(frameon=True, framealpha=0.85, edgecolor="none")  # readable where it lies over a line
     return figure
 
 
 def draw_lines(ax, x, lines: Mapping[str, np.ndarray]) -> None:
-    """The lines of `plot_lines` into axes of your own; the legend is left to you."""
+    """Draws the lines of `plot_lines` into existing axes; the caller adds the legend."""
     x = np.asarray(x, float)
     shapes = {name: np.shape(y) for name, y in lines.items()}
     if not lines or x.ndim != 1 or any(shape[-1:] != x.shape or len(shape) > 2 for shape in shapes.values()):
@@ -55,7 +55,10 @@ def draw_lines(ax, x, lines: Mapping[str, np.ndarray]) -> None:
 
 
 def line_look(i: int, points: int = 0) -> dict:
-    """matplotlib's keywords of the i-th line: colour, dashes, on a short one a marker; hollow from the eighth on."""
+    """Returns matplotlib's keywords for the i-th line: colour, dashes, and a marker if it has few points.
+
+    Markers are hollow from the eighth line on.
+    """
     again, i = divmod(i, len(COLOURS))
     look = {"color": COLOURS[i], "linestyle": DASHES[(i + 2 * again) % len(DASHES)]}
     if points > MOST_MARKED:

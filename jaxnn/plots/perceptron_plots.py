@@ -1,4 +1,4 @@
-"""Pictures of Rosenblatt's perceptron, from arrays: the line it learns, and its mistakes below Novikoff's bound."""
+"""These plots show, from arrays, the line that a perceptron learns, and its mistakes below Novikoff's bound."""
 
 import numpy as np
 
@@ -7,17 +7,17 @@ from jaxnn.plots.figure_style import BLUE, GREY, VERMILION, in_light_style, new_
 
 @in_light_style
 def plot_separation(points, labels, learnt, *, separator, margin: float, title: str = ""):
-    """Points of two classes in the plane, the line that was learnt, and the true one with its empty margin.
+    """Plots points of two classes in the plane, the learnt line, and the true line with its empty margin.
 
     Args:
       points: (n, 2).
       labels: (n,) of -1 and +1.
       learnt, separator: (3,) each, (b, u, v) of the lines b + u x + v y = 0, v not 0.
-      margin: half the margin's width.
-      title: over the picture.
+      margin: half the width of the margin.
+      title: the title of the picture.
 
     Raises:
-      ValueError: arrays of other shapes, or a vertical line.
+      ValueError: if the arrays have other shapes, or a line is vertical.
     """
     points, labels, lines = np.asarray(points), np.asarray(labels), np.asarray([separator, learnt], float)
     if points.shape != (len(labels), 2) or lines.shape != (2, 3) or not lines[:, 2].all():
@@ -45,13 +45,13 @@ def plot_separation(points, labels, learnt, *, separator, margin: float, title: 
 
 @in_light_style
 def plot_mistakes_below_bound(bounds, mistakes):
-    """A point for each data set: the mistakes that were made over the bound, and the diagonal where both are equal.
+    """Plots the mistakes against the bound, a point for each data set, and the diagonal where both are equal.
 
     Args:
-      bounds, mistakes: (data sets,); no mistake is drawn as one, for the axes are logarithmic.
+      bounds, mistakes: (data sets,); 0 mistakes are drawn as 1, because the axes are logarithmic.
 
     Raises:
-      ValueError: arrays of other shapes, or none.
+      ValueError: if the arrays have other shapes, or are empty.
     """
     bounds, mistakes = np.asarray(bounds, float), np.asarray(mistakes, float)
     if bounds.ndim != 1 or bounds.shape != mistakes.shape or not bounds.size:

@@ -1,4 +1,4 @@
-"""A race in motion: an animated GIF of one surface."""
+"""An animated GIF shows the race on one surface."""
 
 import os
 from collections.abc import Sequence
@@ -12,24 +12,25 @@ from jaxnn.plots.figure_style import in_light_style, new_figure
 from jaxnn.plots.race_plots import checked_paths, cut_off, draw_contours, draw_marks, line_style, literal
 
 MOST_FRAMES = 100
-MILLISECONDS = 60  # a frame
-HELD = 40  # frames that the last picture stays
+MILLISECONDS = 60  # per frame
+HELD = 40  # number of frames for which the last picture stays
 
 
 @in_light_style
 def write_race_gif(path: str | os.PathLike, surface: Surface, names: Sequence[str], paths) -> Path:
-    """Writes one race as an animated GIF that repeats for ever; with many steps a frame shows several.
+    """Writes one race as an animated GIF that repeats forever; with many steps, a frame adds several.
 
-    The contours are drawn once and the lines anew in every frame, which takes far less time than whole pictures.
+    The contours are drawn once, and only the lines are drawn again in every frame. This takes far less time than
+    drawing whole pictures.
 
     Args:
-      path: of the file; replaced whole, or left as it is.
-      surface: what they ran on.
-      names: of the optimizers.
+      path: the path of the file, which is replaced as a whole, or stays as it is.
+      surface: the surface of the race.
+      names: the names of the optimizers.
       paths: (optimizer, steps + 1, 2), as `run_races` returns them.
 
     Raises:
-      ValueError: not a path for each name.
+      ValueError: if there is not one path for each name.
     """
     paths = checked_paths(names, paths)
     figure = new_figure(8.6, 4.6)
@@ -54,7 +55,7 @@ def _moving_lines(ax, names):
 
 
 def _shown_steps(points: int) -> list[int]:
-    """The last step of each frame: all, or so many that `MOST_FRAMES` are not exceeded; the last step always.
+    """Returns the last step of each frame: all steps, or at most `MOST_FRAMES` of them; the last step is always there.
 
     >>> _shown_steps(4), _shown_steps(402)[:3], _shown_steps(402)[-1]
     ([0, 1, 2, 3], [0, 5, 10], 401)
@@ -64,13 +65,13 @@ def _shown_steps(points: int) -> list[int]:
 
 
 def _frames(figure, ax, lines, counter, paths, steps):
-    """The pictures, each the drawn background with lines up to its step upon it, in one palette."""
+    """Returns the pictures in one palette; each is the background with the lines up to its step."""
     from PIL import Image
 
     canvas, pictures, palette = figure.canvas, [], None
     canvas.draw()
     background = canvas.copy_from_bbox(figure.bbox)
-    for step in reversed(steps):  # the last picture has all colours: its palette serves the others
+    for step in reversed(steps):  # the last picture has all colours, so its palette serves the others
         canvas.restore_region(background)
         for line, path in zip(lines, paths, strict=True):
             line.set_data(*path[: step + 1].T)
@@ -84,7 +85,10 @@ def _frames(figure, ax, lines, counter, paths, steps):
 
 
 def _palette(picture, colours):
-    """256 colours of the picture; patches of the lines' colours beside it keep these from being mixed with others."""
+    """Returns a palette of 256 colours for the picture.
+
+    Patches in the colours of the lines are put beside the picture, so that these colours are not mixed with others.
+    """
     from PIL import Image
 
     patch = picture.height // len(colours)
@@ -96,7 +100,7 @@ def _palette(picture, colours):
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Under a temporary name first: whoever reads `path` sees a whole file."""
+    """Writes the content under a temporary name and renames it: a reader of `path` sees a whole file."""
     temporary = path.with_name(path.name + ".jaxnn-tmp")
     try:
         temporary.write_bytes(content)

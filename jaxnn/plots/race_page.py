@@ -1,7 +1,7 @@
-"""All races on one HTML page, with play, pause and a slider.
+"""One HTML page shows all races, with play, pause and a slider.
 
-The page is one file that opens offline: paths and contour lines are JSON in it, and a small script draws them on a
-canvas. Whatever is inserted is escaped.
+The page is one file that opens offline. It holds paths and contour lines as JSON, and a small script draws them on a
+canvas. All text that is inserted is escaped.
 """
 
 import json
@@ -19,7 +19,7 @@ from jaxnn.plots.html_page import render_page
 from jaxnn.plots.race_animation import write_whole
 from jaxnn.plots.race_plots import checked_paths, contours, cut_off, look
 
-_DIGITS = 4  # of coordinates in the page, in frame sizes: a tenth of a pixel
+_DIGITS = 4  # decimals of coordinates in the page, in units of the frame: a tenth of a pixel
 
 
 def write_race_page(
@@ -28,13 +28,13 @@ def write_race_page(
     """Writes all races as one HTML page.
 
     Args:
-      path: of the file; replaced whole, or left as it is.
+      path: the path of the file, which is replaced as a whole, or stays as it is.
       races: surface -> paths (optimizer, steps + 1, 2).
-      names: of the optimizers.
+      names: the names of the optimizers.
       title: the heading.
 
     Raises:
-      ValueError: not a path for each name, or no race.
+      ValueError: if there is no race, or not one path for each name.
     """
     if not races:
         raise ValueError("`races` must hold at least one surface with its paths; received none.")
@@ -42,7 +42,7 @@ def write_race_page(
         "looks": [look(i)._asdict() | {"name": name} for i, name in enumerate(names)],
         "races": [_as_json(surface, names, paths) for surface, paths in races.items()],
     }
-    # "<" as an escape, so that no name can close the script element; JSON reads it back
+    # "<" is written as an escape, so that no name can close the script element; JSON.parse restores it
     inserted = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     options = "".join(f'<option value="{i}">{escape(surface.name)}</option>' for i, surface in enumerate(races))
     body = _BODY.substitute(title=escape(title), data=inserted, options=options)
@@ -50,7 +50,7 @@ def write_race_page(
 
 
 def _as_json(surface, names, paths) -> dict:
-    """One race in units of its frame: x to the right and y upward, both in [0, 1]."""
+    """Returns one race in units of its frame: x to the right and y upward, both in [0, 1] inside the frame."""
     paths = checked_paths(names, paths)
     minimum = None if surface.minimum is None else _in_frame(surface, [surface.minimum])[0]
     return {
@@ -73,7 +73,7 @@ def _in_frame(surface, points) -> list:
 
 
 def _contour_lines(surface) -> list:
-    """Polylines of all levels."""
+    """Returns the polylines of all levels."""
     from contourpy import contour_generator
 
     grid = contours(surface)

@@ -1,4 +1,4 @@
-"""Pictures of a race: every path on the contours of its surface with the losses beside it; training losses by step."""
+"""Race plots show every path on the contours of its surface beside the losses, or training losses by step."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,20 +11,23 @@ from jaxnn.plots.figure_style import in_light_style, new_figure
 
 GRID = 160  # points along each axis
 LEVELS = 18
-FAR = 50  # frame sizes: what lies beyond is drawn there, outside the picture
-WINDOW = 5  # steps over which the greatest loss is drawn
-SMOOTHING = 0.95  # of training losses, whose batches differ
+FAR = 50  # frame sizes; points farther away are drawn at this distance, outside the picture
+WINDOW = 5  # number of steps of which the greatest loss is drawn
+SMOOTHING = 0.95  # decay of the average of training losses, which vary with the batch
 
 
 class Look(NamedTuple):
-    """How one optimizer is drawn: on white, on black, and its dashes (on, off, ... in line widths; none is solid)."""
+    """Describes how one optimizer is drawn: its colours on white and on black, and its dashes.
+
+    The dashes are lengths on, off, ... in line widths; an empty tuple is a solid line.
+    """
 
     colour: str
     on_dark: str
     dashes: tuple[float, ...]
 
 
-_COLOURS = (  # Okabe and Ito 2008 in the order in which neighbours differ most; yellow is too pale for lines
+_COLOURS = (  # Okabe and Ito 2008, ordered so that neighbours differ most; their yellow is too pale for lines
     ("#D55E00", "#FF8A3D"),
     ("#0072B2", "#4DA6E8"),
     ("#009E73", "#2CC79C"),
@@ -32,13 +35,13 @@ _COLOURS = (  # Okabe and Ito 2008 in the order in which neighbours differ most;
     ("#000000", "#F2F2F2"),
     ("#E69F00", "#F5BC3A"),
     ("#56B4E9", "#A5DAF8"),
-    ("#6A3D9A", "#B497E0"),  # not theirs: an eighth, told from the blue by its dashes
+    ("#6A3D9A", "#B497E0"),  # not theirs: an eighth colour, which differs from the blue by its dashes
 )
 _DASHES = ((), (4.0, 1.5), (1.2, 1.2), (6.0, 1.5, 1.2, 1.5))
 
 
 def look(i: int) -> Look:
-    """The look of the i-th optimizer: colours repeat after eight, and then with other dashes than before.
+    """Returns the look of the i-th optimizer: colours repeat after eight, and then have other dashes than before.
 
     >>> look(0).colour == look(8).colour, look(0).dashes == look(8).dashes
     (True, False)
@@ -47,7 +50,7 @@ def look(i: int) -> Look:
 
 
 class Contours(NamedTuple):
-    """A surface on a grid, and the levels of its contour lines."""
+    """Holds a surface on a grid, and the levels of its contour lines."""
 
     x: np.ndarray
     y: np.ndarray
@@ -56,7 +59,10 @@ class Contours(NamedTuple):
 
 
 def contours(surface: Surface) -> Contours:
-    """The surface in its frame; levels in equal ratios above the minimum, in equal steps where there is none."""
+    """Computes the surface in its frame, and the levels of its contour lines.
+
+    The heights of the levels above the minimum have equal ratios; without a minimum, the levels have equal steps.
+    """
     x, y = (np.linspace(*limits, GRID, dtype=np.float32) for limits in (surface.x_limits, surface.y_limits))
     points = np.stack(np.meshgrid(x, y), axis=-1)
     z = values(surface.f, points.reshape(-1, 2)).reshape(GRID, GRID)
@@ -73,15 +79,15 @@ def _least(surface) -> float:
 
 @in_light_style
 def plot_race(surface: Surface, names: Sequence[str], paths):
-    """The paths on the surface's contours, the losses by step beside them, and what became of each in the legend.
+    """Plots the paths on the surface's contours, the losses by step beside them, and each outcome in the legend.
 
     Args:
-      surface: what they ran on.
-      names: of the optimizers.
-      paths: (optimizer, steps + 1, 2), as `run_races` returns them; what leaves the frame is cut off.
+      surface: the surface of the race.
+      names: the names of the optimizers.
+      paths: (optimizer, steps + 1, 2), as `run_races` returns them; parts outside the frame are cut off.
 
     Raises:
-      ValueError: not a path for each name.
+      ValueError: if there is not one path for each name.
     """
     paths = checked_paths(names, paths)
     figure = new_figure(14.5, 5.2)
@@ -101,7 +107,7 @@ def plot_race(surface: Surface, names: Sequence[str], paths):
 
 
 def draw_contours(ax, surface: Surface) -> None:
-    """Contour lines, and between them shades that stay paler than every path."""
+    """Draws contour lines, and between them shades that are paler than every path."""
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
     grid = contours(surface)
@@ -114,7 +120,7 @@ def draw_contours(ax, surface: Surface) -> None:
 
 
 def draw_marks(ax, surface: Surface) -> None:
-    """A circle where all begin, and a star on the minimum."""
+    """Draws a circle at the start of all paths, and a star on the minimum, if there is one."""
     mark = {"linestyle": "", "color": "black", "markeredgecolor": "white", "zorder": 5, "clip_on": False}
     ax.plot(*surface.start, marker="o", markersize=9, **mark, label="start")
     if surface.minimum is not None:
@@ -122,13 +128,16 @@ def draw_marks(ax, surface: Surface) -> None:
 
 
 def line_style(i: int) -> dict:
-    """Matplotlib's words for `look(i)`."""
+    """Returns matplotlib's keywords for `look(i)`."""
     colour, _, dashes = look(i)
     return {"color": colour, "linestyle": (0, dashes) if dashes else "-", "linewidth": 2.2, "alpha": 0.95}
 
 
 def cut_off(surface: Surface, path) -> np.ndarray:
-    """The path as it can be drawn: up to where it is no longer finite, and never more than `FAR` frames away."""
+    """Returns the part of the path that can be drawn: all points before the first that is not finite.
+
+    Points farther than `FAR` frame sizes from the frame are moved to this distance.
+    """
     limits = np.array([surface.x_limits, surface.y_limits], float)
     low, high = limits.T
     ended = np.flatnonzero(~np.isfinite(path).all(axis=1))
@@ -138,15 +147,15 @@ def cut_off(surface: Surface, path) -> np.ndarray:
 
 @in_light_style
 def plot_training_race(names: Sequence[str], losses, *, title: str):
-    """Training losses by step on a logarithmic axis: each batch faintly, and their moving average.
+    """Plots training losses by step on a logarithmic axis: each batch with a faint line, and their moving average.
 
     Args:
-      names: of the optimizers.
+      names: the names of the optimizers.
       losses: (optimizer, steps), as `race_training` returns them.
-      title: over the picture.
+      title: the title of the picture.
 
     Raises:
-      ValueError: not a row of losses for each name.
+      ValueError: if there is not one row of losses for each name.
     """
     losses = np.asarray(losses, float)
     if losses.ndim != 2 or len(losses) != len(names):
@@ -167,7 +176,7 @@ def plot_training_race(names: Sequence[str], losses, *, title: str):
 
 
 def moving_average(losses) -> np.ndarray:
-    """The exponential moving average, corrected for its beginning; NaN from the first loss that is not finite.
+    """Computes the exponential moving average with bias correction; it is NaN from the first loss that is not finite.
 
     >>> moving_average([2.0, 2.0, 2.0]).round(6).tolist()
     [2.0, 2.0, 2.0]
@@ -180,7 +189,7 @@ def moving_average(losses) -> np.ndarray:
 
 
 def checked_paths(names, paths) -> np.ndarray:
-    """The paths as an array, one for each name; else ValueError."""
+    """Returns the paths as an array with one path for each name; raises a ValueError for another shape."""
     paths = np.asarray(paths)
     if paths.ndim != 3 or paths.shape[0] != len(names) or paths.shape[2] != 2:
         raise ValueError(
@@ -190,7 +199,7 @@ def checked_paths(names, paths) -> np.ndarray:
 
 
 def training_verdict(losses) -> str:
-    """The moving average at the end, or that it is above the first loss or not finite.
+    """Returns the last moving average as text, or "diverged" if it is above the first loss or not finite.
 
     >>> training_verdict([2.0, 1.0, 1.0]), training_verdict([2.0, float("nan"), 1.0])
     ('loss 1.32', 'diverged')
@@ -200,7 +209,10 @@ def training_verdict(losses) -> str:
 
 
 def _losses_to_draw(surface, path):
-    """f, or above a minimum the greatest of the last steps: who leaps to and fro over it hits it now and then."""
+    """Returns f at each step; if there is a minimum, the greatest f above it over the last `WINDOW` steps.
+
+    A path that jumps back and forth over the minimum comes near it now and then; the greatest value hides this.
+    """
     losses = losses_along(surface, path)
     if surface.minimum is None:
         return losses
@@ -221,7 +233,7 @@ def _finish_losses(ax, surface, paths) -> None:
 
 
 def _limit(ax, losses, *, floor) -> None:
-    """A logarithmic axis from the least loss, or `floor`, to the greatest, or ten times the first."""
+    """Sets a logarithmic axis from about the least loss, or `floor`, to the greatest, or ten times the first."""
     finite = losses[np.isfinite(losses) & (losses > 0)]
     if finite.size:
         first = np.fmax.reduce(losses[:, 0], initial=finite.min())
@@ -229,5 +241,5 @@ def _limit(ax, losses, *, floor) -> None:
 
 
 def literal(text: str) -> str:
-    """The text without a meaning for matplotlib, which sets what stands between dollar signs as mathematics."""
+    """Returns the text with its dollar signs escaped, because matplotlib sets text between them as mathematics."""
     return text.replace("$", r"\$")

@@ -1,7 +1,8 @@
-"""Pictures of a run: curves, confusion, filters, mistakes. Each function returns a matplotlib `Figure`.
+"""Run plots show the curves, the confusion matrix, the filters and the mistakes of a run.
 
-Colours can be told apart by the colour-blind (Okabe and Ito 2008; cividis; RdBu), the background is light whatever the
-user's style, and neither pyplot nor its global state is touched: figures are made in any thread and need no closing.
+Each function returns a matplotlib `Figure`. Colour-blind readers can tell the colours apart (Okabe and Ito 2008;
+cividis; RdBu). The background is light whatever the user's style is. Neither pyplot nor its global state is used, so
+figures can be made in any thread and need not be closed.
 """
 
 import itertools
@@ -12,24 +13,26 @@ import numpy as np
 
 from jaxnn.plots.figure_style import BLUE, GREY, VERMILION, in_light_style, new_figure
 
-MOST_MARKED = 30  # evaluations that are drawn as points, too
-MOST_COUNTED = 20  # classes whose counts are written into the confusion matrix
+MOST_MARKED = 30  # up to this number of evaluations, each is also drawn as a point
+MOST_COUNTED = 20  # up to this number of classes, the counts are written into the confusion matrix
 MOST_FILTERS = 64
 MOST_MISTAKES, MOST_NARROW_MISTAKES = 32, 18
 
 
 @in_light_style
 def plot_curves(history: Sequence[dict[str, float]], *, narrow: bool = False):
-    """Loss and accuracy over the epochs, in training, on the data held out, and in older histories on the test set.
+    """Plots loss and accuracy over the epochs, on training and validation data.
+
+    Older histories have values on the test set, which are also drawn.
 
     Args:
       history: rows of `metrics.jsonl` or `Fitted.history`, oldest first: "train/loss", "validation/loss",
-        "train/accuracy", "validation/accuracy", and "epoch" (missing: rows are numbered). What it lacks is left out;
-        NaN leaves a gap.
-      narrow: loss above accuracy, not beside it, for a telephone.
+        "train/accuracy", "validation/accuracy", and "epoch" (without it, rows are numbered). Missing keys are not
+        drawn; NaN leaves a gap.
+      narrow: True puts the loss above the accuracy and not beside it, for a phone.
 
     Raises:
-      ValueError: no row, or neither loss nor accuracy in them.
+      ValueError: if there is no row, or the rows have neither loss nor accuracy.
     """
     metrics = [
         metric for metric in ("loss", "accuracy") if any(f"{s}/{metric}" in row for row in history for s in _SPLITS)
@@ -78,7 +81,7 @@ _LABELS = {"loss": "mean loss per example", "accuracy": "share classified correc
 
 
 def _mark_best(ax, epochs, history) -> None:
-    """Rings the best accuracy that was not trained on and says it in the title."""
+    """Rings the best accuracy on data that was not trained on, and writes it into the title."""
     split = "validation" if any("validation/accuracy" in row for row in history) else "test"
     values = np.array([row.get(f"{split}/accuracy", math.nan) for row in history], float)
     if not np.isfinite(values).any():
@@ -96,17 +99,17 @@ def _spans_decades(history, metric) -> bool:
 
 @in_light_style
 def plot_confusion(matrix, classes: Sequence[str], *, narrow: bool = False):
-    """The confusion matrix: counts in the cells, colour by the share of the true class on a logarithmic scale.
+    """Plots the confusion matrix: counts in the cells, and colour by the share of the true class on a log scale.
 
-    On a linear scale the mistakes of a good classifier would be as white as zero.
+    On a linear scale, the mistakes of a good classifier would be as white as zero.
 
     Args:
       matrix: (k, k) counts, [true class, predicted class].
       classes: k names.
-      narrow: small and without the scale of the colours, for a telephone.
+      narrow: True makes a small picture without the colour bar, for a phone.
 
     Raises:
-      ValueError: the shapes do not agree.
+      ValueError: if the shapes do not match.
     """
     from matplotlib.colors import LogNorm
 
@@ -155,17 +158,17 @@ def _write_counts(ax, matrix, shares, norm, *, size) -> None:
 
 @in_light_style
 def plot_filters(kernel, *, image_shape: tuple[int, ...] | None = None):
-    """The filters of a first layer as small images; at most the first `MOST_FILTERS`.
+    """Plots the filters of a first layer as small images; at most the first `MOST_FILTERS`.
 
-    One input channel: blue is negative, white zero, red positive, one scale for all. Three: red, green and blue, grey
-    being zero.
+    With one input channel, blue is negative, white is zero and red is positive, on one scale for all filters. With
+    three input channels, they are drawn as red, green and blue, and grey is zero.
 
     Args:
-      kernel: (height, width, 1 or 3, filters), or of a dense layer (inputs, units) with `image_shape` given.
+      kernel: (height, width, 1 or 3, filters); or (inputs, units) of a dense layer, together with `image_shape`.
       image_shape: (height, width, channels) of the images that a dense layer sees.
 
     Raises:
-      ValueError: the kernel is not of this kind.
+      ValueError: if the kernel has another shape.
     """
     kernel = _as_filters(np.asarray(kernel, np.float32), image_shape)
     count, filters = min(kernel.shape[3], MOST_FILTERS), np.moveaxis(kernel, 3, 0)
@@ -205,17 +208,17 @@ def _draw_filter(ax, weights, largest):
 
 @in_light_style
 def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str], *, narrow: bool = False):
-    """The images that were classified wrongly with the most confidence, the worst first.
+    """Plots the images that were classified wrongly with the most confidence, the worst first.
 
     Args:
       images: (n, height, width, 1 or 3), bytes or floats in [0, 1].
       labels, predicted: (n,) class indices.
       confidence: (n,) the probability that the model gave to its prediction.
-      classes: names.
-      narrow: rows of three and not of eight, and not so many, for a telephone.
+      classes: the names of the classes.
+      narrow: True makes rows of three images instead of eight, and shows fewer images, for a phone.
 
     Raises:
-      ValueError: the arrays differ in length.
+      ValueError: if the arrays differ in length.
     """
     arrays = [np.asarray(array) for array in (images, labels, predicted, confidence)]
     if len({len(array) for array in arrays}) != 1:
@@ -228,7 +231,7 @@ def plot_mistakes(images, labels, predicted, confidence, classes: Sequence[str],
         return _blank(f"no mistake in {_grouped(len(labels))} images")
     columns = min(len(worst), columns)
     rows = math.ceil(len(worst) / columns)
-    above = 0.55 if max(map(len, classes)) <= 3 else 0.8  # inches for what stands over an image
+    above = 0.55 if max(map(len, classes)) <= 3 else 0.8  # inches for the text over an image
     width, height = max(1.5 * columns, 4.6 if narrow else 6), (1.35 + above) * rows + 0.5
     figure = new_figure(width, height, layout=None)  # a regular grid needs no solver
     inside = {"left": 0.015, "right": 0.985, "bottom": 0.1 / height, "top": 1 - (0.45 + above) / height}
@@ -252,7 +255,7 @@ def _draw_image(ax, image) -> None:
 
 
 def _mistakes_title(images: int, mistakes: int, shown: int) -> str:
-    """What the grid shows of what there is.
+    """Returns the title: the number of mistakes, and how many of them the grid shows.
 
     >>> _mistakes_title(10000, 303, 32), _mistakes_title(100, 1, 1)
     ('303 mistakes in 10 000 images: the 32 most confident', '1 mistake in 100 images')
@@ -262,7 +265,7 @@ def _mistakes_title(images: int, mistakes: int, shown: int) -> str:
 
 
 def _verdict(label: str, predicted: str, confidence: float) -> str:
-    """What stands over a mistake; long names are cut, so that neighbours do not overlap.
+    """Returns the text over a mistake; long names are cut, so that neighbours do not overlap.
 
     >>> _verdict("4", "9", 0.98)
     'true 4,\\nsaid 9 (0.98)'
@@ -281,7 +284,7 @@ def _blank(message: str):
 
 
 def _literal(text: str) -> str:
-    """The text without a meaning for matplotlib, which sets what stands between dollar signs as mathematics."""
+    """Returns the text with its dollar signs escaped, because matplotlib sets text between them as mathematics."""
     return text.replace("$", r"\$")
 
 

@@ -1,7 +1,7 @@
-"""Scores of settings: which is better, how they are told, and which colours tell them apart.
+"""Score scales decide which score of a setting is better, how scores are written, and in which colours.
 
-Scores are shares ("test/accuracy", told in percent) or losses; of names that end in loss, error or perplexity less is
-better. NaN is a run that diverged.
+A score is a share (such as "test/accuracy"), which is written in percent, or a loss. If the name of a score ends in
+loss, error or perplexity, less is better. NaN is a run that diverged.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ COLOURS = "cividis"
 
 
 def checked_scores(settings, scores, *, names=()) -> np.ndarray:
-    """The scores, NaN where they are not finite; ValueError if they and the settings do not agree."""
+    """Returns the scores, NaN where they are not finite; raises a ValueError if they do not match the settings."""
     scores = np.asarray(scores, float)
     if not len(settings) or scores.shape != (len(settings),):
         raise ValueError(
@@ -26,7 +26,7 @@ def checked_scores(settings, scores, *, names=()) -> np.ndarray:
 
 
 def is_less_better(metric: str) -> bool:
-    """Of a loss it is.
+    """Returns whether less is better, as it is for a loss.
 
     >>> is_less_better("test/loss"), is_less_better("validation accuracy")
     (True, False)
@@ -35,12 +35,12 @@ def is_less_better(metric: str) -> bool:
 
 
 def is_share(metric: str) -> bool:
-    """Whether it is told in percent."""
+    """Returns whether the score is a share, which is written in percent."""
     return metric.endswith(("accuracy", "error"))
 
 
 def ranked(scores, metric: str) -> np.ndarray:
-    """Positions, the best first, those that diverged last.
+    """Returns the positions of the scores, the best first, and those that diverged last.
 
     >>> ranked(np.array([0.5, np.nan, 0.9]), "accuracy").tolist()
     [2, 0, 1]
@@ -50,12 +50,14 @@ def ranked(scores, metric: str) -> np.ndarray:
 
 
 def best_of(scores, metric: str) -> int | None:
-    """Its position; None if all diverged."""
+    """Returns the position of the best score; None if all runs diverged."""
     return None if np.isnan(scores).all() else int(ranked(scores, metric)[0])
 
 
 def colour_limits(scores, metric: str) -> tuple[float, float]:
-    """What the colours tell apart: the better half, and as much again; a run that learned nothing would hide the rest.
+    """Returns the range of scores that the colours show: the better half, and as much again.
+
+    Over the full range, one run that learned nothing would hide the differences between the others.
 
     >>> colour_limits(np.array([0.98, 0.97, 0.97, 0.96, 0.1]), "accuracy")
     (0.96, 0.98)
@@ -71,7 +73,7 @@ def colour_limits(scores, metric: str) -> tuple[float, float]:
 
 
 def colour_norm(scores, metric: str):
-    """The limits as matplotlib's norm."""
+    """Returns the colour limits as matplotlib's norm."""
     from matplotlib.colors import Normalize
 
     low, high = colour_limits(scores, metric)
@@ -79,12 +81,12 @@ def colour_norm(scores, metric: str):
 
 
 def colour_map(metric: str) -> str:
-    """Bright is good."""
+    """Returns the name of a colour map in which bright colours are good scores."""
     return f"{COLOURS}_r" if is_less_better(metric) else COLOURS
 
 
 def is_log(numbers) -> bool:
-    """Whether they are positive, span more than a decade, and lie more evenly by their logarithms.
+    """Returns whether the numbers are positive, span more than a decade, and lie more evenly on a logarithmic axis.
 
     >>> is_log([0.001, 0.01, 0.1]), is_log([0.01, 0.1, 0.2, 0.3]), is_log([0.0, 0.1])
     (True, False, False)
@@ -97,18 +99,18 @@ def is_log(numbers) -> bool:
 
 
 def _lopsidedness(numbers):
-    """How far the median lies from the middle."""
+    """Returns how far the median is from the middle of the range, as a share of the range."""
     low, high = numbers.min(), numbers.max()
     return abs((np.median(numbers) - low) / (high - low) - 0.5)
 
 
 def distinct(values) -> list:
-    """Each once, in order."""
+    """Returns each value once, sorted, numbers before strings."""
     return sorted(dict.fromkeys(values), key=lambda value: (isinstance(value, str), value))
 
 
 def spoken(name: str) -> str:
-    """A name for people.
+    """Returns a name as words that people read.
 
     >>> spoken("learning_rate"), spoken("test/accuracy")
     ('learning rate', 'test accuracy')
@@ -117,7 +119,7 @@ def spoken(name: str) -> str:
 
 
 def with_unit(metric: str) -> str:
-    """The label of an axis.
+    """Returns the label of an axis, with the unit of a share.
 
     >>> with_unit("test/accuracy"), with_unit("test/loss")
     ('test accuracy (%)', 'test loss')
@@ -126,7 +128,7 @@ def with_unit(metric: str) -> str:
 
 
 def score_told(score: float, metric: str) -> str:
-    """A share in percent, a loss in four digits.
+    """Formats a share in percent, and a loss with four digits.
 
     >>> score_told(0.9712, "accuracy"), score_told(0.12345, "loss")
     ('97.12 %', '0.1235')
@@ -135,7 +137,7 @@ def score_told(score: float, metric: str) -> str:
 
 
 def value_told(value) -> str:
-    """A hyperparameter's value.
+    """Formats the value of a hyperparameter.
 
     >>> value_told(0.000268), value_told(32000.0), value_told((256, 128)), value_told("adam")
     ('0.00027', '32000', '256x128', 'adam')
@@ -148,7 +150,7 @@ def value_told(value) -> str:
 
 
 def setting_told(setting) -> str:
-    """In a line.
+    """Formats a setting as one line.
 
     >>> setting_told({"learning_rate": 0.01, "hidden": (32,)})
     'learning rate 0.01, hidden 32'
@@ -157,5 +159,5 @@ def setting_told(setting) -> str:
 
 
 def literal(text: str) -> str:
-    """The text without a meaning for matplotlib, which sets what stands between dollar signs as mathematics."""
+    """Returns the text with its dollar signs escaped, because matplotlib sets text between them as mathematics."""
     return text.replace("$", r"\$")

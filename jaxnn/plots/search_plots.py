@@ -1,4 +1,4 @@
-"""Pictures of a search: a heat map of two hyperparameters, and parallel coordinates of all.
+"""Search plots show the scores of a search: a heat map of two hyperparameters, and parallel coordinates of all.
 
 Each function takes settings as dicts and a score for each (see `score_scales`), and returns a matplotlib `Figure`.
 """
@@ -27,23 +27,24 @@ from jaxnn.plots.score_scales import (
     with_unit,
 )
 
-MOST_CELLS = 12  # along an axis, with a number in each
+MOST_CELLS = 12  # along an axis; each cell has a number in it
 
 
 @in_light_style
 def plot_heat_map(settings: Sequence[Mapping[str, Any]], scores, x: str, y: str, *, metric: str):
-    """The score over two hyperparameters: cells with numbers where they make a grid, else points; a star on the best.
+    """Plots the score over two hyperparameters, with a star on the best.
 
-    Where other hyperparameters were varied, too, a cell shows the best score among them.
+    If the settings make a grid, the picture has cells with numbers, else points. If other hyperparameters were varied
+    too, a cell shows the best score among them.
 
     Args:
-      settings: of all trials.
+      settings: the settings of all trials.
       scores: (settings,).
-      x, y: names of two hyperparameters.
-      metric: what the scores are.
+      x, y: the names of two hyperparameters.
+      metric: the name of the score.
 
     Raises:
-      ValueError: not a score for each setting, or settings without these names.
+      ValueError: if there is not one score for each setting, or a setting lacks these names.
     """
     scores = checked_scores(settings, scores, names=(x, y))
     columns, rows = (distinct(setting[name] for setting in settings) for name in (x, y))
@@ -60,15 +61,17 @@ def plot_heat_map(settings: Sequence[Mapping[str, Any]], scores, x: str, y: str,
 
 @in_light_style
 def plot_parallel_coordinates(settings: Sequence[Mapping[str, Any]], scores, *, metric: str):
-    """A vertical axis for each hyperparameter, and the score on the right; each setting is a line, the best one red.
+    """Plots a vertical axis for each hyperparameter and one for the score; each setting is a line, the best one red.
+
+    The axis of the score is on the right.
 
     Args:
-      settings: of all trials.
+      settings: the settings of all trials.
       scores: (settings,).
-      metric: what the scores are.
+      metric: the name of the score.
 
     Raises:
-      ValueError: not a score for each setting, no settings, or settings of different names.
+      ValueError: if there is not one score for each setting, no settings, or settings with different names.
     """
     scores = checked_scores(settings, scores)
     axes = [HyperparameterAxis(name, [setting[name] for setting in settings]) for name in settings[0]]
@@ -99,7 +102,7 @@ def _draw_cells(ax, settings, scores, x, y, metric):
     columns, rows = (distinct(setting[name] for setting in settings) for name in (x, y))
     cells = [(rows.index(setting[y]), columns.index(setting[x])) for setting in settings]
     table = np.full((len(rows), len(columns)), np.nan)
-    for i in ranked(scores, metric)[::-1]:  # the best score comes last, and stays
+    for i in ranked(scores, metric)[::-1]:  # the best score is written last, so it stays
         table[cells[i]] = scores[i]
     picture = ax.imshow(table, cmap=colour_map(metric), norm=colour_norm(scores, metric), aspect="auto", origin="lower")
     for (i, j), value in np.ndenumerate(table):
@@ -159,7 +162,7 @@ def _draw_lines(ax, axes, scores, metric) -> None:
 
 
 def _score_ticks(scores, metric):
-    """Heights and words; the end at which worse scores gather is marked."""
+    """Returns heights and texts of the ticks; an end with scores beyond it is marked with a sign."""
     low, high = colour_limits(scores, metric)
     inside = [low + share * (high - low) for share in ((0, 0.25, 0.5, 0.75, 1) if high > low else (0,))]
     words = [score_told(value, metric) for value in inside]

@@ -1,6 +1,6 @@
-"""Pictures of ensembles, studies, learning-rate sweeps and cross-validation, from arrays.
+"""Study plots show ensembles, studies, learning-rate sweeps and cross-validation.
 
-Each function returns a matplotlib `Figure`. Shares are drawn in percent; NaN is a run that diverged.
+Each function takes arrays and returns a matplotlib `Figure`. Shares are drawn in percent; NaN is a run that diverged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,21 +21,21 @@ from jaxnn.plots.score_scales import (
     with_unit,
 )
 
-MOST_MARKED = 30  # points that are marked on a curve
-MOST_NAMES = 24  # settings with a line of their own
+MOST_MARKED = 30  # a curve with more points than this has no markers
+MOST_NAMES = 24  # settings that are drawn, each in its own row
 
 
 @in_light_style
 def plot_ensemble_errors(members, averaged, voted, single):
-    """The test error against the number of members, over random subsets, and that of a member alone.
+    """Plots the test error against the number of members, over random subsets, and the error of a single member.
 
     Args:
-      members: (s,) how many.
-      averaged, voted: (s, draws) errors in [0, 1], by averaged probabilities and by votes.
-      single: (M,) errors of the members.
+      members: (s,) numbers of members.
+      averaged, voted: (s, draws) errors in [0, 1], from averaged probabilities and from votes.
+      single: (M,) errors of the single members.
 
     Raises:
-      ValueError: arrays of other shapes.
+      ValueError: if the arrays have other shapes.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -69,16 +69,18 @@ def plot_ensemble_errors(members, averaged, voted, single):
 
 @in_light_style
 def plot_study(x, mean, interval, *, xlabel: str, ylabel: str):
-    """Means with their intervals over a quantity; its axis is logarithmic where it spans more than a decade.
+    """Plots means with their intervals over a quantity.
+
+    The axis of the quantity is logarithmic if it spans more than a decade (see `is_log`).
 
     Args:
       x: (points,) numbers.
       mean: (points,).
-      interval: a pair (low, high) of (points,), such as of `metrics.student_interval`; NaN (one repeat) has no bar.
+      interval: a pair (low, high) of (points,), such as from `metrics.student_interval`; NaN (one repeat) has no bar.
       xlabel, ylabel: with their units.
 
     Raises:
-      ValueError: arrays of other shapes.
+      ValueError: if the arrays have other shapes.
     """
     x, mean, interval = (np.asarray(array, float) for array in (x, mean, interval))
     if x.ndim != 1 or mean.shape != x.shape or interval.shape != (2, len(x)):
@@ -101,14 +103,14 @@ def plot_study(x, mean, interval, *, xlabel: str, ylabel: str):
 
 @in_light_style
 def plot_rate_sweep(rates, losses, suggestion: float | None):
-    """The loss after a few steps against the learning rate, and the rate that is suggested.
+    """Plots the loss after a few steps against the learning rate, and the suggested learning rate.
 
     Args:
-      rates, losses: (points,); a loss that is not finite diverged.
-      suggestion: a rate; None for none.
+      rates, losses: (points,); a loss that is not finite means that the run diverged.
+      suggestion: a learning rate; None draws no line.
 
     Raises:
-      ValueError: arrays of other shapes.
+      ValueError: if the arrays have other shapes.
     """
     rates, losses = np.asarray(rates, float), np.asarray(losses, float)
     if rates.ndim != 1 or rates.shape != losses.shape:
@@ -135,17 +137,17 @@ def plot_rate_sweep(rates, losses, suggestion: float | None):
 def plot_cross_validation(
     settings: Sequence[Mapping[str, Any]], scores, standard_error, *, best: int, chosen: int, metric: str
 ):
-    """Settings below one another, best first: every fold, the mean with its standard error, and the best one's band.
+    """Plots settings below one another, best first: every fold, the mean, its standard error, and the best one's band.
 
     Args:
-      settings: of which the first `MOST_NAMES` by rank are drawn.
+      settings: all settings; the first `MOST_NAMES` by rank are drawn.
       scores: (settings, folds), NaN where a run diverged.
       standard_error: (settings,) of the mean.
-      best, chosen: positions of the best and of the simplest within one standard error of it.
-      metric: what the scores are.
+      best, chosen: the positions of the best setting, and of the simplest one within one standard error of it.
+      metric: the name of the score.
 
     Raises:
-      ValueError: not a row of scores for each setting.
+      ValueError: if there is not one row of scores for each setting.
     """
     scores, standard_error = np.asarray(scores, float), np.asarray(standard_error, float)
     checked_scores(settings, scores.mean(axis=1))

@@ -1,4 +1,4 @@
-"""Populations: the same run over seeds, hyperparameters and subsets of the data, many trainings in one program."""
+"""A population repeats one run over seeds, hyperparameters and subsets of the data, many trainings in one program."""
 
 from jaxnn.populations.cross_validation import CrossValidation as CrossValidation
 from jaxnn.populations.cross_validation import cross_validate as cross_validate

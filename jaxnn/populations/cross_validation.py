@@ -1,4 +1,4 @@
-"""Cross-validation: settings compared on data that none of their trainings saw, all of them one population."""
+"""Cross-validation compares settings on data that their trainings did not see, in one population."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ from jaxnn.training.early_stopping import is_better_large
 
 
 class CrossValidation(NamedTuple):
-    """What each setting achieved on each fold.
+    """Holds the score of each setting on each fold.
 
     settings: the hyperparameters. scores: (settings, folds * seeds), folds slowest; NaN where a run diverged.
-    metric: what was measured. folds: their number.
+    metric: the name of the metric. folds: the number of folds.
     """
 
     settings: list[dict[str, Any]]
@@ -25,21 +25,22 @@ class CrossValidation(NamedTuple):
 
     @property
     def mean(self) -> np.ndarray:
-        """(settings,) over folds and seeds."""
+        """Returns the mean score of each setting over folds and seeds, (settings,)."""
         return self.scores.mean(axis=1)
 
     @property
     def standard_error(self) -> np.ndarray:
-        """(settings,) of the mean: `s / sqrt(folds)`, s the deviation over the folds of their means over seeds.
+        """Returns the standard error of each mean, (settings,): `s / sqrt(folds)`.
 
-        The folds share training data and so are not independent: it is the usual figure, and a little too small
-        (Bengio and Grandvalet 2004: no estimate is unbiased).
+        s is the standard deviation, over the folds, of the mean over seeds in each fold. The folds share training data
+        and so are not independent: this usual estimate is a little too small (Bengio and Grandvalet 2004: no estimate
+        is unbiased).
         """
         of_folds = self.scores.reshape(len(self.settings), self.folds, -1).mean(axis=2)
         return of_folds.std(axis=1, ddof=1) / np.sqrt(self.folds)
 
     def best(self) -> int:
-        """The setting with the best mean, the first of equals; one with a diverged run never is.
+        """Returns the position of the best mean, the first of equals; settings with a diverged run are left out.
 
         Raises:
           ValueError: every setting has a diverged run.
@@ -47,14 +48,16 @@ class CrossValidation(NamedTuple):
         return int(self._ranking()[0])
 
     def one_standard_error(self, complexity: Sequence[float] | Callable[[dict], float]) -> int:
-        """The simplest setting whose mean is within one standard error (the best one's) of the best mean.
+        """Returns the simplest setting whose mean is within one standard error of the best mean.
+
+        The standard error is that of the best setting.
 
         Args:
-          complexity: (settings,) numbers, or a function of a setting; the least is the simplest. Of equally simple
-            settings the one with the better mean is taken.
+          complexity: (settings,) numbers, or a function of a setting; the least is the simplest. Among equally simple
+            settings the one with the better mean is chosen.
 
         Raises:
-          ValueError: another number of complexities than of settings; every setting has a diverged run.
+          ValueError: the number of complexities is not the number of settings, or every setting has a diverged run.
 
         Breiman et al. 1984, Classification and regression trees, section 3.4.3.
 
@@ -73,18 +76,18 @@ class CrossValidation(NamedTuple):
         return int(min((i for i in ranking if self._cost[i] <= worst), key=lambda i: complexity[i]))
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each setting, best first: its hyperparameters, the mean under the metric's name, its error."""
+        """Returns a row per setting, best first: hyperparameters, the mean under the metric's name, and its error."""
         order = np.argsort(np.where(np.isnan(self._cost), np.inf, self._cost), kind="stable")
         mean, error = self.mean.tolist(), self.standard_error.tolist()
         return [self.settings[i] | {self.metric: mean[i], "standard_error": error[i]} for i in order]
 
     @property
     def _cost(self):
-        """(settings,), the less the better."""
+        """Returns one cost per setting, (settings,); a lower cost is better."""
         return -self.mean if is_better_large(self.metric) else self.mean
 
     def _ranking(self):
-        """Settings, best first, without those that diverged."""
+        """Returns the positions of the settings, best first, without those that diverged."""
         cost = self._cost
         ranking = [i for i in np.argsort(cost, kind="stable") if np.isfinite(cost[i])]
         if not ranking:
@@ -107,21 +110,21 @@ def cross_validate(
     metric: str = "validation/accuracy",
     fold_seed: int = 0,
 ) -> CrossValidation:
-    """Trains every setting on all folds but one, for each fold and each seed, and measures it on the one left out.
+    """Trains every setting on all folds but one, for each fold and each seed, and measures it on the fold left out.
 
-    All settings x folds x seeds are one population: settings that differ in floats share one program, if the number of
-    examples is a multiple of that of folds (else two: the folds differ by one example).
+    All settings x folds x seeds are one population. Settings that differ only in floats share one program if the
+    number of examples is a multiple of the number of folds (else two programs: the folds differ by one example).
 
     Args:
       train: `train(members, *, epochs) -> Population`, such as a `functools.partial` of `populations.fit`.
-      settings: dicts of hyperparameters, such as of `grid`.
-      labels_or_examples: (n,) labels of the training data; their number will do if not `stratified`.
-      folds: parts that the data is cut into.
-      stratified: each fold has each class as often as the others do.
-      seeds: of the runs, for every setting and fold.
-      epochs: of every run.
-      metric: of the population's history, after the last epoch.
-      fold_seed: of the folds.
+      settings: dicts of hyperparameters, such as `grid` makes.
+      labels_or_examples: (n,) labels of the training data; if not `stratified`, the number n is enough.
+      folds: number of parts into which the data are cut.
+      stratified: whether each fold has about the same number of examples of each class.
+      seeds: seeds of the runs, for every setting and fold.
+      epochs: epochs of every run.
+      metric: name of a metric in the population's history; its value after the last epoch is the score.
+      fold_seed: seed that draws the folds.
 
     Raises:
       ValueError: no settings or seeds, a number where stratified folds need integer labels, too many folds, a metric

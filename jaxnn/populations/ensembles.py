@@ -1,7 +1,8 @@
-"""Ensembles: how many answers become one. Probabilities are averaged, never accuracies.
+"""Ensembles turn the answers of many members into one: probabilities are averaged, never accuracies.
 
-`p(k | x) = 1/M sum_m softmax(z_m(x))_k`: the error of this mean is what an ensemble achieves, and by Jensen's
-inequality its cross-entropy is at most the mean of the members'. The mean of their accuracies is no predictor's.
+The ensemble predicts `p(k | x) = 1/M sum_m softmax(z_m(x))_k`. Its error is the error of this mean, and by Jensen's
+inequality its cross-entropy is at most the mean of the members' cross-entropies. The mean of the members' accuracies is
+not the accuracy of any predictor.
 """
 
 from typing import NamedTuple
@@ -10,13 +11,13 @@ import numpy as np
 
 
 def average_probabilities(logits) -> np.ndarray:
-    """(n, K) the mean of the members' softmax.
+    """Returns the mean of the members' softmax probabilities, (n, K).
 
     Args:
-      logits: (members, n, K), such as of `predict_members` or of `monte_carlo_dropout`.
+      logits: (members, n, K), such as `predict_members` or `monte_carlo_dropout` returns.
 
     Raises:
-      ValueError: another number of axes, or members with NaN.
+      ValueError: another number of axes, no logits, or members with NaN or infinite logits.
 
     Lakshminarayanan et al. 2017, Simple and scalable predictive uncertainty estimation using deep ensembles,
     arXiv 1612.01474.
@@ -28,7 +29,7 @@ def average_probabilities(logits) -> np.ndarray:
 
 
 def vote(logits) -> np.ndarray:
-    """(n, K) each class's fraction of the votes; a member whose largest logits tie shares its vote among them.
+    """Returns the fraction of the votes for each class, (n, K); tied largest logits of a member share its vote equally.
 
     Args:
       logits: (members, n, K).
@@ -45,10 +46,10 @@ def vote(logits) -> np.ndarray:
 
 
 class EnsembleErrors(NamedTuple):
-    """Error rates of random subsets of M members.
+    """Holds the error rates of random subsets of M members.
 
-    members: (s,) their number, 1 to M. averaged, voted: (s, draws), by the mean probability and by majority.
-    single: (M,) each member alone.
+    members: (M,) the sizes of the subsets, 1 to M. averaged, voted: (M, draws) the error rates of the mean probability
+    and of the majority vote. single: (M,) the error rate of each member alone.
     """
 
     members: np.ndarray
@@ -58,17 +59,17 @@ class EnsembleErrors(NamedTuple):
 
 
 def ensemble_errors(logits, labels, *, draws: int = 50, seed: int = 0) -> EnsembleErrors:
-    """How the test error falls with the number of members: `draws` random subsets of each size, without replacement.
+    """Measures how the test error falls with the number of members, on `draws` random subsets of each size.
 
-    A draw is a random order of the members, whose first s are its subset of size s: at M all draws agree. Where t
-    classes tie for the first place, the error is `1 - 1/t` if the label is among them, what a random choice expects:
-    two members who disagree are not helped by the order of the classes.
+    A draw is a random order of the members (without replacement), whose first s are its subset of size s; at size M all
+    draws agree. Where t classes tie for the first place, the error is `1 - 1/t` if the label is among them: the
+    expectation of a random choice. So the order of the classes does not help two members that disagree.
 
     Args:
       logits: (members, n, K).
       labels: (n,) integers.
-      draws: orders.
-      seed: of the orders.
+      draws: number of random orders.
+      seed: seed of the random orders.
 
     Raises:
       ValueError: as `average_probabilities`; labels that are not n integers in [0, K), or no draws.
@@ -125,13 +126,13 @@ def _softmax(z):
 
 
 def _shared_first(scores):
-    """1/t at the t largest scores of the last axis, else 0."""
+    """Returns 1/t at the t largest scores of the last axis, else 0."""
     first = scores == scores.max(axis=-1, keepdims=True)
     return first / first.sum(axis=-1, keepdims=True)
 
 
 def _errors_along(order, answers, labels):
-    """(members,) errors of the first one, two, ... of the members in this order."""
+    """Returns the errors of the first one, two, ... members in this order, (members,)."""
     total, errors = np.zeros(answers.shape[1:]), []
     for member in order:
         total += answers[member]
@@ -140,7 +141,7 @@ def _errors_along(order, answers, labels):
 
 
 def _error(scores, labels):
-    """The error rate of choosing the largest score, at random among equals."""
+    """Returns the error rate of choosing the class with the largest score, at random among equals."""
     top = scores.max(axis=-1, keepdims=True)
     right = np.take_along_axis(scores, labels[:, None], axis=-1) == top
     return 1 - (right[:, 0] / (scores == top).sum(axis=-1)).mean()

@@ -1,4 +1,4 @@
-"""One group in training: epoch after epoch, chunk after chunk, on the host's side."""
+"""A `GroupRun` trains one group from the host: in each epoch, one chunk after the other."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,33 +27,35 @@ from jaxnn.training.host_loop import StepCalls, Totals, means_of_pairs
 
 
 class GroupRun:
-    """Members in chunks, those that have stopped among them.
+    """Trains the members of a group in chunks, and keeps the states of those that have stopped.
 
     Args:
-      group: the plan.
-      data, test: on the devices; test may be None.
-      states: of the members, where their run goes on; else they begin.
+      group: the plan of the group.
+      data, test: data on the devices; test may be None.
+      states: the states from which the members continue; None: new states are made.
     """
 
     def __init__(self, group: MemberGroup, data: Resident, test: Resident | None, *, states: list[Any] | None = None):
         self.group, self.data, self.test = group, data, test
-        self.stopped: dict[int, Any] = {}  # by position, as each was when it stopped
+        self.stopped: dict[int, Any] = {}  # position -> state at the time when the member stopped
         self.mesh, self.calls = group.programs.mesh, StepCalls()
         self.chunks = [self._begin(chunk, states) for chunk in cut(np.arange(len(group.members)), group.size)]
 
     def compile(self) -> None:
-        """Compiles the steps before the clock runs."""
+        """Compiles the steps of a chunk, so that the time of the first call contains no compilation."""
         chunk = self.chunks[0]
         compile_chunk(self.group.programs, self._states(chunk), self.data, self._order(chunk, 0))
 
     def train_epoch(self, epoch: int, tell: Callable) -> dict[str, np.ndarray]:
-        """(members,) means of each metric over an epoch, NaN for members that have stopped.
+        """Trains an epoch and returns (members,) means of each metric over it, NaN for members that are in no chunk.
 
-        `tell(steps, means, examples, seconds)` hears of every call.
+        `tell(steps, means, examples, seconds)` is called after every compiled call.
         """
         programs, means = self.group.programs, {}
         for chunk in self.chunks:
+            # The states may be on the host between epochs (`offloads`), so they go to the devices first.
             chunk.states, order, totals = self._states(chunk), self._order(chunk, epoch), Totals()
+            # `run_steps` replaces `chunk.states`, because the old states are donated to the call.
             dispatch = lambda first, last, chunk=chunk, order=order: run_steps(
                 programs, chunk, self.data, order, first=first, last=last
             )
@@ -62,11 +64,15 @@ class GroupRun:
                 self.calls.heard(done, stop=False)
                 tell(*self._told(chunk, done))
             self._spread(means, chunk, totals.means())
+            # With `offloads` the states leave the devices before the next chunk begins: one chunk at a time fits.
             chunk.states = on_host(chunk.states) if self.group.offloads else chunk.states
         return means
 
     def evaluate(self) -> dict[str, np.ndarray]:
-        """(members,) of each metric over a member's own test rows, or the validation data; {} without either."""
+        """Measures each metric over each member's own test rows, or else the validation data: means, (members,) each.
+
+        Returns {} if there are neither.
+        """
         rows, means = self.group.test_rows, {}
         data = self.data if rows is not None else self.test
         if data is None:
@@ -82,10 +88,12 @@ class GroupRun:
         return means
 
     def keep(self, active: np.ndarray) -> None:
-        """Puts aside the states of members that are not `active` any more, and lets go of chunks that become free.
+        """Saves the states of members that are no longer `active`, and removes chunks that are no longer needed.
 
-        Until a whole chunk is free such a member is stepped on beside the others; what is put aside is not.
+        Until a chunk can be removed, such a member is still updated with the others of its chunk; its saved state is
+        not.
         """
+        # The states are saved before the chunks are compacted, because compacting drops the rows of stopped members.
         for chunk in self.chunks:
             rows = [row for row, i in enumerate(chunk.positions) if not active[i] and i not in self.stopped]
             states = unstacked(taken(chunk.states.run, np.array(rows, int)), len(rows))
@@ -94,20 +102,20 @@ class GroupRun:
             self.chunks = compacted(self.chunks, active)
 
     def states(self) -> list[Any]:
-        """Of all members in order, on the host."""
+        """Returns the states of all members in order, on the host."""
         runs = {}
         for chunk in self.chunks:
             runs |= dict(zip(chunk.positions.tolist(), unstacked(chunk.states.run, len(chunk.positions)), strict=True))
-        runs |= self.stopped
+        runs |= self.stopped  # last: a chunk may still hold later states of members that have stopped
         return [runs[position] for position in range(len(self.group.members))]
 
     def models(self) -> list:
-        """Each member's model, with its hyperparameters set."""
+        """Returns each member's model, with its hyperparameters set."""
         traced = [{k: v for k, v in m.hyperparameters.items() if is_traced(v)} for m in self.group.members]
         return [self.group.programs.blueprint.trial(hyperparameters).model for hyperparameters in traced]
 
     def _begin(self, chunk: Chunk, states) -> Chunk:
-        """The chunk with the states before its first step, or with those given."""
+        """Returns the chunk with the states before its first step, or with the given states."""
         group, filled = self.group, chunk.filled
         hyperparameters = {name: values[filled] for name, values in group.hyperparameters.items()}
         if states is None:
@@ -120,14 +128,14 @@ class GroupRun:
         return chunk
 
     def _told(self, chunk, done):
-        """Of a call: the steps of all members, the means of each, the examples they saw, and the seconds."""
+        """Returns, for a call, the steps of all members, the means of each, the examples they saw, and the seconds."""
         members, programs = len(chunk.positions), self.group.programs
         pairs = {name: tuple(np.sum(part[:members], axis=-1) for part in pair) for name, pair in done.metrics.items()}
         seen = min(done.last * programs.batch_size, programs.examples) - done.first * programs.batch_size
         return members * (done.last - done.first), means_of_pairs(pairs), members * seen, done.seconds
 
     def _spread(self, means, chunk, of_chunk) -> None:
-        """Puts what was measured of a chunk, whose first rows are its members, at their positions."""
+        """Writes the values of a chunk to the positions of its members, which are its first rows."""
         for name, values in of_chunk.items():
             own = means.setdefault(name, np.full(len(self.group.members), np.nan))
             own[chunk.positions] = values[: len(chunk.positions)]
@@ -136,7 +144,7 @@ class GroupRun:
         return self.mesh.put(chunk.states, own=True)
 
     def _order(self, chunk, epoch):
-        """Of an epoch; the same for all members where they share it."""
+        """Returns the order of an epoch; one order for all members if they share it."""
         group, programs, epoch = self.group, self.group.programs, np.int32(epoch)
         if programs.one_order:
             return self.mesh.put(call(programs.order, group.keys[0], None, epoch), own=False)

@@ -1,7 +1,8 @@
-"""Most settings show early that they are bad: successive halving, and Hyperband, which hedges how early.
+"""Successive halving stops bad settings early; Hyperband runs it several times, with different times of the first stop.
 
-A rung is one population; its survivors go on from their states. With a trainer of a fixed `chunk=` (`populations.fit`)
-all rungs run the program that the first one compiled; else a smaller rung is a program of its own.
+A rung is one population; its survivors go on from their states. If the trainer has a fixed `chunk=`
+(`populations.fit`), all rungs run the program that the first one compiled; otherwise a smaller rung is a program of its
+own.
 """
 
 import math
@@ -26,24 +27,26 @@ def successive_halving(
     metric: str = "validation/accuracy",
     seed: int = 0,
 ) -> SearchResult:
-    """Trains all for a little, keeps the best part, trains those for longer (Jamieson and Talwalkar 2016, 1502.07943).
+    """Trains all settings for a few epochs, keeps the best ones, trains those for longer, and so on.
 
-    Rung k has n_k settings, which are trained up to r_k epochs in all:
+    The method is that of Jamieson and Talwalkar 2016, arXiv 1502.07943. Rung k has n_k settings, which are trained up
+    to r_k epochs in all:
 
         n_{k+1} = max(1, floor(keep n_k)),        budget = sum_k n_k (r_k - r_{k-1}),    r_{-1} = 0.
 
-    Nothing is trained twice: survivors go on where they were. What diverged ranks last, and costs nothing more.
+    Nothing is trained twice: survivors go on from their states. Settings that diverged rank last, and cost no more
+    training.
 
     Args:
       train: a trainer, see `search`.
-      settings: name -> value each.
-      epochs: r, in all, increasing.
-      keep: part of the settings that goes on to the next rung, in (0, 1).
-      metric: by which they are ranked, see `search`.
-      seed: of every member.
+      settings: dicts name -> value.
+      epochs: r, the total epochs at the end of each rung, increasing.
+      keep: fraction of the settings that goes on to the next rung, in (0, 1).
+      metric: the metric by which settings are ranked, see `search`.
+      seed: seed of every member.
 
     Returns:
-      The `SearchResult` for all settings: `epochs` are those granted, `scores` those at the last rung of each.
+      The `SearchResult` for all settings: `epochs` are the epochs granted, `scores` are from the last rung of each.
 
     Raises:
       ValueError: no settings, rungs that do not increase, `keep` outside (0, 1), a metric that is not measured.
@@ -75,17 +78,17 @@ def hyperband(
     seed: int = 0,
     metric: str = "validation/accuracy",
 ) -> SearchResult:
-    """Successive halving of many settings that are judged early, of fewer judged later, ..., of some never stopped.
+    """Runs successive halving in brackets: many settings judged early, fewer judged later, ..., a few never stopped.
 
-    How early a curve tells how it ends is not known, so `brackets` spend like budgets on each answer (Li et al. 2018,
-    JMLR 18, arXiv 1603.06560, algorithm 1).
+    It is not known how early a learning curve shows its end, so `brackets` spend similar budgets on each possibility
+    (Li et al. 2018, JMLR 18, arXiv 1603.06560, algorithm 1).
 
     Args:
       train: a trainer, see `search`.
-      distributions: name -> `log_uniform`, `uniform`, `choice`, or a value for all.
-      most_epochs: R, the most that one setting gets.
-      factor: eta; of each rung one in so many goes on, for so many times as long.
-      seed: of the draws, and of every member.
+      distributions: name -> `log_uniform`, `uniform`, `choice`, or one value for all settings.
+      most_epochs: R, the largest number of epochs that one setting gets.
+      factor: eta; one in `factor` settings of a rung goes on, for `factor` times as many epochs.
+      seed: seed of the draws, and of every member.
       metric: see `search`.
 
     Returns:
@@ -102,7 +105,7 @@ def hyperband(
 
 
 def brackets(most_epochs: int, factor: int = 3) -> list[tuple[int, tuple[int, ...]]]:
-    """Hyperband's brackets s = s_max, ..., 0: how many settings begin, and the epochs of the rungs.
+    """Returns Hyperband's brackets s = s_max, ..., 0: the number of settings that begin, and the epochs of the rungs.
 
         s_max = floor(log_eta R),        n_s = ceil((s_max + 1) / (s + 1) eta^s),        r_i = floor(R eta^{i - s})
 
@@ -122,7 +125,10 @@ def brackets(most_epochs: int, factor: int = 3) -> list[tuple[int, tuple[int, ..
 
 
 def survivors(count: int, keep: float) -> int:
-    """How many of `count` go on, one at least; a product that rounding left just under a whole number is that number.
+    """Returns how many of `count` settings go on: `floor(count * keep)`, at least one.
+
+    A product that rounding left just below a whole number counts as that number.
+
 
     >>> survivors(100, 0.29), survivors(2, 1 / 3)
     (29, 1)

@@ -1,4 +1,7 @@
-"""Hyperparameters by path, `optimizer.learning_rate`, `model.dropout_rate`, or by the last word where it is unique."""
+"""A path such as `optimizer.learning_rate` or `model.dropout_rate` names a hyperparameter.
+
+The last word of the path is enough where it is unique.
+"""
 
 import dataclasses
 import inspect
@@ -19,15 +22,15 @@ INITIAL_SCALE = "init.scale"  # a factor of the initial weights
 
 @dataclass(frozen=True)
 class SupervisedTrials:
-    """`build(values) -> Trial` of the pieces that `fit` takes; the values are keywords of the piece that a path names.
+    """Builds a `Trial` from the pieces that `fit` takes; a path names the piece whose keyword gets the value.
 
     Args:
       model: a linen module, whose fields can be set, or a pair (init, apply), whose keywords can; or the
         `FunctionalModel` of one, which has a hash in any case.
       optimizer: a factory, such as `optimizers.adam`, or a pair (init, update) without hyperparameters.
-      loss: per example, of (outputs, targets, **keywords).
-      settings: pairs (name, value), how `supervised` is called besides.
-      paths: pairs (name, path), what each name of a hyperparameter means.
+      loss: per-example function of (outputs, targets, **keywords).
+      settings: pairs (name, value), the other arguments of `supervised`.
+      paths: pairs (name, path), the path that each name of a hyperparameter stands for.
     """
 
     model: Any
@@ -37,7 +40,7 @@ class SupervisedTrials:
     paths: tuple[tuple[str, str], ...] = ()
 
     def __call__(self, values: Mapping[str, Any]) -> Trial:
-        """What a member of these values trains."""
+        """Builds the `Trial` of a member with these values, a dict name -> value."""
         own = {"model": {}, "optimizer": {}, "loss": {}, "init": {}}
         for name, path in self.paths:
             piece, keyword = path.split(".")
@@ -50,10 +53,10 @@ class SupervisedTrials:
 
 
 def paths_of(names: Iterable[str], *, model, optimizer, loss) -> dict[str, str]:
-    """The path of each hyperparameter, which may be given as a path or by its last word.
+    """Returns the path of each hyperparameter, which may be given as a path or by its last word.
 
     Raises:
-      ValueError: a name that no piece takes, or more than one.
+      ValueError: a name that no piece takes, or that more than one piece takes.
     """
     pieces = {"model": _keywords(model), "optimizer": _keywords(optimizer), "loss": _keywords(loss), "init": {"scale"}}
     known = [f"{piece}.{keyword}" for piece, keywords in pieces.items() for keyword in sorted(keywords)]
@@ -70,7 +73,7 @@ def _path(name, known):
 
 
 def _keywords(piece) -> set[str]:
-    """The keywords that a factory or a loss takes, the fields of a linen module."""
+    """Returns the keywords that a factory or a loss takes, or the fields of a linen module."""
     if isinstance(piece, tuple) and not hasattr(piece, "_fields"):
         return set().union(*map(_keywords, piece)) - {"params", "x", "key", "keys", "train"}
     if dataclasses.is_dataclass(piece) and hasattr(piece, "clone"):
@@ -90,7 +93,7 @@ def _with(model, changes):
 
 
 def _rescaled(state, optimizer, scale):
-    """Weights are what has two axes or more; biases stay."""
+    """Returns the state with weights (arrays of two axes or more) times `scale`; biases stay."""
     if scale is None:
         return state
     rescale = lambda leaf: leaf * jnp.asarray(scale, leaf.dtype) if leaf.ndim > 1 else leaf

@@ -1,6 +1,6 @@
-"""Searches over settings, each one population, and their results: scores, ranking, table.
+"""A search trains many settings as one population and returns their scores, ranking and table.
 
-A trainer is what every search is given: `train(members, *, epochs, population=None) -> Population`, as a rule
+Every search takes a trainer, `train(members, *, epochs, population=None) -> Population`. Usually it is
 `functools.partial(populations.fit, model, data, optimizer=..., validation=...)`.
 """
 
@@ -20,12 +20,13 @@ from jaxnn.training.early_stopping import is_better_large
 
 
 class SearchResult(NamedTuple):
-    """What was tried, and how good it was.
+    """Holds the settings that a search tried, and their scores.
 
-    settings: as tried. scores: (n,) the last `metric` of each, the mean over seeds; NaN if one of them diverged.
-    epochs: (n,) that each was granted; in a search that stops some early, those that got more rank before.
-    population: the members, settings slowest, then seeds. on_border: names of the hyperparameters whose best value lies
-    so near an end of its range that a better one may lie beyond it: search again with a wider range.
+    settings: the settings, in the order tried. scores: (n,) the last `metric` of each, the mean over seeds; NaN if one
+    of the seeds diverged. epochs: (n,) the epochs granted to each; in a search that stops some settings early, settings
+    with more epochs rank first. population: the members, settings slowest, then seeds. on_border: names of the
+    hyperparameters whose best value is so near an end of its range that a better one may lie beyond it: search again
+    with a wider range.
     """
 
     settings: list[dict[str, Any]]
@@ -36,14 +37,14 @@ class SearchResult(NamedTuple):
     on_border: tuple[str, ...] = ()
 
     def ranking(self) -> np.ndarray:
-        """(n,) positions, the best first: by epochs granted, then by score; what diverged comes last."""
+        """Returns the positions, best first, (n,): by epochs granted, then by score; diverged settings come last."""
         return ranked(self.scores, self.metric, self.epochs)
 
     def best(self) -> int:
-        """The first of the ranking.
+        """Returns the position of the best setting, the first of the ranking.
 
         Raises:
-          ValueError: all diverged.
+          ValueError: all settings diverged.
         """
         if not np.isfinite(self.scores).any():
             raise ValueError(
@@ -53,14 +54,14 @@ class SearchResult(NamedTuple):
         return int(self.ranking()[0])
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each setting, the best first: rank, hyperparameters, the metric, epochs."""
+        """Returns one row per setting, best first: rank, hyperparameters, the metric, epochs."""
         return [
             {"rank": rank, **self.settings[i], self.metric: float(self.scores[i]), "epochs": int(self.epochs[i])}
             for rank, i in enumerate(self.ranking(), 1)
         ]
 
     def write_csv(self, path: str | Path) -> None:
-        """The table, with a line of names."""
+        """Writes the table to a CSV file, with a first line of names."""
         rows = self.table()
         with open(path, "w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
@@ -76,14 +77,14 @@ def search(
     seeds: Sequence[int] = (0,),
     metric: str = "validation/accuracy",
 ) -> SearchResult:
-    """Trains every setting with every seed as one population: a grid (`grid`), or points at random (`random_settings`).
+    """Trains every setting with every seed as one population; `grid` and `random_settings` make settings.
 
     Args:
       train: a trainer.
-      settings: name -> value each, all of the same names.
-      epochs: of each.
-      seeds: by which a score is averaged.
-      metric: "validation/loss", "train/accuracy", ...; of a loss, an error or a perplexity less is better.
+      settings: dicts name -> value, all with the same names.
+      epochs: epochs of each run.
+      seeds: seeds of the runs; a score is the mean over them.
+      metric: "validation/loss", "train/accuracy", ...; a loss, an error or a perplexity is better if it is smaller.
 
     Returns:
       The `SearchResult`.
@@ -108,29 +109,29 @@ def coarse_to_fine(
     seed: int = 0,
     metric: str = "validation/accuracy",
 ) -> SearchResult:
-    """Random search in ranges that close in on the best setting so far (CS231n, "Hyperparameter optimization").
+    """Searches at random in ranges that narrow around the best setting so far (CS231n, "Hyperparameter optimization").
 
-    The first round looks at the whole ranges. Those after it look h to either side of the best, h in decades:
+    The first round draws from the whole ranges. Later rounds draw within h on either side of the best, h in decades:
 
         h_0 = log10(high / low) / 2,        h_r = min(1, h_{r-1} / 2):
 
-    first a factor of ten to either side, then of its square root. A linear range is halved each round; a choice stays.
-    If the next round would look beyond an end of a range given, the result says so: `on_border`.
+    first a factor of at most ten on either side, then its square root. A linear range is halved in each round; a choice
+    stays. If the next round would reach beyond an end of a given range, `on_border` of the result names that range.
 
     Args:
       train: a trainer.
-      ranges: name -> `log_uniform`, `uniform`, `choice`, or a value for all.
-      trials: settings in a round; rounds are of one size, and share compiled programs.
-      rounds: one at least.
-      epochs: of each setting.
-      seed: of the draws, and of every member.
+      ranges: name -> `log_uniform`, `uniform`, `choice`, or one value for all settings.
+      trials: settings in a round; rounds have one size, and share compiled programs.
+      rounds: number of rounds, at least one.
+      epochs: epochs of each setting.
+      seed: seed of the draws, and of every member.
       metric: see `search`.
 
     Returns:
-      The `SearchResult` of all rounds, the first one first.
+      The `SearchResult` of all rounds, in their order.
 
     Raises:
-      ValueError: no range to search in, fewer than one trial or round; a round in which all has diverged so far.
+      ValueError: no range to search in, fewer than one trial or round; all settings so far diverged.
     """
     if rounds < 1:
         raise ValueError(f"`rounds` must be at least 1; received {rounds}.")
@@ -151,7 +152,7 @@ def coarse_to_fine(
 
 
 def together(results: Sequence[SearchResult]) -> SearchResult:
-    """Several results by one metric as one, in order."""
+    """Joins several results by one metric into one, in order."""
     return SearchResult(
         [setting for result in results for setting in result.settings],
         np.concatenate([result.scores for result in results]),
@@ -162,7 +163,7 @@ def together(results: Sequence[SearchResult]) -> SearchResult:
 
 
 def joined(populations: Sequence[Population]) -> Population:
-    """One population of several that measured the same; after its last epoch a history goes on with NaN."""
+    """Joins populations that measured the same metrics into one; shorter histories are padded with NaN."""
     longest = max(len(values) for population in populations for values in population.history.values())
     pad = lambda values: np.pad(values, ((0, longest - len(values)), (0, 0)), constant_values=np.nan)
     history = {
@@ -181,12 +182,12 @@ def joined(populations: Sequence[Population]) -> Population:
 
 
 def scores_of(population: Population, metric: str) -> np.ndarray:
-    """(members,) the last metric, NaN for those that diverged."""
+    """Returns the last value of the metric, (members,), NaN for members that diverged."""
     return np.where(population.diverged, np.nan, population.last(metric))
 
 
 def ranked(scores, metric: str, epochs=None) -> np.ndarray:
-    """(n,) positions, the best first; what is not finite comes last, whatever its epochs.
+    """Returns the positions, best first, (n,); scores that are not finite come last, whatever their epochs.
 
     >>> ranked(np.array([0.3, np.nan, 0.1]), "validation/loss").tolist()
     [2, 0, 1]

@@ -1,4 +1,7 @@
-"""Which examples a member sees: folds, bootstraps, and nested parts of growing size. Rows are NumPy integers."""
+"""A split decides which examples a member sees: folds, bootstraps, and nested parts of growing size.
+
+Rows are NumPy integers.
+"""
 
 from typing import NamedTuple
 
@@ -6,16 +9,16 @@ import numpy as np
 
 
 class Split(NamedTuple):
-    """Rows of the training data to learn from and to be tested on, (n,) and (m,) integers."""
+    """Holds the rows of the training data to learn from, (n,) integers, and to be tested on, (m,) integers."""
 
     train: np.ndarray
     test: np.ndarray
 
 
 def k_fold(examples: int, folds: int = 5, *, seed: int = 0) -> list[Split]:
-    """Every example is tested on once: `folds` disjoint parts, shuffled, each left out in turn.
+    """Makes `folds` splits: the examples are shuffled and cut into disjoint parts, and each part is tested on once.
 
-    The parts differ by at most one example where the number does not divide.
+    The sizes of the parts differ by at most one example if `folds` does not divide the number of examples.
 
     Raises:
       ValueError: fewer than two folds, or more than there are examples.
@@ -29,12 +32,12 @@ def k_fold(examples: int, folds: int = 5, *, seed: int = 0) -> list[Split]:
 
 
 def stratified_k_fold(labels, folds: int = 5, *, seed: int = 0) -> list[Split]:
-    """`k_fold` in which every fold has each class as often as the others do, to within one example.
+    """Makes `folds` splits like `k_fold`, in which the count of each class differs by at most one between folds.
 
     Args:
       labels: (n,) integers.
-      folds: parts.
-      seed: of the shuffle.
+      folds: number of parts.
+      seed: seed of the shuffle.
 
     Raises:
       ValueError: fewer than two folds; a class with fewer examples than there are folds.
@@ -52,12 +55,12 @@ def stratified_k_fold(labels, folds: int = 5, *, seed: int = 0) -> list[Split]:
             f"every class must have at least {folds} examples, one a fold; class {rare} has {counts.min()}."
         )
     order = np.random.default_rng(seed).permutation(len(labels))
-    by_class = order[np.argsort(labels[order], kind="stable")]  # dealt out like cards, one class after the other
+    by_class = order[np.argsort(labels[order], kind="stable")]  # dealt out to the folds in turn, like cards
     return _left_out([by_class[i::folds] for i in range(folds)])
 
 
 def bootstraps(examples: int, samples: int, *, seed: int = 0) -> list[Split]:
-    """Bagging's samples (Breiman 1996): n rows drawn with replacement, tested on the (36.8 %) that were not drawn.
+    """Draws bagging's samples (Breiman 1996): n rows with replacement; the rows not drawn (36.8 %) are for testing.
 
     Raises:
       ValueError: no examples or no samples.
@@ -74,7 +77,7 @@ def bootstraps(examples: int, samples: int, *, seed: int = 0) -> list[Split]:
 
 
 def hold_out(examples: int, fraction: float = 0.1, *, seed: int = 0) -> Split:
-    """One split: a random part, `fraction` of the examples, is for testing.
+    """Makes one split, in which a random `fraction` of the examples is for testing.
 
     Raises:
       ValueError: a fraction that leaves nothing to learn from or nothing to test on.
@@ -90,7 +93,7 @@ def hold_out(examples: int, fraction: float = 0.1, *, seed: int = 0) -> Split:
 
 
 def nested_parts(split: Split, sizes) -> list[Split]:
-    """The first so many training rows of a split, for a learning curve: each part contains the smaller ones.
+    """Takes the first `size` training rows of a split for each size, for a learning curve; parts contain smaller ones.
 
     Raises:
       ValueError: a size below 1 or beyond the split.

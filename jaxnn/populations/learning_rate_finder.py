@@ -1,4 +1,4 @@
-"""Which learning rate? Try all of a log grid for a short time, as one population."""
+"""`find_learning_rate` suggests a learning rate: it tries all rates of a log grid briefly, as one population."""
 
 from typing import NamedTuple
 
@@ -9,11 +9,15 @@ from jaxnn.populations.members import grid, members_of
 from jaxnn.populations.population_training import fit
 from jaxnn.training.checked_data import as_split
 
-_LEAST_DESCENT = 0.01  # of the loss: less says nothing about the rate
+_LEAST_DESCENT = 0.01  # part of the loss that must be gained: a smaller descent says nothing about the rate
 
 
 class LearningRateSweep(NamedTuple):
-    """rates: (n,) rising. losses: (n,) after the short training, infinite where it diverged. suggestion: a rate."""
+    """Holds the losses of a sweep over learning rates, and the suggested rate.
+
+    rates: (n,) rising. losses: (n,) after the short training, infinite where it diverged. suggestion: the suggested
+    rate.
+    """
 
     rates: np.ndarray
     losses: np.ndarray
@@ -21,10 +25,10 @@ class LearningRateSweep(NamedTuple):
 
     @property
     def steepest(self) -> float:
-        """The rate at which the loss falls fastest with log(rate): where learning sets in, a cautious choice.
+        """Returns the rate at which the loss falls fastest with log(rate): where learning begins, a cautious choice.
 
-        The middle (in logarithms) of the steepest of the intervals between neighbours that are both finite; NaN if the
-        loss falls in none.
+        It is the middle (in logarithms) of the steepest interval between neighbours whose losses are both finite; NaN
+        if the loss falls in no such interval.
         """
         with np.errstate(invalid="ignore"):
             falls = np.where(np.isfinite(self.losses[1:]), -np.diff(self.losses), -np.inf)
@@ -50,26 +54,27 @@ def find_learning_rate(
 ) -> LearningRateSweep:
     """Trains with every rate of a log grid from `low` to `high`, and suggests one.
 
-    The usual range test (Smith 2017, arXiv 1506.01186) raises the rate during one run, so that each is judged from
-    where the smaller ones have led. Here each rate has a run of its own, all from one start and over the same batches,
-    in one program. With L the mean training loss of the last epoch,
+    The usual range test (Smith 2017, arXiv 1506.01186) raises the rate during one run, so that each rate starts from
+    the parameters that the smaller rates have reached. Here each rate has a run of its own. All runs begin with the
+    same parameters and see the same batches, in one program. With L the mean training loss of the last epoch,
 
         suggestion = max{rate: L(rate) <= L_min + tolerance (L(low) - L_min)} / factor:
 
-    the largest rate that learns about as fast as the best one, and a margin, for what is largest for a start is too
-    large for what comes after it, when curvature has grown. A diverged run has an infinite loss.
+    the largest rate that learns about as fast as the best one, divided by a margin. The margin is needed because the
+    largest good rate at the start is too large later, when the curvature has grown. A diverged run has an infinite
+    loss.
 
     Args:
       model, train: as for `fit`.
-      optimizer: a factory that takes `learning_rate`; others of its hyperparameters with `functools.partial`.
-      low, high, points: of the grid, both ends included.
-      epochs: of each run. A loss is taken before its step, so the run must have some steps.
-      steps: in place of all of `train`, a random part of so many batches is an epoch.
-      batch_size: of a step.
+      optimizer: a factory that takes `learning_rate`; set its other hyperparameters with `functools.partial`.
+      low, high, points: ends and number of points of the grid; both ends are included.
+      epochs: epochs of each run. A loss is measured before its step, so the run must have several steps.
+      steps: if given, an epoch is a random part of `train` of this many batches, instead of all of `train`.
+      batch_size: examples in a step.
       tolerance: part of the best descent that may be missing.
-      factor: by which the largest such rate is divided; 1: no margin.
-      seed: of all members.
-      **more: loss, preprocess, fields, memory, ... of `fit`.
+      factor: the margin, by which the largest good rate is divided; 1: no margin.
+      seed: seed of all members.
+      **more: other arguments of `fit`: loss, preprocess, fields, memory, ...
 
     Returns:
       The `LearningRateSweep`.
@@ -93,7 +98,9 @@ def find_learning_rate(
 
 
 def largest_good_rate(rates, losses, *, tolerance: float) -> float:
-    """The largest rate whose loss is within `tolerance` of the best descent from the loss of the smallest rate.
+    """Returns the largest rate whose loss misses at most the part `tolerance` of the best descent.
+
+    The descent is measured from the loss of the smallest rate whose loss is finite.
 
     Raises:
       ValueError: no finite loss.
@@ -109,14 +116,14 @@ def largest_good_rate(rates, losses, *, tolerance: float) -> float:
 
 
 def _part(data, examples, seed):
-    """Random rows, without replacement."""
+    """Returns random rows, without replacement."""
     count = len(next(iter(data.values())))
     rows = np.random.default_rng(seed).permutation(count)[:examples]
     return {name: values[rows] for name, values in data.items()}
 
 
 def _check_descent(rates, losses) -> None:
-    """A curve that does not fall says nothing about the rate; its largest rate would be as good as any."""
+    """Raises ValueError for losses that do not fall: they say nothing about the rate."""
     if len(rates) < 2 or not losses.min() < losses[0] - _LEAST_DESCENT * abs(losses[0]):
         raise ValueError(
             f"the loss must fall by {_LEAST_DESCENT:.0%} at least from the smallest rate to some other; received "

@@ -1,7 +1,8 @@
-"""One program for many members: `vmap` where members share a fast batched form, `lax.map` where they do not.
+"""`OverMembers` maps the function of one member over many: by `vmap` if it has a fast batched form, else by `lax.map`.
 
-The devices are a mesh of two axes: each takes its share of the members, and none needs to hear of another's; along
-"data", if there is more than one, devices have the same members and divide each one's batches among them.
+The devices are a mesh of two axes. Along "members" each device has its share of the members, and shares need no
+communication. Along "data", if it has more than one device, the devices have the same members and divide each member's
+batches.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ MEMBERS = "members"
 
 @dataclass(frozen=True)
 class MemberMesh:
-    """The devices: `data` of them, next to each other, for each share of the members."""
+    """Describes the devices: `data` neighbouring devices for each share of the members."""
 
     devices: tuple[Any, ...]
     data: int = 1
@@ -37,21 +38,21 @@ class MemberMesh:
 
     @property
     def shares(self) -> int:
-        """Among how many groups of devices the members are spread."""
+        """Returns the number of groups of devices among which the members are divided."""
         return len(self.devices) // self.data
 
     @property
     def axis_name(self) -> str | None:
-        """Of the devices that divide a batch; None for one."""
+        """Returns the name of the axis along which devices divide a batch; None if one device has the whole batch."""
         return DATA if self.data > 1 else None
 
     @property
     def mesh(self) -> Mesh:
-        """(members, data)."""
+        """Returns the JAX mesh, whose axes are (members, data)."""
         return Mesh(np.array(self.devices).reshape(self.shares, self.data), (MEMBERS, DATA))
 
     def put(self, tree, *, own: bool):
-        """Arrays on the devices: each its share of the members (`own`), or all the same."""
+        """Puts arrays on the devices: each device gets its share of the members (`own`), or all get the same."""
         if len(self.devices) == 1:
             return jax.device_put(tree, self.devices[0])
         return jax.device_put(tree, NamedSharding(self.mesh, P(MEMBERS) if own else P()))
@@ -59,13 +60,13 @@ class MemberMesh:
 
 @dataclass(frozen=True)
 class OverMembers:
-    """`function` of one member, of a whole chunk. A value, so that equal ones share what was compiled.
+    """Maps a function of one member over a whole chunk; equal instances share one compiled program.
 
     Args:
-      function: of as many arguments as `is_own`.
-      is_own: which arguments have a first axis of members; the others are the same for all.
+      function: a function with as many arguments as `is_own`.
+      is_own: which arguments have a first axis of members; the others are the same for all members.
       mapping: "vmap", or "map": one member after the other.
-      mesh: over which members are spread; its shares divide their number.
+      mesh: the devices over which the members are divided; its shares divide the number of members.
       order: which argument is an order (steps, batch) of examples, whose columns are divided over "data"; the results
         must then be the same on all devices of a share.
     """
@@ -77,7 +78,7 @@ class OverMembers:
     order: int | None = None
 
     def __call__(self, *args):
-        """Results with a first axis of members."""
+        """Returns results with a first axis of members."""
         if len(self.mesh.devices) == 1:
             return self._on_one_device(*args)
         settings = {"mesh": self.mesh.mesh, "in_specs": self._specs(), "out_specs": P(MEMBERS), "check_vma": False}
@@ -100,8 +101,10 @@ class OverMembers:
 
 
 def choose_mapping(params) -> str:
-    """Chooses "vmap", save on CPU for a model with kernels of more than two axes: `vmap` makes a grouped convolution of
-    them, ten times slower there, while "map" costs n times one.
+    """Chooses "map" on CPU for a model with kernels of more than two axes, else "vmap".
+
+    `vmap` makes a grouped convolution of such kernels, which is ten times slower on CPU, while "map" of n members costs
+    n times one member.
     """
     has_convolution = any(leaf.ndim > 2 for leaf in jax.tree.leaves(params))
     return "map" if has_convolution and jax.default_backend() == "cpu" else "vmap"

@@ -1,4 +1,4 @@
-"""How many members fit: what one needs, what the devices have."""
+"""These functions compute how many members fit: the memory of one member, and the free memory of the devices."""
 
 import math
 
@@ -8,25 +8,25 @@ from jax.extend.core import jaxprs_in_params
 
 from jaxnn.machine_memory import available_memory
 
-SHARE = 0.5  # of the free memory that a population may fill
-MOST_ON_CPU, MOST_ON_CPU_DEVICE = 16, 8  # members in a chunk: their parameters should stay near the cores
+SHARE = 0.5  # part of the free memory that a population may fill
+MOST_ON_CPU, MOST_ON_CPU_DEVICE = 16, 8  # members in a chunk: their parameters should stay in the cores' caches
 MOST = 4096
 
 
 def size_of(tree) -> int:
-    """Bytes of the arrays of a tree, or of their shapes."""
+    """Returns the bytes of the arrays of a tree; shapes with dtypes are enough."""
     leaves = jax.tree.leaves(tree)
     return sum(math.prod(leaf.shape) * np.dtype(_plain(leaf.dtype)).itemsize for leaf in leaves)
 
 
 def working_size(jaxpr) -> int:
-    """Bytes of everything that a program computes on its way: an upper bound of what it needs beside its arguments."""
+    """Returns the bytes of all intermediate results of a program: an upper bound of its memory beside its arguments."""
     own = sum(_aval_size(var.aval) for equation in jaxpr.eqns for var in equation.outvars)
     return own + sum(working_size(inner) for equation in jaxpr.eqns for inner in jaxprs_in_params(equation.params))
 
 
 def free_memory(device) -> int:
-    """Bytes that are free on a device; on CPU, in this process's share of the machine."""
+    """Returns the bytes that are free on a device; on CPU, in this process's share of the machine."""
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -44,15 +44,16 @@ def choose_chunk(
     one_at_a_time: bool = False,
     wanted: int | None = None,
 ) -> int:
-    """Members in a chunk: as many as fit, in chunks of one size, a multiple of the number of devices.
+    """Returns the number of members in a chunk: as many as fit, in chunks of one size, a multiple of the devices.
 
     Args:
-      members: of the group.
-      state, working: bytes that a member keeps, and needs while it is stepped.
-      memory: bytes that may be filled on each of the `devices`.
-      platform: on CPU chunks are small besides.
-      one_at_a_time: only one member of a device is stepped at any moment.
-      wanted: the chunk itself, where it is not to be chosen.
+      members: number of members in the group.
+      state, working: bytes that a member keeps, and bytes that it needs during its step.
+      memory: bytes that may be filled on each device.
+      devices: number of devices.
+      platform: on "cpu" chunks have a small upper limit, too.
+      one_at_a_time: whether only one member of a device is stepped at any moment.
+      wanted: the chunk that the user asks for; None: it is chosen.
 
     Raises:
       ValueError: not even one member a device fits, or not as many as wanted.
@@ -85,5 +86,5 @@ def _aval_size(aval) -> int:
 
 
 def _plain(dtype):
-    """A typed key counts as its two words."""
+    """Returns the dtype, or uint64 for a typed key: a key counts as its two 32-bit words."""
     return np.uint64 if jax.dtypes.issubdtype(dtype, jax.dtypes.extended) else dtype

@@ -1,4 +1,4 @@
-"""What every member answers: the outputs of a whole population, many members in one compiled call."""
+"""`predict_members` computes the outputs of a whole population, many members in one compiled call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
@@ -22,16 +22,16 @@ from jaxnn.training.compilation import call, program
 def predict_members(
     population: Population, inputs, *, preprocess: Callable = as_float, batch_size: int = 500
 ) -> np.ndarray:
-    """(members, n, ...) outputs of every member for all inputs; row m is `training.predict` with member m.
+    """Computes the outputs of every member for all inputs, (members, n, ...); row m is `training.predict` of member m.
 
-    Members whose models differ in traced hyperparameters only (a linen module's floats) share one compiled program,
-    and run in chunks that fit the memory. Other architectures are programs of their own; their outputs must agree in
+    Members whose models differ only in traced hyperparameters (a linen module's floats) share one compiled program and
+    run in chunks that fit into memory. Each other architecture is a program of its own. All outputs must have one
     shape.
 
     Args:
-      population: trained members, or snapshots of one.
-      inputs: (n, ...), as they stand in the data.
-      preprocess: what training did to inputs.
+      population: trained members, or snapshots of one run.
+      inputs: (n, ...), as they are in the data, not preprocessed.
+      preprocess: the function that training applied to inputs.
       batch_size: examples that a member sees at once.
 
     Raises:
@@ -52,7 +52,7 @@ def predict_members(
 
 
 class _Alike(NamedTuple):
-    """Members that share a program: the model, the floats that it takes, (members,) each, and where they stand."""
+    """Holds members that share a program: the model, its floats, (members,) each, and the members' positions."""
 
     model: Any
     floats: dict[str, list[np.float32]]
@@ -61,7 +61,7 @@ class _Alike(NamedTuple):
 
 @dataclass(frozen=True)
 class _Outputs:
-    """Of one member, (steps, batch, ...); a value."""
+    """Computes the outputs of one member, (steps, batch, ...); equal instances share one compiled program."""
 
     model: Any
     preprocess: Callable
@@ -77,7 +77,7 @@ class _Outputs:
 
 
 def _alike(population) -> list[_Alike]:
-    """Groups of equal models, the traced fields set aside, and equal shapes."""
+    """Groups members whose models are equal except in the traced fields and whose arrays have equal shapes."""
     groups: dict[tuple, _Alike] = {}
     anyones = population.members[0].hyperparameters
     for i, (member, model, state) in enumerate(
@@ -95,7 +95,7 @@ def _alike(population) -> list[_Alike]:
 
 
 def _traced_fields(model, hyperparameters) -> tuple[str, ...]:
-    """The floats that a linen module takes; a pair's, bound in it, make it another model."""
+    """Returns the names of the floats that a linen module takes; floats bound in a pair make another model."""
     fields = model.__dataclass_fields__ if is_dataclass(model) and hasattr(model, "clone") else {}
     return tuple(sorted(name for name, value in hyperparameters.items() if is_traced(value) and name in fields))
 
@@ -117,7 +117,7 @@ def _predict_group(group: _Alike, states, inputs, order, preprocess):
 
 
 def _chunk_size(one, group, state, inputs, order, devices, *, one_at_a_time) -> int:
-    """As many members as fit beside one another; one on each device at least, as `training.predict` would."""
+    """Returns as many members as fit at once, at least one per device, as `training.predict` would run."""
     floats = {name: values[0] for name, values in group.floats.items()}
     working = working_size(program(one, floats, state.params, state.model_state, inputs, order))
     kept = size_of((state.params, state.model_state))

@@ -1,4 +1,4 @@
-"""The step of a member: the trial that its hyperparameters decide, made inside the compiled program."""
+"""A member's step belongs to the trial that its hyperparameters build inside the compiled program."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from jaxnn.training import Trial
 from jaxnn.training.evaluation import EvaluationStep
 from jaxnn.training.placement_contract import over_axis
 
-BATCH_SIZE = "batch_size"  # the hyperparameter of the loop; all others are the builder's
+BATCH_SIZE = "batch_size"  # the loop uses this hyperparameter; all others go to `build`
 
 
 class MemberState(NamedTuple):
-    """A run and its traced hyperparameters, float32 scalars."""
+    """Holds the state of a run and its traced hyperparameters, float32 scalars."""
 
     hyperparameters: dict[str, jax.Array]
     run: Any
@@ -22,37 +22,37 @@ class MemberState(NamedTuple):
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What the members of a group share; a value, so that equal ones share what was compiled.
+    """Holds what the members of a group share; equal instances share one compiled program.
 
     Args:
-      build: `build(values) -> Trial`, values being a dict of all hyperparameters of a member, floats among them traced.
-      static: pairs (name, value) of the hyperparameters that are no floats.
+      build: `build(values) -> Trial`; values is a dict of all hyperparameters of a member, whose floats are traced.
+      static: pairs (name, value) of the hyperparameters that are not floats.
     """
 
     build: Callable[[dict[str, Any]], Trial]
     static: tuple[tuple[str, Any], ...] = ()
 
     def trial(self, hyperparameters) -> Trial:
-        """What a member trains; called inside the compiled program."""
+        """Builds the trial of a member; called inside the compiled program."""
         return self.build({**dict(self.static), **hyperparameters})
 
     def init(self, hyperparameters, key, example) -> MemberState:
-        """The state of a member before the first step."""
+        """Makes the state of a member before the first step."""
         return MemberState(hyperparameters, self.trial(hyperparameters).init(key, example))
 
 
 @dataclass(frozen=True)
 class MemberStep:
-    """`step(member, batch) -> (member, metrics)`: a trial's step, with its hyperparameters as inputs.
+    """Is `step(member, batch) -> (member, metrics)`: a trial's step with its hyperparameters as inputs.
 
-    axis_name: of the devices that divide a member's batch, as for `TrainStep`.
+    axis_name: name of the axis along which devices divide a member's batch, as for `TrainStep`.
     """
 
     blueprint: Blueprint
     axis_name: str | None = None
 
     def __call__(self, member: MemberState, batch):
-        """One update."""
+        """Makes one update."""
         step = over_axis(self.blueprint.trial(member.hyperparameters).step, self.axis_name)
         run, metrics = step(member.run, batch)
         return MemberState(member.hyperparameters, run), metrics
@@ -60,12 +60,12 @@ class MemberStep:
 
 @dataclass(frozen=True)
 class MemberEvaluation:
-    """`step(member, batch, i) -> metrics`, without an update; `axis_name` as for `EvaluationStep`."""
+    """Is `step(member, batch, i) -> metrics`, without an update; `axis_name` is as for `EvaluationStep`."""
 
     blueprint: Blueprint
     axis_name: str | None = None
 
     def __call__(self, member: MemberState, batch, i):
-        """The (sum, count) pairs of one batch."""
+        """Returns the (sum, count) pairs of one batch."""
         objective = self.blueprint.trial(member.hyperparameters).objective
         return EvaluationStep(objective, self.axis_name)(member.run, batch, i)

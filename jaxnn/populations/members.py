@@ -1,4 +1,4 @@
-"""Who is in a population: every member is a seed, hyperparameters, and the examples that it learns from."""
+"""A member of a population is a seed, hyperparameters, and the examples from which it learns."""
 
 import itertools
 import math
@@ -13,12 +13,12 @@ from jaxnn.training.compilation import is_hashable
 
 
 class Member(NamedTuple):
-    """One training of a population.
+    """Describes one training of a population.
 
-    seed: what the key of the run is made of. hyperparameters: name -> value; floats are traced, and members that differ
-    in nothing else share one compiled program; anything else (an int, a string, a tuple of widths) is static, and each
-    combination of those a program of its own. split: rows of the training data to learn from and to be tested on;
-    None: all, and the common validation data.
+    seed: the seed of the run's key. hyperparameters: name -> value. Floats are traced, and members that differ only in
+    floats share one compiled program; any other value (an int, a string, a tuple of widths) is static, and each
+    combination of static values is a program of its own. split: rows of the training data to learn from and to be
+    tested on; None: all rows, and the common validation data.
     """
 
     seed: int = 0
@@ -32,7 +32,7 @@ def members_of(
     seeds: Iterable[int] = (0,),
     splits: Iterable[Split | None] = (None,),
 ) -> list[Member]:
-    """Every combination: settings slowest, then splits, then seeds.
+    """Makes a member for every combination: settings slowest, then splits, then seeds.
 
     Raises:
       ValueError: no combination at all, or settings that differ in the names that they set.
@@ -48,7 +48,7 @@ def members_of(
 
 
 def grid(**values: Any) -> list[dict[str, Any]]:
-    """All combinations of the values, the last name fastest.
+    """Returns all combinations of the values, the last name fastest.
 
     Raises:
       ValueError: a name with no values, or values that are no sequence.
@@ -66,10 +66,10 @@ def grid(**values: Any) -> list[dict[str, Any]]:
 
 
 def as_plain(name: str, value):
-    """A hyperparameter as a value with a hash: the numbers of NumPy and JAX become Python's, sequences become tuples.
+    """Converts a hyperparameter to a value with a hash: NumPy and JAX numbers to Python's, sequences to tuples.
 
     Raises:
-      ValueError: what has no hash even so.
+      ValueError: a value that still has no hash.
 
     >>> as_plain("features", [8, np.int64(4)]), as_plain("learning_rate", np.float64(0.5))
     ((8, 4), 0.5)
@@ -86,7 +86,12 @@ def as_plain(name: str, value):
 
 
 def check_members(members: Sequence[Member]) -> list[Member]:
-    """The members, if there are any, they set the same names, and every float is finite; else ValueError."""
+    """Returns the members with plain hyperparameters, see `as_plain`.
+
+    Raises:
+      ValueError: no members, members that set different names, a float that is not finite, or a `batch_size` that is
+        not an integer.
+    """
     plain = lambda setting: {name: as_plain(name, value) for name, value in setting.items()}
     members = [member._replace(hyperparameters=plain(member.hyperparameters)) for member in members]
     if not members:
@@ -107,12 +112,12 @@ def check_members(members: Sequence[Member]) -> list[Member]:
 
 
 def is_traced(value) -> bool:
-    """Whether a hyperparameter is a number of the compiled program's input: a float."""
+    """Returns whether a hyperparameter is traced, that is, an input of the compiled program: floats are."""
     return isinstance(value, float | np.floating)
 
 
 def groups_of(members: Sequence[Member]) -> list[tuple[dict[str, Any], list[int]]]:
-    """The static hyperparameters of each program that is needed, and the positions of the members that it trains."""
+    """Returns, for each program that is needed, its static hyperparameters and the positions of its members."""
     groups: dict[tuple, list[int]] = {}
     for i, member in enumerate(members):
         static = {name: value for name, value in member.hyperparameters.items() if not is_traced(value)}

@@ -1,4 +1,4 @@
-"""Dropout at test time: one trained network, many thinned ones, whose answers differ where it is unsure."""
+"""Monte Carlo dropout keeps dropout on at test time: the outputs differ where the network is uncertain."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,25 +17,27 @@ from jaxnn.training.key_streams import Keys, as_key
 def monte_carlo_dropout(
     model, state, inputs, *, samples: int, key, preprocess: Callable = as_float, batch_size: int = 500
 ) -> np.ndarray:
-    """(samples, n, ...) outputs under random dropout masks, a mask for every sample and example.
+    """Computes outputs under random dropout masks, (samples, n, ...), with a new mask for every sample and example.
 
         p(y | x)  ~  1/T sum_t softmax(f(x; params, mask_t)),    mask_t ~ Bernoulli(1 - rate)
 
-    the mean that `average_probabilities` takes of them; their spread is the model's uncertainty about x. The model is
-    applied in train mode, and its `model_state` stays as it is. So batch normalization normalizes by the statistics of
-    the batch of inputs, as in training, and an example's outputs then depend on its neighbours and on `batch_size`.
+    `average_probabilities` computes this mean from the outputs; the spread of the outputs is the model's
+    uncertainty about x. The model is applied in train mode, and its `model_state` does not change. So batch
+    normalization normalizes by the statistics of the batch of inputs, as in training. The outputs of an example then
+    depend on the other examples of its batch and on `batch_size`.
 
     Args:
       model: a linen module or a pair (init, apply).
       state: a `TrainState`, or anything with `params` and `model_state`.
-      inputs: (n, ...), as they stand in the data.
-      samples: T; the first ones do not depend on how many follow.
+      inputs: (n, ...), as they are in the data, not preprocessed.
+      samples: T; the first samples do not depend on T.
       key: a typed key or an integer seed.
-      preprocess: what training did to inputs.
+      preprocess: the function that training applied to inputs.
       batch_size: examples in a forward pass.
 
     Raises:
-      ValueError: no samples or inputs, a batch size below 1, a model that draws nothing: all samples are equal.
+      ValueError: no samples or inputs, a batch size below 1, or a model that draws nothing, whose samples are all
+        equal.
 
     Gal and Ghahramani 2016, Dropout as a Bayesian approximation, arXiv 1506.02142.
 
@@ -62,7 +64,7 @@ def monte_carlo_dropout(
 
 @dataclass(frozen=True)
 class _Samples:
-    """(steps, samples, batch, ...), batch after batch and sample after sample; a value."""
+    """Computes (steps, samples, batch, ...), one batch and one sample at a time; equal instances share one program."""
 
     model: FunctionalModel
     preprocess: Callable

@@ -1,4 +1,4 @@
-"""Optuna proposes, a population tries: many trials at once in place of one after the other."""
+"""Optuna proposes trials, and a population trains many of them at once instead of one after the other."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,28 +20,29 @@ def ask_and_tell(
     metric: str = "validation/accuracy",
     seed: int = 0,
 ) -> SearchResult:
-    """Asks an Optuna study for a batch of trials, trains them as one population, tells it the scores; and again.
+    """Asks an Optuna study for a batch of trials, trains them as one population, tells the scores, and repeats this.
 
-    A trial that diverged is told as pruned, without a value: samplers take that for worse than any other, whereas they
-    forget a failed one and would propose its like again. If `train` raises, the batch is told as failed. All of a batch
-    are asked before any is told; `TPESampler(constant_liar=True)` then keeps them apart.
+    A trial that diverged is reported as pruned, without a value. Samplers regard a pruned trial as worse than others,
+    but they ignore a failed one and would propose similar values again. If `train` raises, the batch is reported as
+    failed. All trials of a batch are asked before any is reported; `TPESampler(constant_liar=True)` then keeps them
+    apart.
 
     Args:
-      study: `optuna.create_study(direction="maximize")`, or "minimize" for a loss; its trials so far count.
+      study: `optuna.create_study(direction="maximize")`, or "minimize" for a loss; its earlier trials count.
       train: a trainer, see `search`.
       distributions: name -> `log_uniform`, `uniform`, `choice`; anything else is a value for all.
-      trials: in all; a last batch that is smaller than the others may be compiled anew.
-      batch: trials of a population.
-      epochs: of each.
-      metric: what is told, see `search`.
-      seed: of every member; the draws are the study's sampler's.
+      trials: number of trials in all; a last batch that is smaller than the others may be compiled anew.
+      batch: trials in a population.
+      epochs: epochs of each trial.
+      metric: the score that is reported, see `search`.
+      seed: seed of every member; the study's sampler draws the values.
 
     Returns:
-      The `SearchResult` of all trials in the order asked.
+      The `SearchResult` of all trials, in the order in which they were asked.
 
     Raises:
       ImportError: Optuna is not installed.
-      ValueError: fewer than one trial or a batch of none, nothing to draw, or a study of the other direction.
+      ValueError: fewer than one trial or a batch of none, nothing to draw, or a study with another direction.
     """
     optuna = _optuna()
     _check(study, trials, batch, distributions, metric)
@@ -60,7 +61,10 @@ def ask_and_tell(
 
 
 def as_optuna(distribution: Range | Choice):
-    """Ours as Optuna's. Values that Optuna could not store, such as tuples of widths, go by their text.
+    """Converts a distribution to Optuna's.
+
+    Values that Optuna could not store, such as tuples of widths, are represented by their text.
+
 
     Raises:
       ImportError: Optuna is not installed.
@@ -72,7 +76,7 @@ def as_optuna(distribution: Range | Choice):
 
 
 def _values(trial, distributions) -> dict[str, Any]:
-    """What a trial proposes, in our values."""
+    """Returns the values that a trial proposes, converted from Optuna's."""
 
     def value(name, given):
         proposed = trial.params[name]

@@ -1,4 +1,4 @@
-"""Before a group runs: what is compiled for it, how its members are mapped, and how many run at once."""
+"""`plan` decides how a group runs: its compiled functions, its mapping, and how many members run at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,11 @@ from jaxnn.training.compilation import program
 
 
 class Resources(NamedTuple):
-    """What a population may use: how members are mapped (None: chosen), devices, bytes on each, members at once."""
+    """Describes what a population may use.
+
+    mapping: "vmap" or "map"; None: it is chosen. mesh: the devices. memory: bytes on each device. chunk: members at
+    once; None: it is chosen.
+    """
 
     mapping: str | None
     mesh: MemberMesh
@@ -27,10 +31,10 @@ class Resources(NamedTuple):
 
 
 class MemberGroup(NamedTuple):
-    """Members of one program: as arrays with the members first, and how they are run.
+    """Holds the members of one program, as arrays with a first axis of members, and the plan of their run.
 
-    train_rows, test_rows: (members, n) int32, or None: all; test rows are filled up (-1 - row). size: members of a
-    chunk. offloads: the states of chunks that do not run lie on the host.
+    train_rows, test_rows: (members, n) int32, or None: all; test rows are padded (-1 - row). size: members in a chunk.
+    offloads: whether the states of chunks that are not running are on the host.
     """
 
     members: list[Member]
@@ -46,11 +50,11 @@ class MemberGroup(NamedTuple):
 def plan(
     blueprint: Blueprint, members: Sequence[Member], data, constants, *, batch_size: int, resources: Resources
 ) -> MemberGroup:
-    """The group of members that share a blueprint.
+    """Plans the group of members that share a blueprint.
 
     Raises:
       ValueError: a batch larger than a member's examples or not divisible by the devices that share it, rows outside
-        the data, memory for not even one member.
+        the data, or too little memory for one member.
     """
     train_rows, test_rows = _rows(members, count_examples(data))
     examples = count_examples(data) if train_rows is None else train_rows.shape[1]
@@ -73,7 +77,7 @@ def plan(
 
 
 def traced(members: Sequence[Member]) -> dict[str, np.ndarray]:
-    """The floats among the hyperparameters, (members,) float32 each."""
+    """Returns the floats among the hyperparameters, (members,) float32 each."""
     names = [name for name, value in members[0].hyperparameters.items() if is_traced(value)]
     return {name: np.array([member.hyperparameters[name] for member in members], np.float32) for name in names}
 
@@ -98,13 +102,13 @@ def _rows(members, examples):
 
 
 def _filled_up(rows, size):
-    """To `size` rows, by fillers of the first."""
+    """Pads rows to `size` with the mark of the first row, -1 - row."""
     rows = np.asarray(rows, np.int32)
     return np.concatenate([rows, np.full(size - len(rows), -1 - (rows[0] if len(rows) else 0), np.int32)])
 
 
 def _state_of_one(blueprint, hyperparameters, keys, data):
-    """Shapes only."""
+    """Computes the shapes of the state of one member."""
     first = {name: values[0] for name, values in hyperparameters.items()}
     example = {name: array[:1] for name, array in data.items()}
     try:
@@ -122,7 +126,7 @@ def _size(programs, like, data, constants, members, resources):
     working = working_size(program(_OnOneOfData(programs.step), like, batch))
     size = choose_chunk(
         members,
-        state=2 * state,  # the old and the new
+        state=2 * state,  # the old and the new state
         working=working,
         memory=resources.memory,
         devices=mesh.shares,
@@ -135,7 +139,7 @@ def _size(programs, like, data, constants, members, resources):
 
 @dataclass(frozen=True)
 class _OnOneOfData:
-    """The step with its axis bound to one device: its shapes are those on each."""
+    """Runs the step with its axis bound to one device, so that the shapes are those on each device."""
 
     step: MemberStep
 
@@ -144,7 +148,7 @@ class _OnOneOfData:
 
 
 def _enough(mesh: MemberMesh, members: int) -> MemberMesh:
-    """No more devices than have a member."""
+    """Returns a mesh without the devices that would have no member."""
     return MemberMesh(mesh.devices[: members * mesh.data], mesh.data)
 
 

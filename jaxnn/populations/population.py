@@ -1,4 +1,4 @@
-"""What a population is after some epochs: the state and the story of every member."""
+"""A `Population` holds the state and the history of every member after some epochs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +13,12 @@ from jaxnn.training.early_stopping import is_better_large
 
 @dataclass(frozen=True)
 class Population:
-    """Trained members, in the order in which they were given.
+    """Holds trained members, in the order in which they were passed.
 
-    states: of each the state, of NumPy arrays (the key excepted). history: name -> (epochs, members), NaN once a
-    member has stopped. epochs: (members,) that each was trained. diverged: (members,) whether the loss became infinite
-    or NaN: the state is then the last one. models: each with its own hyperparameters, for prediction.
+    states: the state of each member, in NumPy arrays (except the key). history: name -> (epochs, members), NaN after a
+    member has stopped. epochs: (members,) the epochs that each was trained. diverged: (members,) whether the loss
+    became infinite or NaN; the state is then the last one. models: the model of each member with its own
+    hyperparameters, for prediction.
     """
 
     members: list[Member]
@@ -31,7 +32,7 @@ class Population:
         return len(self.members)
 
     def last(self, metric: str) -> np.ndarray:
-        """(members,) the metric after each member's last epoch.
+        """Returns the metric after each member's last epoch, (members,).
 
         Raises:
           ValueError: a metric that was not measured.
@@ -40,10 +41,10 @@ class Population:
         return self.history[metric][self.epochs - 1, np.arange(len(self))]
 
     def best(self, metric: str = "validation/loss", *, largest: bool | None = None) -> int:
-        """The member with the smallest last value (the largest, of an accuracy); diverged ones never are.
+        """Returns the position of the smallest last value (largest for an accuracy), without diverged members.
 
         Raises:
-          ValueError: a metric that was not measured, or no member with a finite one.
+          ValueError: a metric that was not measured, or no member with a finite value.
         """
         values = self.last(metric).astype(float) * (-1 if is_better_large(metric, largest) else 1)
         values = np.where(self.diverged | np.isnan(values), np.inf, values)
@@ -52,7 +53,7 @@ class Population:
         return int(values.argmin())
 
     def select(self, positions: Sequence[int]) -> "Population":
-        """Some of the members, in this order; the same one may come twice."""
+        """Returns some of the members, in this order; a member may be selected twice."""
         positions = [int(i) for i in positions]
         history = {name: values[:, positions] for name, values in self.history.items()}
         pick = lambda things: [things[i] for i in positions]
@@ -67,7 +68,7 @@ class Population:
 
 
 def unstacked(stacked, count: int) -> list:
-    """The first `count` trees of a stack, as NumPy views; typed keys stay JAX arrays.
+    """Returns the first `count` trees of a stack, as NumPy views; typed keys stay JAX arrays.
 
     >>> unstacked({"w": np.arange(4).reshape(2, 2)}, 2)
     [{'w': array([0, 1])}, {'w': array([2, 3])}]
@@ -77,12 +78,12 @@ def unstacked(stacked, count: int) -> list:
 
 
 def on_host(tree):
-    """The tree in NumPy arrays of its own (what was on the device may be donated), typed keys excepted."""
+    """Copies a tree to NumPy arrays, except typed keys; a copy is safe when the arrays on the device are donated."""
     is_key = lambda leaf: jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
     return jax.tree.map(lambda leaf: leaf if is_key(leaf) else np.array(leaf), tree)
 
 
 def stacked(trees):
-    """The inverse of `unstacked`: one tree whose leaves have the members first."""
+    """Stacks trees into one tree whose leaves have a first axis of members: the inverse of `unstacked`."""
     join = lambda *leaves: jax.numpy.stack(leaves) if isinstance(leaves[0], jax.Array) else np.stack(leaves)
     return jax.tree.map(join, *trees)

@@ -1,4 +1,4 @@
-"""Population-based training: a schedule of hyperparameters is found while the members train."""
+"""Population-based training finds a schedule of hyperparameters while the members train."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,11 +12,12 @@ from jaxnn.populations.population_training import check_metric
 
 
 class PbtResult(NamedTuple):
-    """Members, and how they came to be. A round is what is trained between two exchanges.
+    """Holds the trained members and their ancestry; a round is the training between two exchanges.
 
-    population: after the last round; a history is that of the states' ancestors. lineage: (rounds, members) from which
-    member of the round before each one's state came (the first round: its own). hyperparameters: name -> (rounds,
-    members), those of each round, of the traced ones. scores: (rounds, members) after each round, NaN of the diverged.
+    population: the members after the last round; the history of a member is that of its state's ancestors. lineage:
+    (rounds, members) the member of the round before from which each state came (in the first round, the member itself).
+    hyperparameters: name -> (rounds, members), the values of each traced hyperparameter. scores: (rounds, members)
+    after each round, NaN for diverged members.
     """
 
     population: Population
@@ -25,14 +26,17 @@ class PbtResult(NamedTuple):
     scores: np.ndarray
 
     def ancestors(self, member: int) -> np.ndarray:
-        """(rounds,) who trained the state of `member` in each round; the last is the member itself."""
+        """Returns the members that trained the state of `member` in each round, (rounds,); the last is `member`."""
         path = [member]
         for sources in self.lineage[:0:-1]:
             path.append(int(sources[path[-1]]))
         return np.array(path[::-1])
 
     def schedule(self, member: int) -> dict[str, np.ndarray]:
-        """Name -> (rounds,): what the state of `member` was trained with. This, rather than one setting, is found."""
+        """Returns name -> (rounds,), the hyperparameters with which the state of `member` was trained.
+
+        Population-based training finds such a schedule, not one setting.
+        """
         path = self.ancestors(member)
         return {name: values[np.arange(len(path)), path] for name, values in self.hyperparameters.items()}
 
@@ -49,26 +53,27 @@ def population_based_training(
     ranges: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> PbtResult:
-    """Every few epochs the worst members take over the states of good ones (Jaderberg et al. 2017, arXiv 1711.09846).
+    """Trains members of which the worst, every few epochs, continue from the states of good ones.
 
-    Exploit: each of the worst part, and each that diverged, gets the state and the hyperparameters of a member drawn
-    from the best part. Explore: its floats are then multiplied by one of `perturb`, each drawn on its own. The rest go
-    on as they are. Floats are inputs of the compiled step, so that a later round compiles nothing. Static
-    hyperparameters go along with the state; as the numbers of members with each of them change, programs may, too.
+    The method is that of Jaderberg et al. 2017, arXiv 1711.09846. Exploit: each of the worst members, and each member
+    that diverged, gets the state and the hyperparameters of a member drawn from the best ones. Explore: each of its
+    floats is then multiplied by a factor drawn from `perturb`. The other members go on unchanged. Floats are inputs of
+    the compiled step, so that a later round compiles nothing. Static hyperparameters move with the state; the number of
+    members with each of them then changes, and so may the programs.
 
     Args:
       train: a trainer, see `search`.
-      settings: where members begin, name -> value each; member i has the seed `seed` + i.
-      epochs: in all.
-      every: epochs of a round.
-      metric: by which members are ranked, see `search`.
-      quantile: the part that counts as worst, and as best, in (0, 0.5]; one member at least.
-      perturb: factors.
-      ranges: name -> `uniform`, ...: hyperparameters that perturbation must not drive out, as momentum beyond 1.
-      seed: of the draws too.
+      settings: the first settings of the members, dicts name -> value; member i has the seed `seed` + i.
+      epochs: epochs in all.
+      every: epochs in a round.
+      metric: the metric by which members are ranked, see `search`.
+      quantile: fraction of the members that counts as worst, and as best, in (0, 0.5]; at least one member.
+      perturb: the factors.
+      ranges: name -> `uniform`, ...: ranges that perturbation must not leave, such as a momentum below 1.
+      seed: seed of the draws, too.
 
     Returns:
-      The `PbtResult`; `population.best(metric)` is the member to take.
+      The `PbtResult`; `population.best(metric)` is the member to use.
 
     Raises:
       ValueError: fewer than two settings, epochs or a part out of range, a factor that is not positive, a range for an
@@ -90,10 +95,10 @@ def population_based_training(
 
 
 def exploited(scores, metric: str, *, quantile: float, rng: np.random.Generator) -> np.ndarray:
-    """(members,) from whom each member goes on: itself, or, for the worst and the diverged, one of the best.
+    """Returns the source of each member's next state, (members,): itself, or, for the worst and diverged, a good one.
 
     Raises:
-      ValueError: all diverged.
+      ValueError: all members diverged.
 
     >>> exploited(np.array([0.9, 0.2, 0.5, np.nan]), "validation/accuracy", quantile=0.25, rng=np.random.default_rng(0))
     array([0, 1, 2, 0])
@@ -112,7 +117,7 @@ def exploited(scores, metric: str, *, quantile: float, rng: np.random.Generator)
 
 
 def _explored(members: Sequence[Member], sources, perturb, ranges, rng) -> list[Member]:
-    """The members that go on from another, with its hyperparameters, perturbed."""
+    """Returns the members; those with another source get its hyperparameters, perturbed."""
 
     def moved(name, value):
         if not is_traced(value):

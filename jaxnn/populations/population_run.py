@@ -1,9 +1,9 @@
-"""A population in training: all groups side by side, epoch after epoch.
+"""A `PopulationRun` trains all groups of a population side by side, epoch after epoch.
 
-It has a front of its own beside `fit`, and not one more placement: its members end one by one and are left out of the
-chunks, settings that are no floats are programs of their own, and what does not fit the memory lies on the host between
-epochs. Under the loop of `fit` a member that has stopped would be stepped on for nothing to the last epoch. What both
-do between two compiled calls stands once, in `jaxnn.training.host_loop`.
+It is a loop of its own, not another placement of `fit`, for three reasons: members stop one by one and are removed from
+the chunks, each combination of settings that are not floats is a program of its own, and states that do not fit into
+memory are on the host between epochs. In the loop of `fit` a member that has stopped would still be updated to the last
+epoch. The work that both loops do between two compiled calls is in `jaxnn.training.host_loop`.
 """
 
 import time
@@ -18,11 +18,11 @@ from jaxnn.training.early_stopping import check_monitor, epochs_since_best, is_b
 
 
 class PopulationRun:
-    """All groups side by side, the history, and who is told.
+    """Trains all groups side by side, keeps the history, and calls the hooks.
 
     Args:
-      members: of all groups, in the order in which they were given.
-      positions: those of each group's members among them.
+      members: the members of all groups, in the order in which they were passed.
+      positions: for each group, the positions of its members in `members`.
       hooks, monitor, patience: as for `fit`.
     """
 
@@ -35,7 +35,7 @@ class PopulationRun:
     def __call__(
         self, groups: list[MemberGroup], train, test, population: Population | None, epochs: int
     ) -> Population:
-        """Trains what is left of the epochs; `train` and `test` lie on the device, test may be None."""
+        """Trains the epochs that are left; `train` and `test` are data on the device, test may be None."""
         start = self._take_up(population)
         self.steps = sum((epochs - start) * len(g.members) * g.programs.steps_per_epoch for g in groups)
         self._tell(Started(0, self.steps, groups[0].programs.steps_per_epoch, groups[0].programs.batch_size))
@@ -43,9 +43,10 @@ class PopulationRun:
             self._begin(group, positions, train, test, population)
             for group, positions in zip(groups, self.positions, strict=True)
         ]
-        if start < epochs:
+        if start < epochs:  # else every epoch is done already, and there is nothing to compile
             self._compile()
         for epoch in range(start, epochs):
+            # Before each epoch: a member that stopped in the last one is saved here, and gets no further epoch.
             active = self._active(epoch)
             for run, positions in zip(self.runs, self.positions, strict=True):
                 run.keep(active[positions])
@@ -54,7 +55,7 @@ class PopulationRun:
         return self._population()
 
     def _take_up(self, population) -> int:
-        """The history of a population that goes on; its epochs."""
+        """Copies the history of a population that goes on; returns the epochs made so far."""
         if population is None:
             return 0
         if len(population) != len(self.members):
@@ -70,13 +71,13 @@ class PopulationRun:
         return GroupRun(group, train, test, states=states)
 
     def _compile(self):
-        clock = time.perf_counter()
+        clock = time.perf_counter()  # one event for all groups, so one time for all
         for run in self.runs:
             run.compile()
         self._tell(Compiled(time.perf_counter() - clock, fused=True))
 
     def _epoch(self, epoch: int, active) -> bool:
-        """One epoch of every group, its evaluation, and what hooks say to it: True to stop."""
+        """Trains and evaluates one epoch of every group; returns True if a hook asks to stop."""
         row = {}
         for run, positions in zip(self.runs, self.positions, strict=True):
             trained = run.train_epoch(epoch, lambda *told: self._progress(epoch, *told))
@@ -85,14 +86,14 @@ class PopulationRun:
             }
             for name, values in measured.items():
                 row.setdefault(name, np.full(len(self.members), np.nan))[positions] = values
-        if self.patience is not None:
+        if self.patience is not None:  # only here are the names of all metrics known
             check_monitor(self.monitor, row)
         self._record(epoch, row, active)
         medians = {name: _median(values[epoch]) for name, values in self.history.items()}
         return self._tell(Evaluated(self.done, epoch + 1, medians, self._population))
 
     def _record(self, epoch, row, active):
-        """A line of the history; NaN for what is not measured any more, and for who stopped though the chunk ran on."""
+        """Adds a line to the history: NaN for metrics not measured any more, and for stopped members of any chunk."""
         for name in {**self.history, **row}:
             line = np.where(active, row.get(name, np.nan), np.nan)
             before = self.history.get(name, np.full((epoch, len(line)), np.nan))
@@ -102,7 +103,10 @@ class PopulationRun:
         self.epochs[active] = epoch + 1
 
     def _active(self, epoch: int) -> np.ndarray:
-        """Who goes on after `epoch` epochs: who has made all of them, has a finite loss, and has not stalled."""
+        """Returns which members go on after `epoch` epochs.
+
+        These members have made all of the epochs, have a finite loss, and improved within `patience` epochs.
+        """
         going = (self.epochs == epoch) & ~self.diverged
         if self.patience is None or self.monitor not in self.history:
             return going
@@ -123,7 +127,7 @@ class PopulationRun:
         return Population(self.members, states, history, self.epochs.copy(), self.diverged.copy(), models)
 
     def _tell(self, event) -> bool:
-        answers = [hook(event) for hook in self.hooks]  # every hook is told
+        answers = [hook(event) for hook in self.hooks]  # every hook is called
         return any(answers)
 
 

@@ -1,4 +1,7 @@
-"""`fit` for many: the same run over seeds, hyperparameters and subsets of the data, one program for all alike."""
+"""`fit` and `train` repeat one run over seeds, hyperparameters and subsets of the data.
+
+Similar members share one program.
+"""
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
@@ -38,10 +41,10 @@ from jaxnn.training.objectives import Supervised
 
 
 def check_metric(train: Callable, metric: str, *, splits: bool = False) -> None:
-    """Refuses a metric that will not be measured, before anything is trained.
+    """Raises an error for a metric that will not be measured, before anything is trained.
 
-    A `functools.partial` of `populations.fit` shows what it will measure; of any other trainer it is found out by what
-    it returns.
+    A `functools.partial` of `populations.fit` shows which metrics it will measure. Any other trainer passes this check;
+    its metrics are known only from the population that it returns.
 
     Args:
       train: a trainer.
@@ -49,7 +52,7 @@ def check_metric(train: Callable, metric: str, *, splits: bool = False) -> None:
       splits: whether the members have test rows of their own; else "validation/..." needs `validation`.
 
     Raises:
-      ValueError: it will not be measured.
+      ValueError: the metric will not be measured.
 
     >>> check_metric(partial(fit, metrics=()), "validation/loss")
     Traceback (most recent call last):
@@ -81,22 +84,22 @@ def fit(
     fields: tuple[str, str] = ("image", "label"),
     **how,
 ) -> Population:
-    """Trains every member for `epochs` passes over its part of `train`; each ends where `training.fit` alone would.
+    """Trains every member for `epochs` passes over its part of `data`; each ends as in a `training.fit` of its own.
 
     A hyperparameter is named by its path, "optimizer.learning_rate", "loss.label_smoothing", "model.dropout_rate",
-    "init.scale" (a factor of the initial weights), or by its last word where only one piece has it; "batch_size" is the
-    loop's. Members that differ in seeds, floats and equally large subsets only are one program, compiled once. A member
-    whose loss is no longer finite stops, and is marked; once whole chunks of members have stopped they cost nothing. A
-    dropout rate can be traced in `jaxnn.layers.dropout`, not in Flax's; as a constant it may draw other masks (of fewer
-    bits).
+    "init.scale" (a factor of the initial weights), or by its last word where only one piece has it; "batch_size"
+    belongs to the loop. Members that differ only in seeds, floats and subsets of equal size share one program, compiled
+    once. A member whose loss is no longer finite stops, and is marked; once whole chunks of members have stopped, these
+    members cost nothing. A dropout rate can be traced in `jaxnn.layers.dropout`, but not in Flax's dropout; a constant
+    rate may draw other masks (of fewer bits).
 
     Args:
       model: a linen module or a pair (init, apply).
-      data: dict of arrays of one length; the splits of the members are rows of it.
+      data: dict of arrays of one length; a member's split names rows of these arrays.
       members: see `members_of`.
       optimizer: a factory that takes the hyperparameters, or one pair (init, update) for all.
-      epochs: in all, those of `population` included.
-      validation: dict of arrays; for members with a split, its test rows of `data` take its place.
+      epochs: epochs in all, those of `population` included.
+      validation: dict of arrays; members with a split are tested on its test rows of `data` instead.
       loss, metrics, preprocess, augment, fields: as for `training.fit`.
       **how: the other arguments of `train`.
 
@@ -105,7 +108,7 @@ def fit(
 
     Raises:
       ValueError: no members, an unknown hyperparameter, rows outside the data, a batch size out of range, devices or a
-        batch that `data_shards` does not divide, memory for not even one member.
+        batch that `data_shards` does not divide, too little memory for one member.
 
     >>> from jaxnn.optimizers import sgd
     >>> from jaxnn.populations import grid, members_of
@@ -148,27 +151,30 @@ def train(
     memory: int | None = None,
     chunk: int | None = None,
 ) -> Population:
-    """Trains every member by the step that is built of its hyperparameters: `training.train` for many.
+    """Trains every member by the step that its hyperparameters build: `training.train` for many members.
 
     Args:
-      build: `build(values) -> Trial(init, step, objective, model)`, values being a dict of a member's hyperparameters,
-        the floats among them traced.
+      build: `build(values) -> Trial(init, step, objective, model)`; values is a dict of a member's hyperparameters,
+        whose floats are traced.
       data, members, epochs, validation: as for `fit`.
-      constants: what every batch has besides, as for `training.train`.
+      constants: further entries of every batch, as for `training.train`.
       batch_size: examples in a step.
-      population: where to go on: as many members, whose traced hyperparameters may have changed.
-      patience: a member stops after so many epochs in a row without a better `monitor`; None: never.
+      population: a population to continue; it has the same number of members, whose traced hyperparameters may have
+        changed.
+      patience: a member stops after this many epochs in a row without a better `monitor`; None: never.
       hooks: functions of an event (`jaxnn.training.fit_events`), whose metrics are medians over the members, and whose
-        `state` is a function that returns the `Population` so far; one that returns True stops all after the epoch.
-      mapping: "vmap" or "map"; None decides by the model and the platform.
-      devices: over which the members are spread; by default all of this process. On CPU members run fastest with a
-        device for each core: `jax.config.update("jax_num_cpu_devices", cores)` before the first computation.
-      data_shards: how many devices, next to each other, share the members and divide each one's batches, as `shard_map`
-        does in `training.fit`: eight devices with `data_shards=4` are 2 x 4. Batch norm sees a device's rows, unless
-        the model is given the axis (`nn.BatchNorm(axis_name="data")`), and dropout draws other masks on each.
+        `state` is a function that returns the `Population` so far; a hook that returns True stops all members after
+        the epoch.
+      mapping: "vmap" or "map"; None: the model and the platform decide.
+      devices: devices over which the members are divided; by default all of this process. On CPU members run fastest
+        with a device for each core: `jax.config.update("jax_num_cpu_devices", cores)` before the first computation.
+      data_shards: number of neighbouring devices that have the same members and divide each member's batches, as
+        `shard_map` does in `training.fit`: eight devices with `data_shards=4` are 2 x 4. Batch norm sees a device's
+        rows, unless the model has the axis (`nn.BatchNorm(axis_name="data")`), and dropout draws other masks on each
+        device.
       memory: bytes on each device that may be filled; by default half of what is free.
-      chunk: members that run at once, the last chunk filled up; by default as many as memory and caches suggest. The
-        same `chunk` for a smaller population later is the same program: nothing is compiled anew.
+      chunk: members that run at once; the last chunk is padded. By default as many as memory and caches suggest. A
+        later, smaller population with the same `chunk` runs the same program: nothing is compiled anew.
 
     Returns:
       The `Population`.
@@ -217,7 +223,7 @@ def _check(members, mapping) -> None:
 
 
 def _check_targets(build, member, data, validation) -> None:
-    """Of the first member of a program, for all of them have outputs of its shape."""
+    """Checks the targets for the first member of a program; the others have outputs of the same shape."""
     values = {name: value for name, value in member.hyperparameters.items() if name != BATCH_SIZE}
     trial, example = build(values), first_example(data)
     if isinstance(trial.objective, Supervised):

@@ -1,7 +1,7 @@
-"""Where hyperparameters are drawn from, and settings drawn at random.
+"""`Range` and `Choice` are distributions of hyperparameters; `random_settings` draws settings from them.
 
-Random points rather than a grid: of n trials each hyperparameter is then tried at n values, however many of the others
-turn out not to matter (Bergstra and Bengio 2012, JMLR 13).
+Random points are better than a grid: n trials try each hyperparameter at n values, however many of the other
+hyperparameters turn out not to matter (Bergstra and Bengio 2012, JMLR 13).
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Range:
-    """Floats from `low` to `high`, uniform on a line that is linear or logarithmic; see `uniform` and `log_uniform`.
+    """Describes floats from `low` to `high`, uniform on a linear or logarithmic line; see `uniform`, `log_uniform`.
 
     A position on the line is the value itself, or its logarithm to the base 10, so that widths are in decades.
     """
@@ -33,24 +33,24 @@ class Range:
             raise ValueError(f"`low` of a log range must be positive; received {self.low}. Take `uniform` to reach 0.")
 
     def sample(self, rng: np.random.Generator) -> float:
-        """One value."""
+        """Draws one value."""
         return self.clip(self._value(rng.uniform(*self.ends)))
 
     def clip(self, value: float) -> float:
-        """The nearest value in the range."""
+        """Returns the nearest value in the range."""
         return float(min(max(value, self.low), self.high))
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The positions of `low` and `high`."""
+        """Returns the positions of `low` and `high` on the line."""
         return self.position(self.low), self.position(self.high)
 
     def position(self, value: float) -> float:
-        """Of a value on the line."""
+        """Returns the position of a value on the line."""
         return math.log10(value) if self.log else float(value)
 
     def around(self, value: float, half_width: float) -> "Range":
-        """The part of the range that is at most `half_width` to either side of `value` on the line."""
+        """Returns the part of the range that is at most `half_width` away from `value` on the line."""
         middle = self.position(value)
         low, high = (self.clip(self._value(middle + side * half_width)) for side in (-1, 1))
         return Range(low, high, self.log)
@@ -61,7 +61,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values, each as likely; see `choice`."""
+    """Describes a choice among values that are equally likely; see `choice`."""
 
     values: tuple[Any, ...]
 
@@ -70,14 +70,14 @@ class Choice:
             raise ValueError("`choice` must have one value at least; received none.")
 
     def sample(self, rng: np.random.Generator):
-        """One value."""
+        """Draws one value."""
         return self.values[rng.integers(len(self.values))]
 
     def clip(self, value):
-        """The value, or the nearest of those that can be chosen, if they are numbers.
+        """Returns the value, or, among numbers, the nearest of the values that can be chosen.
 
         Raises:
-          ValueError: a value that is none of them, nor a number.
+          ValueError: a value that cannot be chosen, if it or one of the choices is not a number.
         """
         if value in self.values:
             return value
@@ -87,7 +87,7 @@ class Choice:
 
 
 def uniform(low: float, high: float) -> Range:
-    """Floats uniform in [low, high]: for what may be zero, as a rate of dropping.
+    """Makes a `Range` of floats uniform in [low, high], for values that may be zero, such as a dropout rate.
 
     Raises:
       ValueError: low >= high, or one of them not finite.
@@ -99,7 +99,7 @@ def uniform(low: float, high: float) -> Range:
 
 
 def log_uniform(low: float, high: float) -> Range:
-    """Floats whose logarithm is uniform: for what acts by factors, as a learning rate or a weight decay.
+    """Makes a `Range` of floats whose logarithm is uniform, for factors such as a learning rate or a weight decay.
 
     The density of x is 1 / (x ln(high / low)): each factor of ten is as likely as the next.
 
@@ -114,7 +114,10 @@ def log_uniform(low: float, high: float) -> Range:
 
 
 def choice(*values) -> Choice:
-    """One of the values, each as likely. Values that are no floats are static: each is a program of its own.
+    """Makes a `Choice` among equally likely values.
+
+    Values that are not floats are static: each is a program of its own.
+
 
     Raises:
       ValueError: no values.
@@ -126,11 +129,11 @@ def choice(*values) -> Choice:
 
 
 def random_settings(count: int, *, seed: int | Sequence[int] = 0, **distributions) -> list[dict[str, Any]]:
-    """`count` settings, each hyperparameter drawn on its own; more settings begin with the same ones.
+    """Draws `count` settings, each hyperparameter independently; a larger `count` begins with the same settings.
 
     Args:
-      count: how many.
-      seed: of the draws.
+      count: number of settings.
+      seed: seed of the draws.
       **distributions: name -> `log_uniform`, `uniform`, `choice`; anything else is a value that all settings share.
 
     Raises:
@@ -147,5 +150,5 @@ def random_settings(count: int, *, seed: int | Sequence[int] = 0, **distribution
 
 
 def is_distribution(given) -> bool:
-    """Whether values are drawn from it; else it is a value."""
+    """Returns whether `given` is a distribution; if not, it is a fixed value."""
     return isinstance(given, Range | Choice)

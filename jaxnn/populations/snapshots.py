@@ -1,4 +1,4 @@
-"""States along one run: an ensemble for the price of one training, or one network with their mean weights."""
+"""Snapshots of one run make an ensemble for the cost of one training, or one network with their mean weights."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ from jaxnn.training import Evaluated, Started, TrainState
 
 
 class Snapshots:
-    """A hook of `training.fit` that keeps a copy of the state after every so many epochs.
+    """Is a hook of `training.fit` that copies the state after every `every_epochs` epochs.
 
-    With a learning rate that returns to its start as often (`schedules.warm_restarts`), each is near a minimum of its
-    own. The copies lie on the host; `states` and `epochs` are theirs, oldest first. A new run starts anew, one that
-    goes on from a state adds to them.
+    If the learning rate returns to its start once in every cycle (`schedules.warm_restarts`), each copy is near a
+    minimum of its own. The copies are on the host; `states` and `epochs` hold them and their epochs, oldest first. A
+    new run empties both lists; a run that goes on from a state adds to them.
 
     Args:
-      every_epochs: the length of a cycle.
+      every_epochs: the length of a cycle, in epochs.
 
     Raises:
-      ValueError: `every_epochs` below 1; as a hook of `populations.fit`, whose events have no state of one run.
+      ValueError: `every_epochs` below 1, or use as a hook of `populations.fit`, whose events have no state of one run.
 
     Huang et al. 2017, Snapshot ensembles: train 1, get M for free, arXiv 1704.00109.
     """
@@ -35,7 +35,7 @@ class Snapshots:
         self.every_epochs, self.states, self.epochs, self._metrics = every_epochs, [], [], {}
 
     def __call__(self, event) -> None:
-        """Copies the state of an `Evaluated` at the end of a cycle."""
+        """Copies the state of an `Evaluated` event at the end of a cycle."""
         if isinstance(event, Started) and event.step == 0:
             self.states, self.epochs, self._metrics = [], [], {}
         if not isinstance(event, Evaluated):
@@ -46,10 +46,10 @@ class Snapshots:
             self.epochs.append(event.epoch)
 
     def population(self, model) -> Population:
-        """The snapshots as members, for `predict_members`: each with the history of the run until it was taken.
+        """Returns the snapshots as members, for `predict_members`, each with the run's history up to its epoch.
 
         Raises:
-          ValueError: there are none yet.
+          ValueError: there are no snapshots yet.
         """
         count = len(self.states)
         if not count:
@@ -72,16 +72,17 @@ class Snapshots:
 
 
 def average_parameters(states: Sequence[TrainState]) -> TrainState:
-    """One state with the mean weights of several, such as the last snapshots of a run; the rest is the last one's.
+    """Returns the last state with the mean weights of all the states, such as the last snapshots of a run.
 
         theta = 1/M sum_m theta_m
 
-    The floats of `params` and of `model_state` are averaged, in float64. Batch statistics so averaged are not those of
-    the averaged weights: the paper measures them anew, in one more pass over the data. States of different seeds lie
-    in different basins, and the mean of their weights is no good network: average their probabilities.
+    The floats of `params` and of `model_state` are averaged, in float64. The averaged batch statistics are not the
+    batch statistics of the averaged weights: the paper measures them anew, in one more pass over the data. States of
+    different seeds are in different basins, and the mean of their weights is not a good network: average their
+    probabilities instead.
 
     Raises:
-      ValueError: no states, or of different structures or shapes.
+      ValueError: no states, or states of different structures or shapes.
 
     Polyak and Juditsky 1992; Izmailov et al. 2018, Averaging weights leads to wider optima, arXiv 1803.05407.
 
@@ -98,7 +99,7 @@ def average_parameters(states: Sequence[TrainState]) -> TrainState:
 
 
 def _copy_of(state):
-    """On the host, and not a view: the run gives the memory of its state to the next step."""
+    """Copies a state to the host; a view would not do, because the run donates the state to the next step."""
     if not isinstance(state, TrainState):
         raise ValueError(
             "`Snapshots` must be a hook of training.fit, of one run; received a population's event. A population "

@@ -1,4 +1,4 @@
-"""Studies: one thing varied, everything else repeated over seeds, and how far the means can be trusted.
+"""A study varies one thing, repeats the rest over seeds, and measures how far the means can be trusted.
 
 Every study trains one population, so that runs which differ in seeds and floats share a program.
 """
@@ -18,10 +18,10 @@ from jaxnn.training.early_stopping import is_better_large
 
 
 class Study(NamedTuple):
-    """A metric at some points, measured in several runs each.
+    """Holds metrics at some points, each measured in several runs.
 
-    x: (points,) what was varied: numbers, or a dict for each point. measured: name -> (points, repeats) for every
-    metric of the population, NaN where a run diverged. metric: the one that `scores` shows.
+    x: (points,) the varied values: numbers, or a dict for each point. measured: name -> (points, repeats) for every
+    metric of the population, NaN where a run diverged. metric: the name of the metric in `scores`.
     """
 
     x: np.ndarray | list[dict[str, Any]]
@@ -30,19 +30,19 @@ class Study(NamedTuple):
 
     @property
     def scores(self) -> np.ndarray:
-        """(points, repeats)."""
+        """Returns the values of `metric`, (points, repeats)."""
         return self.measured[self.metric]
 
     @property
     def mean(self) -> np.ndarray:
-        """(points,) over the repeats; NaN if one of them diverged."""
+        """Returns the mean over the repeats, (points,); NaN if one of the repeats diverged."""
         return self.scores.mean(axis=1)
 
     @property
     def interval(self) -> Interval:
-        """Student's 95 % interval of each mean, (points,) low and high: of another set of runs, on the same test data.
+        """Returns Student's 95 % interval of each mean, low and high, (points,) each.
 
-        NaN for a single repeat.
+        The interval is for another set of runs on the same test data. It is NaN for a single repeat.
         """
         mean = self.mean
         deviations = self.scores - mean[:, None]  # the squares of scores near 1 would lose the variance in float32
@@ -51,7 +51,7 @@ class Study(NamedTuple):
         return Interval(*(mean + np.asarray(end, float) for end in around))
 
     def of(self, metric: str) -> "Study":
-        """The same runs by another metric, such as "train/accuracy".
+        """Returns the study of the same runs by another metric, such as "train/accuracy".
 
         Raises:
           ValueError: a metric that was not measured.
@@ -61,7 +61,7 @@ class Study(NamedTuple):
         return self._replace(metric=metric)
 
     def best(self) -> int:
-        """The point with the best mean; one with a diverged run never is.
+        """Returns the position of the point with the best mean; points with a diverged run are left out.
 
         Raises:
           ValueError: every point has a diverged run.
@@ -75,7 +75,7 @@ class Study(NamedTuple):
         return int(np.nanargmin(cost))
 
     def table(self) -> list[dict[str, Any]]:
-        """A row for each point: what was varied, the mean under the metric's name, and the ends of its interval."""
+        """Returns a row per point: the varied values, the mean under the metric's name, the ends of its interval."""
         columns = zip(self.x, self.mean.tolist(), *(end.tolist() for end in self.interval), strict=True)
         named = lambda point: point if isinstance(point, dict) else {"x": point.item()}
         return [named(point) | {self.metric: mean, "low": low, "high": high} for point, mean, low, high in columns]
@@ -89,17 +89,17 @@ def seeds_study(
     metric: str = "validation/accuracy",
     setting: Mapping[str, Any] | None = None,
 ) -> Study:
-    """How much a result owes to its seed: the metric after every epoch, over seeds.
+    """Measures how much a result depends on its seed: the metric after every epoch, over seeds.
 
     Args:
       train: `train(members, *, epochs) -> Population`, such as a `functools.partial` of `populations.fit`.
-      seeds: of the runs; five or more make the intervals useful.
-      epochs: of every run.
-      metric: of the population's history.
-      setting: the hyperparameters of all.
+      seeds: seeds of the runs; five or more make the intervals useful.
+      epochs: epochs of every run.
+      metric: name of a metric in the population's history.
+      setting: the hyperparameters of all runs.
 
     Returns:
-      A `Study` with x the epochs, 1 to the last; NaN after an epoch in which a run stopped.
+      A `Study` whose x is the epochs, 1 to the last; NaN after an epoch in which a run stopped.
 
     Raises:
       ValueError: no seeds, or a metric that was not measured.
@@ -110,7 +110,7 @@ def seeds_study(
     measured = {
         name: np.where(population.diverged[None], np.nan, values) for name, values in population.history.items()
     }
-    made = max(map(len, measured.values()))  # fewer than `epochs` if patience, or a hook, ended all
+    made = max(map(len, measured.values()))  # fewer than `epochs` if patience, or a hook, ended all runs
     return Study(np.arange(1, made + 1), measured, metric).of(metric)
 
 
@@ -123,19 +123,21 @@ def learning_curve(
     epochs: int,
     metric: str = "validation/accuracy",
 ) -> Study:
-    """The metric against the number of training examples: would more data help?
+    """Measures the metric against the number of training examples: would more data help?
 
-    Each seed shuffles the training rows, and takes the first so many: its parts are nested, and the interval covers the
-    choice of the examples as well as the run. Every run has the same epochs, so that small parts get fewer updates.
+    Each seed shuffles the training rows and uses the first `size` of them for each size. So the parts of a seed are
+    nested, and the interval covers the choice of the examples as well as the run. Every run has the same number of
+    epochs, so that small parts get fewer updates.
 
     Args:
       train: as for `seeds_study`; its batch size must not exceed the smallest size.
-      split_or_examples: where parts are taken from, and what all are tested on; for a number, `hold_out` of it.
-      sizes: of the parts; each is a program of its own.
+      split_or_examples: the rows that are cut into parts, and the rows on which all runs are tested; for a number,
+        `hold_out` of it.
+      sizes: sizes of the parts; each size is a program of its own.
       seeds, epochs, metric: as for `seeds_study`.
 
     Returns:
-      A `Study` with x the sizes.
+      A `Study` whose x is the sizes.
 
     Raises:
       ValueError: no sizes or seeds, a size below 1 or beyond the split, a metric that was not measured.
@@ -155,7 +157,7 @@ def learning_curve(
 
 
 def layers_of(width: int, depth: int) -> dict[str, Any]:
-    """The static hyperparameters of an `MLP` with so many hidden layers of one width.
+    """Returns the static hyperparameters of an `MLP` with `depth` hidden layers of one width.
 
     >>> layers_of(64, 2)
     {'features': (64, 64)}
@@ -174,12 +176,12 @@ def capacity_study(
     epochs: int,
     metric: str = "validation/accuracy",
 ) -> Study:
-    """The metric over width x depth x regularization: underfitting on one side, overfitting on the other.
+    """Measures the metric over width x depth x regularization, from underfitting to overfitting.
 
-    `study.of("train/loss")` beside it tells them apart.
+    A comparison with `study.of("train/loss")` distinguishes underfitting from overfitting.
 
     Args:
-      train: as for `seeds_study`, of a model that takes what `architecture` returns.
+      train: as for `seeds_study`, for a model that takes the hyperparameters that `architecture` returns.
       widths, depths: each pair is a program of its own.
       regularization: name -> values, such as weight_decay=[0.0, 1e-4]; floats share the program of their pair.
       architecture: `(width, depth) -> hyperparameters` of the model.
@@ -191,8 +193,8 @@ def capacity_study(
     Raises:
       ValueError: a range without values, no seeds, a metric that was not measured.
 
-    Geman et al. 1992, Neural networks and the bias/variance dilemma; Belkin et al. 2019, arXiv 1812.11118, for what
-    lies beyond.
+    Geman et al. 1992, Neural networks and the bias/variance dilemma; Belkin et al. 2019, arXiv 1812.11118, for models
+    with still more parameters.
     """
     regularization, seeds = dict(regularization or {}), list(seeds)
     points = grid(width=list(widths), depth=list(depths), **regularization)
@@ -205,7 +207,7 @@ def capacity_study(
 
 
 def _studied(x, population: Population, metric) -> Study:
-    """The last value of every metric, points slowest."""
+    """Makes a study of the last value of every metric, points slowest."""
     last = {name: np.where(population.diverged, np.nan, population.last(name)) for name in population.history}
     return Study(x, {name: values.reshape(len(x), -1) for name, values in last.items()}, metric).of(metric)
 

@@ -1,8 +1,8 @@
-"""Recipes: how something is trained from the command line, as a value; every command then knows it.
+"""A recipe describes how something is trained from the command line; every command can then work with it.
 
-A recipe says what is built, of which data, with which defaults and flags, by what it is judged, and what is drawn at
-the end. `jaxnn train NAME` takes one of the package, `jaxnn train my_file.py:NAME` or `package.module:NAME` one of the
-user's. Nothing here imports jax before a recipe builds.
+A recipe says which model is built for which data, with which defaults and flags, by which measure it is judged, and
+which pictures are drawn at the end. `jaxnn train NAME` uses a recipe of the package; `jaxnn train my_file.py:NAME` and
+`jaxnn train package.module:NAME` use one of the user. Nothing here imports jax before a recipe builds.
 
     from jaxnn.recipes.optimizer_choice import build_optimizer
 

@@ -1,4 +1,4 @@
-"""A configuration with some values in place of its own: what a member of a population is built of."""
+"""`Chosen` is a configuration with some values replaced; a member of a population is built from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxnn.cli.training_flags import Training
 
 @dataclass(frozen=True)
 class Chosen:
-    """Reads as the configuration does, but for the values that a member sets; they may be traced.
+    """Has the attributes of the configuration, except for the values that a member sets; these may be traced.
 
     >>> Chosen(Training("mlp", epochs=3), {"learning_rate": 0.5}).learning_rate
     0.5

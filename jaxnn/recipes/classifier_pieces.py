@@ -1,4 +1,4 @@
-"""What the package's classifiers are made of: model, preprocessing and loss for a configuration and its data."""
+"""These functions build the parts of the package's classifiers: model, preprocessing and loss for a configuration."""
 
 from functools import partial
 from numbers import Number
@@ -11,20 +11,20 @@ from jaxnn.recipes.optimizer_choice import build_optimizer
 from jaxnn.recipes.training_recipes import Facts
 from jaxnn.training import Trial, supervised_trial
 
-OF_IMAGES = ("lenet5", "lenet1998")  # these convolve; the others take whatever has numbers
+OF_IMAGES = ("lenet5", "lenet1998")  # these have convolutions; the other models accept any numbers
 
 
 def build(config, facts: Facts, steps: int) -> Trial:
-    """The training of a classifier.
+    """Builds the trial that trains a classifier.
 
     Raises:
-      ValueError: a model of images on points.
+      ValueError: a model for images with data that are points.
     """
     return _trial(build_model(config, classes=len(facts.classes)), config, facts, steps)
 
 
 def build_own(model, name: str):
-    """`build` for a model of the user's: a linen module, or a function of the number of classes that makes one."""
+    """Returns a `build` for the user's model: a linen module, or a function of the number of classes that makes one."""
 
     def build(config, facts, steps):
         made = model(len(facts.classes)) if callable(model) and not hasattr(model, "apply") else model
@@ -39,7 +39,7 @@ def build_own(model, name: str):
 
 
 def build_model(config, *, classes: int):
-    """The linen module; its classes follow the data where the model leaves them open."""
+    """Builds the linen module; the number of classes follows the data, except for "lenet1998", which has its own."""
     if config.model == "mlp":
         return MODELS["mlp"](features=config.hidden, classes=classes, dropout_rate=config.dropout_rate)
     if config.model == "lenet1998":
@@ -48,14 +48,20 @@ def build_model(config, *, classes: int):
 
 
 def build_preprocessing(config, facts: Facts):
-    """What every batch goes through: images are standardized, points are taken as they are."""
+    """Returns the preprocessing of every batch: images are standardized or, for "lenet1998", scaled and padded.
+
+    Inputs that are no images get `as_float`.
+    """
     if "image" not in facts.fields:
         return as_float
     return PaddedRange(2, -0.1, 1.175) if config.model == "lenet1998" else Standardize(facts.mean, facts.std)
 
 
 def build_loss(config):
-    """Of each example; members of a population may set its `label_smoothing`, where the model's criterion has one."""
+    """Returns the loss of each example.
+
+    Members of a population may set its `label_smoothing`, except for "lenet1998", whose loss has none.
+    """
     if config.model == "lenet1998":
         return losses.cross_entropy_with_rejection
     if isinstance(config.label_smoothing, Number) and config.label_smoothing == 0:

@@ -1,25 +1,25 @@
-"""The recipes of the package: classifiers, of images or of points. Imports no jax before one is built."""
+"""The package has these recipes: classifiers of images or of points. Jax is imported only when one is built."""
 
 from jaxnn.cli.training_flags import RECIPES as DEFAULTS
 from jaxnn.recipes.training_recipes import Facts, Recipe
 
 
 def build_classifier(config, facts: Facts, steps: int):
-    """The trial of a classifier; see `classifier_pieces`."""
+    """Builds the trial of a classifier; see `classifier_pieces`."""
     import jaxnn.recipes.classifier_pieces as classifier_pieces
 
     return classifier_pieces.build(config, facts, steps)
 
 
 def classifier_metrics(facts: Facts):
-    """What `jaxnn evaluate` measures besides, where there are more classes than five."""
+    """Returns what `jaxnn evaluate` measures in addition: top-5 accuracy, if there are more than five classes."""
     from jaxnn.metrics import top_k
 
     return (("top-5 accuracy", top_k(5)),) if len(facts.classes) > 5 else ()
 
 
 def classifier_pictures(folder, task, state, judged):
-    """The confusion matrix, the worst mistakes and the first layer's weights."""
+    """Draws the confusion matrix, the worst mistakes and the weights of the first layer."""
     from jaxnn.runs.illustration import classifier_pictures
 
     return classifier_pictures(folder, task, state, judged)

@@ -1,4 +1,4 @@
-"""Recipes by name: those of the package, and those of users, whose code is run only if the command line names it."""
+"""Recipes are found here by name: the package's, and users', whose code runs only if the command line names it."""
 
 import importlib
 import importlib.util
@@ -19,10 +19,10 @@ def recipe(name: str) -> Recipe:
     """Finds the recipe that a user named on the command line.
 
     Args:
-      name: of the package, or FILE.py:NAME or package.module:NAME, whose code is then run.
+      name: a name of the package, or FILE.py:NAME or package.module:NAME, whose code is then run.
 
     Raises:
-      ValueError: an unknown name; code that cannot be run, or that has no recipe of this name.
+      ValueError: an unknown name; code that cannot be run; or code that has no recipe or model of this name.
     """
     if ":" in name:
         _NAMED[name] = _of_user(name)
@@ -45,10 +45,10 @@ def known_recipe(name: str) -> Recipe:
 
 
 def recorded_recipe(name: str, *, again: str | None = None) -> Recipe:
-    """Finds the recipe that a run folder names; code outside of the package only if the user names it `again`.
+    """Finds the recipe that a run folder names; runs code outside of the package only if the user names it `again`.
 
     Raises:
-      ValueError: as `recipe`; code that was not named again, or other code than that of the folder.
+      ValueError: as in `recipe`; or the user does not name the code again, or names another recipe than the folder.
     """
     if ":" not in name:
         if again is not None and again != name:
@@ -90,12 +90,12 @@ def _module(place: str, name: str) -> Any:
 
 
 def _named(defaults: Training, name: str) -> Training:
-    """The defaults under the name that the user gave; their class is the recipe's own."""
+    """Returns the defaults under the name that the user gave; they keep the recipe's own class."""
     return type(defaults)(**{**vars(defaults), "model": name})
 
 
 def _of_model(model, name: str) -> Recipe:
-    """A bare model is trained as a classifier, as `mlp` is."""
+    """Returns the recipe of a model without one: it is trained as a classifier, with the defaults of `mlp`."""
     from jaxnn.recipes.classifier_pieces import build_own
 
     like = RECIPES["mlp"]

@@ -1,4 +1,4 @@
-"""The optimizer and the schedule that a configuration asks for, one training's or a member's of a population."""
+"""These functions build the optimizer and the schedule of a configuration, for one training or for a member."""
 
 from functools import partial
 from numbers import Number
@@ -9,17 +9,17 @@ from jaxnn.signatures import accepted
 
 
 def build_optimizer(config, *, steps: int):
-    """The optimizer with its schedule over so many steps.
+    """Builds the optimizer with its schedule over `steps` steps.
 
-    All numbers of one training are traced, so that another value compiles nothing anew; those of a member (`Chosen`)
-    are traced already.
+    All numbers of one training are traced, so that another value needs no new compilation. Those of a member of a
+    population (`Chosen`) are traced already.
     """
     factory, wanted = _factory_and_numbers(config, steps)
     return factory(**wanted) if isinstance(config, Chosen) else optimizers.adjustable(factory)(**wanted)
 
 
 def build_schedule(config, *, steps: int):
-    """The learning rate over all steps; `config.learning_rate` is its peak. The numbers may be traced."""
+    """Builds the schedule of the learning rate over all steps, with peak `config.learning_rate`; it may be traced."""
     peak, epoch = config.learning_rate, max(1, steps // config.epochs)
     if config.schedule == "one_cycle":
         return schedules.one_cycle(peak, steps=steps, warmup=0.2 if config.warmup is None else config.warmup)
@@ -38,7 +38,7 @@ def build_schedule(config, *, steps: int):
 
 
 def _factory_and_numbers(config, steps):
-    """The factory, and what it is called with: the numbers that are given and that it takes."""
+    """Returns the optimizer's factory and its arguments: the numbers that are given and that the factory accepts."""
     factory = getattr(optimizers, config.optimizer)
     given = {name: getattr(config, name) for name in ("momentum", "b1", "b2", "eps", "weight_decay", "nesterov")}
     if config.optimizer == "sgd":

@@ -1,4 +1,4 @@
-"""What a recipe says, and what it is told of the data."""
+"""`Recipe` describes a training from the command line, and `Facts` describes the data to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxnn.cli.training_flags import Training
 
 
 class Facts(NamedTuple):
-    """What is known of a data set before a model is built: its fields, classes, mean and standard deviation."""
+    """Holds what is known of a data set before a model is built: name, fields, classes, mean and standard deviation."""
 
     name: str
     fields: tuple[str, ...]
@@ -19,20 +19,20 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How something is trained from the command line.
+    """Describes how something is trained from the command line.
 
     Args:
-      defaults: every flag with its default; `defaults.model` is the recipe's name. A recipe with flags of its own
-        brings a dataclass that inherits from `Training`, whose fields carry their bounds in the annotations.
-      build: `build(config, facts, steps) -> training.Trial`, the training of this configuration in so many steps. In a
+      defaults: every flag with its default; `defaults.model` is the recipe's name. A recipe with its own flags passes a
+        dataclass that inherits from `Training`, whose fields have their bounds in the annotations.
+      build: `build(config, facts, steps) -> training.Trial`, the training of this configuration in `steps` steps. In a
         search the values of `config` that members set may be traced.
-      about: a line for `jaxnn list`.
-      monitor: the measure by which the best checkpoint and early stopping are chosen; of a loss, an error or a
-        perplexity less is better.
-      metrics: `metrics(facts) -> pairs (name, metric)` that the test data are measured by besides, where the objective
-        is supervised.
-      pictures: `pictures(folder, task, state, judged) -> list of runs.report_page.Picture`, drawn at the end besides
-        the curves; `judged` is what a classifier says of the test data, else None. None: nothing is drawn.
+      about: one line for `jaxnn list`.
+      monitor: the measure that decides the best checkpoint and early stopping. A loss, an error or a perplexity is
+        better when it is lower.
+      metrics: `metrics(facts) -> pairs (name, metric)` by which the test data are measured in addition, if the
+        objective is supervised.
+      pictures: `pictures(folder, task, state, judged) -> list of runs.report_page.Picture`, drawn at the end in
+        addition to the curves; `judged` is a classifier's result on the test data, else None. None: nothing is drawn.
     """
 
     defaults: Training
@@ -44,10 +44,10 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """What the command line calls it."""
+        """Returns the name of the recipe on the command line."""
         return self.defaults.model
 
 
 def facts_of(dataset) -> Facts:
-    """What a recipe is told of a `data.Dataset`."""
+    """Returns the facts of a `data.Dataset`."""
     return Facts(dataset.name, tuple(dataset.train), dataset.classes, dataset.mean, dataset.std)

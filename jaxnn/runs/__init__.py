@@ -1,16 +1,20 @@
-"""The shell around the core: a run is a folder.
+"""Run folders keep a training on disk: its configuration, metrics, checkpoints, pictures and report.
 
-| in the folder       | what it is                                                            |
-| ------------------- | --------------------------------------------------------------------- |
-| `config.json`       | the resolved configuration, versions, machine, command                |
-| `metrics.jsonl`     | one line an evaluation                                                |
-| `tensorboard/`      | the same for TensorBoard                                              |
-| `checkpoints/`      | states, each whole or not there: safetensors and JSON, never pickle   |
-| `.lock`               | held by the process that writes; a run has one writer                 |
-| `*.png`             | curves, confusion matrix, first-layer filters, mistakes               |
-| `report.html`       | all of it on one page that needs no network                           |
+This package does the input and output around the numerical core of jaxnn.
 
-`train_in_folder` makes one; the modules `checkpoints`, `run_folder`, `loggers` and `signals` serve alone too.
+| in the folder       | what it is                                                                  |
+| ------------------- | --------------------------------------------------------------------------- |
+| `config.json`       | the resolved configuration, the versions, the machine and the command       |
+| `metrics.jsonl`     | one line for each evaluation                                                |
+| `tensorboard/`      | the same metrics for TensorBoard                                            |
+| `checkpoints/`      | states, each complete or absent: safetensors and JSON, never pickle         |
+| `result.json`       | what a finished run measured once on the test data                          |
+| `.lock`             | held by the process that writes; a run has one writer                       |
+| `*.png`             | curves, confusion matrix, first-layer filters, mistakes                     |
+| `report.html`       | the results on one page that needs no network                               |
+
+`training_run.train_in_folder` trains a model in such a folder. The modules `checkpoints`, `run_folder`, `loggers` and
+`signals` can also be used on their own.
 """
 
 from jaxnn.runs.progress_bar import ProgressBar as ProgressBar

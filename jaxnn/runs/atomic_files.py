@@ -1,9 +1,9 @@
-"""Files that are written whole or not at all.
+"""Functions that write a file completely or not at all.
 
-Bytes go to a temporary name in the same folder (`NAME.jaxnn-tmp`), are flushed and fsynced, and then take the real
-name in one atomic rename; the folder is fsynced too, so that the name survives a power cut. Whoever reads `NAME` sees
-the old file or the new one, never half of either, no matter when the writer is killed. One folder has one writer at a
-time.
+The bytes are written to a temporary file in the same folder (`NAME.jaxnn-tmp`), which is flushed and fsynced. One
+atomic rename then gives this file its real name. The folder is fsynced too, so that the name survives a power cut. A
+program that reads `NAME` sees the old file or the new one, never half of either, no matter when the writer is killed.
+One folder has one writer at a time.
 """
 
 import os
@@ -20,15 +20,16 @@ def write(path: Path, data: bytes) -> None:
         data: the content.
 
     Raises:
-        OSError: the file cannot be written; nothing is left behind and `path` is as it was.
+        OSError: the file cannot be written; no temporary file is left, and `path` is unchanged.
     """
     publish(stage(path, data))
 
 
 def stage(path: Path, data: bytes) -> Path:
-    """Writes `data` durably beside `path`, under a temporary name, and returns that name; `publish` finishes the work.
+    """Writes `data` durably beside `path` under a temporary name, and returns the temporary path.
 
-    Two files that belong together are both staged before the first is published, so that a full disk spoils neither.
+    `publish` then gives the file its real name. Two files that belong together are both staged before the first is
+    published, so that a full disk damages neither.
     """
     temporary = path.with_name(path.name + _SUFFIX)
     try:
@@ -43,16 +44,16 @@ def stage(path: Path, data: bytes) -> Path:
 
 
 def publish(temporary: Path) -> None:
-    """Gives a staged file its real name, durably."""
+    """Gives a staged file its real name; the new name is on disk when the function returns."""
     temporary.replace(temporary.with_name(temporary.name.removesuffix(_SUFFIX)))
     sync_folder(temporary.parent)
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it, where they are missing.
+    """Makes a folder and its parent folders if they are missing.
 
     Raises:
-        OSError: it cannot be made, or a file or a broken link has its name.
+        OSError: the folder cannot be made, or a file or a broken link has its name.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +69,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a file bears the temporary name of one that was not finished."""
+    """Returns whether a path has the temporary name of a file that was not finished."""
     return path.name.endswith(_SUFFIX)
 
 

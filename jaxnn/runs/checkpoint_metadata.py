@@ -1,15 +1,15 @@
-"""What the JSON of a checkpoint says of it, and the one check that stands before anything of it is used.
+"""Functions that write and read the JSON file of a checkpoint; the file is checked before any of it is used.
 
 | field      | what it is                                                                             |
 | ---------- | -------------------------------------------------------------------------------------- |
 | `format`   | 1                                                                                      |
-| `step`     | count of updates made                                                                  |
+| `step`     | number of updates made                                                                 |
 | `metrics`  | name -> number, or null for NaN and the infinities                                     |
-| `totals`   | name -> sum and count of an epoch that is under way; missing in older checkpoints      |
-| `best`     | the metric that earns a checkpoint a place beyond the newest, or null                  |
-| `written`  | when, in UTC                                                                           |
-| `bytes`    | the size of the arrays' file                                                           |
-| `sha256`   | its sum                                                                                |
+| `totals`   | name -> sum and count in an unfinished epoch; missing in older checkpoints             |
+| `best`     | the metric whose best checkpoint is kept in addition to the newest ones, or null       |
+| `written`  | the time of writing, in UTC                                                            |
+| `bytes`    | the size of the file of the arrays                                                     |
+| `sha256`   | the sha256 of that file                                                                |
 | `tree`     | name -> shape and dtype, see `named_arrays`                                            |
 | `digest`   | the sha256 of all other fields in canonical JSON                                       |
 """
@@ -25,19 +25,19 @@ import jaxnn.runs.named_arrays as named_arrays
 from jaxnn.bounded_files import read_object
 
 FORMAT = 1
-MOST_BYTES = 64 * 2**20  # of half a million leaves
+MOST_BYTES = 64 * 2**20  # enough for half a million leaves
 _FIELDS = {"metrics": dict, "best": str | None, "written": str, "bytes": int, "sha256": str, "tree": dict}
-_NOT_FINITE = ("nan", "inf", "-inf")  # which JSON has not
+_NOT_FINITE = ("nan", "inf", "-inf")  # JSON has no numbers for these
 
 
 def render(metadata: Mapping[str, Any]) -> bytes:
-    """The JSON file of a checkpoint.
+    """Returns the bytes of the JSON file of a checkpoint.
 
     Args:
-        metadata: the fields but "format" and "digest"; `totals` as pairs of floats, NaN and infinities too.
+        metadata: all fields except "format" and "digest"; `totals` holds pairs of floats, which may be NaN or infinite.
 
     Raises:
-        ValueError: it would be too long to be read again.
+        ValueError: the JSON would be too long for `read`.
     """
     totals = {name: [_written(float(number)) for number in pair] for name, pair in metadata["totals"].items()}
     fields = {"format": FORMAT, **metadata, "totals": totals}
@@ -52,11 +52,11 @@ def read(file: Path, step: int) -> dict[str, Any]:
     """Reads and checks the JSON file of the checkpoint of `step`.
 
     Returns:
-        The fields; "totals" as pairs of floats.
+        The fields; "totals" holds pairs of floats.
 
     Raises:
-        ValueError: it is damaged, was edited, or is of another version of jaxnn.
-        OSError: it cannot be read.
+        ValueError: the file is damaged, was edited, or was written by another version of jaxnn.
+        OSError: the file cannot be read.
     """
     metadata = read_object(file, most=MOST_BYTES)
     if metadata.get("digest") != digest(metadata):
@@ -70,13 +70,13 @@ def read(file: Path, step: int) -> dict[str, Any]:
 
 
 def digest(metadata: Mapping[str, Any]) -> str:
-    """The sha256 of the metadata in canonical JSON, its own field left out."""
+    """Returns the sha256 of the metadata in canonical JSON, without the field "digest"."""
     rest = {field: value for field, value in metadata.items() if field != "digest"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _is_well_formed(metadata: dict[str, Any]) -> bool:
-    """Whether every field has its type: an edit may have brought the digest along."""
+    """Returns whether every field has its type; the digest cannot prove it, because an edit can renew the digest."""
     return (
         all(field in metadata and isinstance(metadata[field], kind) for field, kind in _FIELDS.items())
         and metadata["bytes"] >= 0

@@ -1,11 +1,13 @@
-"""Checkpoints: the training state on disk, written whole or not at all, and checked before anything of it is believed.
+"""Checkpoints hold the training state on disk; they are written completely or not at all, and checked when read.
 
 A checkpoint is two files. `00000469.safetensors` holds the arrays under flat names (`params/conv1/kernel`).
 `00000469.json` describes them (`checkpoint_metadata`): step, metrics, size and sha256 of the other file, shape and
 dtype of every leaf, and a digest of the description itself. The JSON is written last and removed first, so a checkpoint
-exists if and only if its JSON does. One process writes to a folder at a time; any number may read beside it.
+exists if and only if its JSON exists. One process writes to a folder at a time; any number of processes may read it
+meanwhile.
 
-Nothing read can execute (no pickle), and nothing is built from it before sizes, sums, names, shapes and dtypes agree.
+Nothing in a checkpoint can execute (no pickle), and no array is built before sizes, hashes, names, shapes and dtypes
+agree.
 """
 
 import contextlib
@@ -27,7 +29,7 @@ from jaxnn.bounded_files import open_regular
 from jaxnn.runs.loggers import finite_numbers
 from jaxnn.training.early_stopping import is_better_large
 
-_TRIES = 10  # of a reader beside a writer: one reading takes less than one epoch
+_TRIES = 10  # attempts of a reader beside a writer; one reading takes less time than one epoch
 _NAME = re.compile(r"\d{8}|[1-9]\d{8,}", re.ASCII)
 
 
@@ -41,28 +43,29 @@ def save(
     keep: int = 3,
     best: str | None = "validation/accuracy",
 ) -> Path:
-    """Writes one checkpoint, then removes those no longer wanted.
+    """Writes one checkpoint, then removes the checkpoints that are no longer needed.
 
-    Everything is on disk when it returns, so `state` may be donated right away. What stays: the newest `keep`, the one
-    just written, and the one with the best metric `best` (the largest, of a loss, an error or a perplexity the
-    smallest; of equals the newest, for it has trained longer; NaN and missing never win). Saving a step again replaces
-    it.
+    The checkpoint is on disk when the function returns, so `state` may be donated right away. The checkpoints that stay
+    are the newest `keep`, the one just written, and the one with the best value of the metric `best`. The best value is
+    the largest one; for a loss, an error or a perplexity it is the smallest. Among equal values the newest checkpoint
+    wins, because it has trained longer. NaN and missing values never win. A second save of the same step replaces the
+    first.
 
     Args:
-        folder: where the checkpoints go; made if missing.
+        folder: the folder of the checkpoints; made if missing.
         state: any pytree of arrays, typed keys and Python numbers.
-        step: count of updates made so far, at least 0; names the files.
+        step: number of updates made so far, at least 0; it names the files.
         metrics: names -> scalars, recorded beside the state; NaN and the infinities become null.
-        totals: names -> sum and count, of an epoch that is under way; they come back to the same bits.
-        keep: how many of the newest stay, at least 1.
-        best: the metric that earns a place beyond those, or None.
+        totals: names -> sum and count in an unfinished epoch; `restore` returns the same bits.
+        keep: how many of the newest checkpoints stay, at least 1.
+        best: the metric whose best checkpoint stays in addition, or None.
 
     Returns:
         The path of the safetensors file.
 
     Raises:
-        ValueError: a number out of range, a leaf that is no array safetensors can hold, or too many leaves.
-        OSError: the files cannot be written (disk full, ...); the earlier checkpoints are as they were.
+        ValueError: a number is out of range, safetensors cannot hold a leaf, or there are too many leaves.
+        OSError: the files cannot be written (disk full, ...); the earlier checkpoints are unchanged.
     """
     folder, step = Path(folder), operator.index(step)
     if step < 0 or keep < 1:
@@ -80,10 +83,10 @@ def save(
 
 
 def steps(folder: str | os.PathLike) -> list[int]:
-    """Lists the steps of the checkpoints in `folder`, ascending; a folder that is missing has none.
+    """Lists the steps of the checkpoints in `folder` in ascending order; a missing folder has none.
 
     Raises:
-        OSError: the folder cannot be read, or is none: nobody knows what it holds.
+        OSError: `folder` cannot be read or is not a folder, so its checkpoints are unknown.
     """
     try:
         names = os.listdir(folder) if os.path.lexists(folder) else []
@@ -95,15 +98,15 @@ def steps(folder: str | os.PathLike) -> list[int]:
 
 
 def describe(folder: str | os.PathLike, step: int) -> dict[str, Any]:
-    """Reads and checks the metadata of one checkpoint; the arrays are not touched.
+    """Reads and checks the metadata of one checkpoint; the arrays are not read.
 
     Returns:
         The fields of `checkpoint_metadata`.
 
     Raises:
-        FileNotFoundError: there is no checkpoint of that step; the message lists those there are.
+        FileNotFoundError: there is no checkpoint of that step; the message lists the steps that exist.
         ValueError: the file is broken, was edited, or was written by another version of jaxnn.
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     folder = Path(folder)
     here = steps(folder)
@@ -115,22 +118,23 @@ def describe(folder: str | os.PathLike, step: int) -> dict[str, Any]:
 def restore(
     folder: str | os.PathLike, template: Any, *, which: str | int = "last", older: Any = None
 ) -> tuple[Any, dict[str, Any]]:
-    """Reads a checkpoint into the shape of `template`, every leaf equal bit for bit to the one saved.
+    """Reads a checkpoint into the structure of `template`; every leaf has exactly the bits that were saved.
 
-    A writer may be at work in the folder: of a checkpoint that it removes meanwhile, the next choice is read.
+    Another process may write to the folder at the same time. If it removes the chosen checkpoint meanwhile, `restore`
+    chooses again and reads the new choice.
 
     Args:
-        folder: where the checkpoints are.
+        folder: the folder of the checkpoints.
         template: a pytree of arrays or `jax.ShapeDtypeStruct`s, for instance from `jax.eval_shape`.
         which: "last", "best" (by the metric named at the last save) or a step.
-        older: the template of checkpoints that an earlier version wrote, which have other leaves.
+        older: the template for checkpoints of an earlier version, which have other leaves.
 
     Returns:
         The state (jax arrays on the default device) and the metadata (see `describe`).
 
     Raises:
-        FileNotFoundError: no checkpoint, or none of that step.
-        ValueError: a file is damaged or edited (the message names a checkpoint that is whole), or the checkpoint is of
+        FileNotFoundError: there is no checkpoint, or none of that step.
+        ValueError: a file is damaged or edited (the message names a checkpoint that is intact), or the checkpoint is of
             another model (the message lists the differences).
         OSError: the folder or a file cannot be read.
     """
@@ -139,14 +143,15 @@ def restore(
 
 
 def read_again(folder: str | os.PathLike, read: Callable[[], Any]) -> Any:
-    """Returns `read()`, which reads checkpoints in `folder`; a failure counts only if no writer changed the folder.
+    """Returns the result of `read()`, and calls it again if it failed while a writer changed the folder.
 
     Args:
-        folder: where the checkpoints are.
-        read: is called again, ten times at most, when a writer added or removed files while it failed.
+        folder: the folder of the checkpoints that `read` reads.
+        read: a function without arguments. It is called again if a writer added or removed files while it failed, at
+            most ten times in all.
 
     Raises:
-        ValueError, FileNotFoundError: those of `read`.
+        ValueError, FileNotFoundError: the last failure of `read`.
     """
     for _ in range(_TRIES - 1):
         before = _listing(folder)
@@ -159,14 +164,14 @@ def read_again(folder: str | os.PathLike, read: Callable[[], Any]) -> Any:
 
 
 def readable(folder: str | os.PathLike, among: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """Yields the metadata (see `describe`) of those of the steps `among` whose JSON is in order."""
+    """Yields the metadata (see `describe`) of the steps in `among`, and skips steps whose JSON cannot be read."""
     for step in among:
         with contextlib.suppress(ValueError, OSError):
             yield describe(folder, step)
 
 
 def rewind(folder: str | os.PathLike, step: int) -> None:
-    """Removes the checkpoints later than `step`, for a run that goes back to `step` and trains on from there."""
+    """Removes the checkpoints later than `step`, for a run that goes back to `step` and continues from there."""
     _remove(Path(folder), (later for later in steps(folder) if later > step))
 
 
@@ -175,7 +180,7 @@ def _files(folder: Path, step: int) -> tuple[Path, Path]:
 
 
 def _listing(folder: str | os.PathLike) -> set[tuple[str, int]]:
-    """Names and inodes: both are others after a checkpoint was replaced."""
+    """Returns the names and inodes of the files; a replaced file has another inode."""
     try:
         with os.scandir(folder) as entries:
             return {(entry.name, entry.inode()) for entry in entries}
@@ -206,7 +211,7 @@ def _write(folder: Path, step: int, data: bytes, sha256: str, text: bytes) -> No
     try:
         staged = [atomic_files.stage(arrays, data), atomic_files.stage(record, text)]
         if record.exists() and any(old["sha256"] != sha256 for old in readable(folder, [step])):
-            _remove(folder, [step])  # a JSON must never stand beside arrays it does not describe
+            _remove(folder, [step])  # a JSON must never be beside arrays that it does not describe
         for temporary in staged:
             atomic_files.publish(temporary)
     except OSError:
@@ -215,7 +220,7 @@ def _write(folder: Path, step: int, data: bytes, sha256: str, text: bytes) -> No
 
 
 def _clean(folder: Path) -> None:
-    """Removes what a killed process left: temporary files, and arrays whose JSON is not there yet or no more."""
+    """Removes what a killed process left: temporary files, and files of arrays that have no JSON."""
     atomic_files.remove_leftovers(folder)
     for path in folder.glob("*.safetensors"):
         if _NAME.fullmatch(path.stem) and not path.with_suffix(".json").exists():
@@ -238,7 +243,7 @@ def _prune(folder: Path, step: int, keep: int, best: str | None) -> None:
 
 
 def _best(records: Iterable[dict[str, Any]], name: str | None) -> int | None:
-    """The step with the best metric `name`, of equals the newest; None if no record has it."""
+    """Returns the step with the best metric `name`, the newest among equals; None if no record has the metric."""
     sign = 1 if name is None or is_better_large(name) else -1
     scored = [(record["metrics"].get(name), record["step"]) for record in records]
     return max(((sign * value, step) for value, step in scored if value is not None), default=(None, None))[1]
@@ -276,7 +281,7 @@ def _choose(folder: Path, which: str | int, most: int) -> int:
 
 
 def _open_arrays(folder: Path, metadata: dict[str, Any], most: float) -> BinaryIO:
-    """Opens the arrays' file, whose size must be the one that the metadata tell, and at most `most`."""
+    """Opens the file of the arrays; its size must be the one in the metadata, and at most `most` bytes."""
     file = _files(folder, metadata["step"])[0]
     if metadata["bytes"] > most:
         raise ValueError(f"{file} must have at most {most} bytes; its JSON says {metadata['bytes']}. Was it edited?")
@@ -293,7 +298,7 @@ def _open_arrays(folder: Path, metadata: dict[str, Any], most: float) -> BinaryI
 
 @contextlib.contextmanager
 def _advice(folder: Path, step: int, most: float) -> Iterator[None]:
-    """Adds to an error about the checkpoint of `step` which other one will do."""
+    """Adds to an error about the checkpoint of `step` the name of another checkpoint that is intact."""
     try:
         yield
     except ValueError as error:

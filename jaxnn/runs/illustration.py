@@ -1,4 +1,4 @@
-"""The pictures of a finished run, and the page that shows them."""
+"""Functions that draw the pictures of a finished run and write the page that shows them."""
 
 import itertools
 import shlex
@@ -25,14 +25,14 @@ _OF_THE_OPTIMIZER = ("momentum", "b1", "b2", "eps", "weight_decay", "dropout_rat
 
 
 def illustrate(folder: Path, task, outcome, *, pictures, seconds: float) -> Path:
-    """Writes `curves.png`, the recipe's pictures and `report.html`; returns the page's path.
+    """Writes `curves.png`, the pictures of the recipe and `report.html`, and returns the path of the page.
 
     Args:
       folder: the run folder.
-      task: what was trained (`training_run.Task`).
-      outcome: what it came to (`training_run.Outcome`).
-      pictures: `pictures(folder, task, state, judged) -> list of Picture`, the recipe's own, or None.
-      seconds: what the command took so far.
+      task: the task that was trained (`training_run.Task`).
+      outcome: the outcome of the training (`training_run.Outcome`).
+      pictures: the function of the recipe, `pictures(folder, task, state, judged) -> list of Picture`, or None.
+      seconds: the time that the command has taken so far.
     """
     record, result, history = read_config(folder), outcome.result, outcome.history
     row = result.get("best", result.get("last"))
@@ -57,7 +57,10 @@ def illustrate(folder: Path, task, outcome, *, pictures, seconds: float) -> Path
 
 
 def prepare_pictures(task, event, placement) -> None:
-    """While the step is compiled (`training.Compiling`): imports what draws, and puts predictions in line behind it."""
+    """Imports the plotting library while the step is compiled, and queues the compilation of the predictions behind it.
+
+    It is called at the event `training.Compiling`. The predictions are compiled for a classifier on one device only.
+    """
     png_of(new_figure(1, 1))
     objective = task.trial.objective
     if _is_classifier(task) and placement == ONE_DEVICE:
@@ -66,7 +69,14 @@ def prepare_pictures(task, event, placement) -> None:
 
 
 class Judged(NamedTuple):
-    """The test data as a classifier sees them: confidences, predictions, their confusion matrix and its interval."""
+    """Holds how a classifier judges the test data.
+
+    Attributes:
+      confidence: the probability that the classifier gives to each of its answers.
+      predicted: the predicted class of each example.
+      matrix: the confusion matrix of the predictions.
+      interval: the 95 % confidence interval of the accuracy.
+    """
 
     confidence: np.ndarray
     predicted: np.ndarray
@@ -75,7 +85,7 @@ class Judged(NamedTuple):
 
 
 def classifier_pictures(folder: Path, task, state, judged: Judged) -> list[Picture]:
-    """The confusion matrix; of images the worst mistakes and the first layer's weights, too."""
+    """Draws the confusion matrix and, for images, the worst mistakes and the weights of the first layer."""
     confusion = partial(plot_confusion, judged.matrix, task.classes)
     pictures = [_picture(folder / "confusion.png", "Test examples by true and predicted class", confusion)]
     pictures = [pictures[0]._replace(is_half=True)]
@@ -95,7 +105,7 @@ def classifier_pictures(folder: Path, task, state, judged: Judged) -> list[Pictu
 
 
 def _judged(task, state) -> Judged | None:
-    """None for what is no classifier."""
+    """Judges the test data by the state; returns None if the task is not a classification."""
     if not _is_classifier(task):
         return None
     objective = task.trial.objective
@@ -110,7 +120,7 @@ def _is_classifier(task) -> bool:
 
 @partial(jax.jit, static_argnums=2)
 def _judge(logits, labels, classes):
-    """The confidence in each prediction, the predictions, their confusion matrix, and how sure their accuracy is."""
+    """Returns the confidences, the predictions, their confusion matrix and the confidence interval of the accuracy."""
     predicted = jnp.argmax(logits, axis=1)
     matrix = confusion_matrix(predicted, labels, classes=classes)
     sure = wilson_interval(jnp.trace(matrix), matrix.sum())
@@ -124,12 +134,12 @@ def _curves(folder, history) -> Picture:
 
 
 def _picture(path: Path, caption: str, plot) -> Picture:
-    """In both forms; the wide one is saved."""
+    """Draws a picture in its wide and in its narrow form; the wide form is saved to `path`."""
     return Picture(caption, save_figure(plot(), path).read_bytes(), png_of(plot(narrow=True)))
 
 
 def _plot_first_layer(params, shape):
-    """The first kernel in the order of the layers, if it looks at pixels of images of this shape."""
+    """Plots the first kernel, in the order of the layers, whose inputs are the pixels of images of this shape."""
     kernels = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params) if "kernel" in str(path[-1])]
     for kernel in map(np.asarray, kernels):
         if kernel.ndim == 4 and kernel.shape[2] == shape[2]:
@@ -169,7 +179,7 @@ def _held(task) -> str:
 
 
 def _time_told(seconds: float, stops: int) -> str:
-    """What the command took, and how often there was another before it.
+    """Describes the time that the command took, and how often the run was stopped and resumed.
 
     >>> _time_told(20.0, 0), _time_told(9.5, 2)
     ('20.0 s for the whole command', 'stopped and resumed 2 times; the last part took 9.5 s')
@@ -180,7 +190,7 @@ def _time_told(seconds: float, stops: int) -> str:
 
 
 def _parts(history) -> list[float]:
-    """The seconds of each part of a run to its last evaluation: the clock starts anew where a run is resumed.
+    """Returns the seconds of each part of a run up to its last evaluation; each resumption restarts the clock at 0.
 
     >>> _parts([{"seconds": 5.0}, {"seconds": 9.0}, {"seconds": 4.0}])
     [9.0, 4.0]

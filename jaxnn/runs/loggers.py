@@ -1,7 +1,8 @@
-"""Metrics on disk: one JSON line per evaluation, and TensorBoard events for those who like curves live.
+"""Loggers write the metrics to disk: one JSON line per evaluation, and TensorBoard events for live curves.
 
-Both are opened with the step the run resumes from and forget what lies after it, so each evaluation stands there once.
-Write the metrics of a step before its checkpoint: whatever step a run resumes from, its line is then there.
+Both loggers are opened with the step from which the run resumes. `MetricsFile` removes the lines of later steps, and
+TensorBoard hides the events of later steps, so each evaluation is shown once. Write the metrics of a step before its
+checkpoint: every step from which a run can resume then has its line.
 """
 
 import itertools
@@ -18,17 +19,17 @@ from typing import Any
 import jaxnn.runs.atomic_files as atomic_files
 from jaxnn.bounded_files import open_regular
 
-_LONGEST_LINE = 2**20  # bytes: twenty thousand metrics
+_LONGEST_LINE = 2**20  # bytes; enough for twenty thousand metrics
 _EDITED = "Was the file edited? Remove that line, or move the file away."
 
 
 def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
-    """Turns metrics into what JSON can hold: floats, and None (`null`) for NaN and the infinities.
+    """Converts metrics into values that JSON can hold: floats, and None (`null`) for NaN and the infinities.
 
-    JSON has no NaN, and a file with a bare `NaN` in it fails in browsers and jq. `null` reads as a gap everywhere.
+    JSON has no NaN, and a file that contains a bare `NaN` fails in browsers and jq. `null` is read as a gap everywhere.
 
     Args:
-        metrics: names -> numbers: Python's, NumPy's or jax's, each of shape () or of one element.
+        metrics: names -> numbers of Python, NumPy or jax, each of shape () or of one element.
 
     Returns:
         The same names -> float or None.
@@ -41,14 +42,17 @@ def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one JSON object per evaluation, steps strictly increasing, durable when `write` returns.
+    """Writes `metrics.jsonl`, which has one JSON object per evaluation and strictly increasing steps.
+
+    A line is on disk (fsynced) when `write` returns.
 
     Args:
-        path: the file; created if missing, continued if there.
-        from_step: the step the run starts from. Lines of later steps, and a line torn by a kill, are cut off.
+        path: the file; created if missing, continued if it exists.
+        from_step: the step from which the run starts. Lines of later steps, and an incomplete last line of a killed
+            process, are cut off.
 
     Raises:
-        ValueError: a line before the last is no metrics line, or `path` is no regular file.
+        ValueError: a complete line is not a metrics line, or `path` is not a regular file.
     """
 
     def __init__(self, path: str | os.PathLike, from_step: int = 0) -> None:
@@ -57,10 +61,10 @@ class MetricsFile:
         self._rewind(from_step)
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Appends one evaluation; a step that is there already is written anew, and what follows it is cut off.
+        """Appends one evaluation; if the step is not after the last one, the lines from that step on are replaced.
 
         Args:
-            step: count of updates made so far.
+            step: number of updates made so far.
             metrics: names -> scalars; NaN and the infinities become null.
 
         Raises:
@@ -89,13 +93,14 @@ class MetricsFile:
 
 
 def read_metrics(path: str | os.PathLike) -> list[dict[str, float | int]]:
-    """Reads a metrics file: one dict per evaluation, "step" (int) and the metrics (floats; null comes back as NaN).
+    """Reads a metrics file into one dict per evaluation, with "step" (int) and the metrics (floats; null becomes NaN).
 
-    A torn last line, from a kill or from a run that is writing just now, is left out.
+    An incomplete last line is left out; it comes from a killed process or from a run that is writing at this moment.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a whole line is no metrics line, its step does not come after the one before, or `path` is no file.
+        FileNotFoundError: the file does not exist.
+        ValueError: a complete line is not a metrics line, a step is not larger than the one before, or `path` is not a
+            regular file.
         OSError: the file cannot be read.
     """
     return [
@@ -105,7 +110,7 @@ def read_metrics(path: str | os.PathLike) -> list[dict[str, float | int]]:
 
 
 def _records(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    """Yields every whole line's object, and the offset in bytes at which the line ends."""
+    """Yields the object of every complete line, and the offset in bytes at which the line ends."""
     end, last = 0, -1
     with open_regular(path) as file:
         for number in itertools.count(1):
@@ -113,7 +118,7 @@ def _records(path: Path) -> Iterator[tuple[dict[str, Any], int]]:
             if len(line) > _LONGEST_LINE:
                 raise ValueError(f"{where}: expected at most {_LONGEST_LINE} bytes. {_EDITED}")
             if not line.endswith(b"\n"):
-                return  # the end, or a line that was torn
+                return  # the end of the file, or an incomplete line
             record, end = _parse(line, where), end + len(line)
             if record["step"] <= last:
                 raise ValueError(f"{where}: expected a step after {last}, received {record['step']}. {_EDITED}")
@@ -138,14 +143,15 @@ def _is_number(value: object) -> bool:
 
 
 class TensorBoard:
-    """TensorBoard events, one scalar per tag and evaluation, durable when `write` returns.
+    """Writes TensorBoard events, one scalar per tag and evaluation; they are in the file when `write` returns.
 
-    The events of a step are written before its checkpoint, as its metrics are. tensorboardX's `SummaryWriter` hands
-    events to a thread, for which its `flush` does not wait and a kill even less. Hence only its parts are used here.
+    The events of a step are written before its checkpoint, as its metrics are. The `SummaryWriter` of tensorboardX
+    passes events to a thread. Its `flush` does not wait for this thread, and a kill loses the events that are still in
+    it. Therefore this class uses only the record writer of tensorboardX.
 
     Args:
-        folder: where the event files go; made if missing. Every opening adds one.
-        from_step: the step the run starts from; TensorBoard hides the events of later steps that older files hold.
+        folder: the folder of the event files; made if missing. Every opening adds one file.
+        from_step: the step from which the run starts; TensorBoard hides the events of later steps in older files.
 
     Raises:
         OSError: the file cannot be made.
@@ -156,7 +162,7 @@ class TensorBoard:
         from tensorboardX.record_writer import RecordWriter
 
         atomic_files.make_folder(Path(folder))
-        # TensorBoard reads files in the order of their names, and a run may be resumed within the second.
+        # TensorBoard reads files in the order of their names, and a run may be resumed within the same second.
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{time.time_ns()}"
         self._records, self._event = RecordWriter(str(Path(folder) / name)), Event
         self._put(file_version="brain.Event:2")
@@ -164,7 +170,7 @@ class TensorBoard:
         self._records.flush()
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Writes one evaluation: each metric (a scalar; NaN is kept) under its own name as the tag."""
+        """Writes one evaluation; each metric is a scalar (NaN is kept), and its name is the tag."""
         from tensorboardX.summary import scalar
 
         for tag, value in metrics.items():
@@ -172,7 +178,7 @@ class TensorBoard:
         self._records.flush()
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the event file."""
         self._records.close()
 
     def _put(self, **fields) -> None:

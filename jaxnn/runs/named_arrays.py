@@ -1,7 +1,8 @@
-"""A pytree as named arrays: `params/conv1/kernel` -> array, in the bytes of a safetensors file, and back.
+"""Functions that convert a pytree to named arrays in the bytes of a safetensors file, and back.
 
-Beside the bytes stands the *tree*: name -> {"shape", "dtype"}, in JSON's words. A typed key is stored as its key data;
-its entry keeps the key's own shape and dtype (`key<fry>`) and adds "impl", the name of its generator.
+A name is the path of a leaf, such as `params/conv1/kernel`. The *tree* describes the arrays in values that JSON can
+hold: name -> {"shape", "dtype"}. A typed key is stored as its key data. Its entry in the tree has the shape and dtype
+of the key itself (`key<fry>`), and "impl", the name of its generator.
 """
 
 import functools
@@ -14,11 +15,11 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-_ENTRY, _DIGITS = 256, 24  # bytes of the header: more than a leaf takes beside its name, and than a number takes
+_ENTRY, _DIGITS = 256, 24  # bytes of the header: bounds for a leaf without its name, and for a number
 
 
 def serialize(state: Any) -> tuple[dict[str, dict], bytes]:
-    """Copies a pytree to the host and writes it as safetensors.
+    """Copies a pytree to the host and converts it to the bytes of a safetensors file.
 
     Args:
         state: a pytree of arrays, typed keys and Python numbers (stored in the dtype jax gives them).
@@ -27,7 +28,8 @@ def serialize(state: Any) -> tuple[dict[str, dict], bytes]:
         The tree and the bytes.
 
     Raises:
-        ValueError: a leaf is no array, is of a dtype safetensors lacks (int4, complex128), or shares its name.
+        ValueError: a leaf is not an array, has a dtype that safetensors lacks (int4, complex128), or has the same name
+            as another leaf.
     """
     leaves = _named_leaves(state)
     tree = {name: _spec(leaf, name) | _generator(leaf) for name, leaf in leaves.items()}
@@ -40,18 +42,19 @@ def serialize(state: Any) -> tuple[dict[str, dict], bytes]:
 
 
 def deserialize(data: bytes, tree: dict[str, dict], template: Any) -> Any:
-    """Builds the pytree again, bit for bit, once `check_same_tree` has passed.
+    """Builds the pytree again, bit for bit; call `check_same_tree` first.
 
     Args:
-        data: what `serialize` wrote.
-        tree: what `serialize` returned with it.
+        data: the bytes that `serialize` returned.
+        tree: the tree that `serialize` returned with them.
         template: a pytree of arrays or `jax.ShapeDtypeStruct`s of the same structure, shapes and dtypes.
 
     Returns:
         The structure of `template` with jax arrays as leaves, on the default device.
 
     Raises:
-        ValueError: the bytes are no safetensors or not what `tree` says, or this jax does not know a key's generator.
+        ValueError: the bytes are not safetensors, do not agree with `tree`, or hold a key whose generator is unknown to
+            this version of jax.
     """
     try:
         stored = dict(safetensors.deserialize(data))
@@ -64,15 +67,15 @@ def deserialize(data: bytes, tree: dict[str, dict], template: Any) -> Any:
 
 
 def check_same_tree(tree: dict[str, dict], template: Any, *, where: str) -> None:
-    """Checks names, shapes and dtypes.
+    """Checks that a tree and a template have the same names, shapes and dtypes.
 
     Args:
-        tree: what `serialize` returned.
+        tree: the tree that `serialize` returned.
         template: a pytree of arrays or `jax.ShapeDtypeStruct`s.
-        where: what to call the owner of `tree` in the message.
+        where: the name of the owner of `tree` in the message.
 
     Raises:
-        ValueError: they differ; the message lists the differences, at most ten lines of them.
+        ValueError: they differ; the message lists the differences in at most ten lines.
     """
     here = {name: _spec(leaf, name) for name, leaf in _named_leaves(template).items()}
     lines = [f"  missing in the checkpoint: {name} {_told(here[name])}" for name in here if name not in tree]
@@ -88,12 +91,12 @@ def check_same_tree(tree: dict[str, dict], template: Any, *, where: str) -> None
 
 
 def names_of(template: Any) -> set[str]:
-    """The names of the leaves of a pytree."""
+    """Returns the names of the leaves of a pytree."""
     return set(_named_leaves(template))
 
 
 def is_spec(entry: Any) -> bool:
-    """Whether a value read from JSON has the form of a tree's entry; that of a key, and only that, has "impl"."""
+    """Returns whether a value from JSON has the form of an entry of a tree; only the entry of a key has "impl"."""
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("shape"), list)
@@ -104,7 +107,7 @@ def is_spec(entry: Any) -> bool:
 
 
 def most_bytes(template: Any) -> int:
-    """The bytes that the file of a tree of these shapes and dtypes has at most, its header included.
+    """Returns an upper bound for the bytes of the file of a tree of these shapes and dtypes, including its header.
 
     Args:
         template: a pytree of arrays or `jax.ShapeDtypeStruct`s.
@@ -139,7 +142,7 @@ def _spec(leaf: Any, name: str) -> dict[str, Any]:
 
 
 def _dtype(leaf: Any) -> Any:
-    """The dtype as jax sees it: a Python number, or NumPy's float64 where that is off, has the one jax gives it."""
+    """Returns the dtype of a leaf in jax: a default one for a Python number, float32 for float64 if 64 bits are off."""
     return leaf.dtype if isinstance(leaf, jax.Array | jax.ShapeDtypeStruct) else jnp.result_type(leaf)
 
 
@@ -152,19 +155,19 @@ def _generator(leaf: Any) -> dict[str, str]:
 
 
 def _in_row_order(leaf: Any, dtype: Any) -> np.ndarray:
-    # safetensors copies memory as it lies: of a transposed view it would write the elements in the wrong order.
+    # safetensors copies memory as it is: it would write the elements of a transposed view in the wrong order.
     return np.asarray(leaf, dtype=dtype, order="C")
 
 
 def _raw(leaf: Any) -> jax.ShapeDtypeStruct:
-    """What is stored of a leaf: its shape and dtype, of a key those of its data."""
+    """Returns the shape and dtype in which a leaf is stored; for a key these are those of its key data."""
     abstract = jax.ShapeDtypeStruct(np.shape(leaf), _dtype(leaf))
     return jax.eval_shape(jax.random.key_data, abstract) if _is_key(leaf) else abstract
 
 
 @functools.cache
 def _code(dtype: np.dtype) -> str:
-    """The name of a dtype in a safetensors header, as the library writes it: "F32"."""
+    """Returns the name of a dtype in a safetensors header, as the library writes it, such as "F32"."""
     ((_, entry),) = safetensors.deserialize(safetensors.numpy.save({"x": np.zeros(0, dtype)}))
     return entry["dtype"]
 

@@ -1,4 +1,4 @@
-"""A hook that shows a run as it goes: a bar in a terminal or a notebook, plain lines elsewhere."""
+"""`ProgressBar` is a hook that shows the progress of a run: a bar in a terminal or notebook, plain lines elsewhere."""
 
 import sys
 
@@ -6,10 +6,11 @@ from jaxnn.training.fit_events import Compiled, Evaluated, Event, Progress, Star
 
 
 class ProgressBar:
-    """Compilation as its own phase, then a bar with examples/s, loss and time left, and a line for every evaluation.
+    """Shows the compilation first, then a bar with examples/s, loss and time left, and a line for every evaluation.
 
     Args:
-      stream: where to write, stderr unless given; without a terminal behind it there is no bar, only the lines.
+      stream: the stream to write to, by default stderr. If it is not a terminal, and this is not a notebook, only the
+        lines are written.
     """
 
     def __init__(self, stream=None):
@@ -34,7 +35,7 @@ class ProgressBar:
                     self.close()
 
     def close(self) -> None:
-        """Leaves the bar as it stands; for runs that end by an exception too."""
+        """Ends the bar and leaves it on the screen; call it also if the run ends with an exception."""
         if self.bar is not None:
             self.bar.close()
 
@@ -71,7 +72,9 @@ class ProgressBar:
 
 
 def describe_evaluation(event: Evaluated) -> str:
-    """One line: `epoch 3  train loss 0.0154  validation loss 0.0312  validation accuracy 99.05 % of 3 000`.
+    """Describes an evaluation in one line.
+
+    An example: `epoch 3  train loss 0.0154  validation loss 0.0312  validation accuracy 99.05 % of 3 000`.
 
     >>> metrics = {"train/loss": 0.5, "validation/accuracy": 0.9, "validation/count": 10}
     >>> describe_evaluation(Evaluated(4, 2, metrics, None))

@@ -1,7 +1,7 @@
-"""`report.html`: a run on one page that opens in any browser, offline, on a telephone, in the dark and on paper.
+"""`report.html` shows a run on one page, which opens in any browser without a network.
 
-The page needs nothing beside itself: pictures are data URIs, and there is no script (`diagnostics.html_page`). Whatever
-comes from outside is escaped.
+The page also has a layout for a narrow screen, a dark one and a printed one. It needs no other file: pictures are data
+URIs, and there is no script (`plots.html_page`). All text that comes from outside is escaped.
 """
 
 import base64
@@ -21,21 +21,22 @@ from jaxnn.plots.html_page import render_page
 from jaxnn.runs.report_style import STYLE
 from jaxnn.version import __version__
 
-LAST_ROWS = 10  # of the history
-LARGE = 640  # pixels in width: a picture without a narrow form that a telephone scrolls rather than shrinks
-_DPI = 1.44  # of `png_of`, against the 100 dots per inch at which a picture has its natural size
+LAST_ROWS = 10  # rows of the history that are shown
+LARGE = 640  # pixels: a telephone scrolls a wider picture that has no narrow form, instead of shrinking it
+_DPI = 1.44  # `png_of` draws 144 dots per inch; a picture has its natural size at 100 dots per inch
 
 
 class Picture(NamedTuple):
-    """A PNG as the page shows it.
+    """Holds a PNG and how the page shows it.
 
     Attributes:
-      caption: the heading above it.
-      png: the file's bytes.
-      narrow: those of another form of it, for a telephone.
-      note: a sentence below it.
-      is_half: whether it may stand beside another section.
-      inverts: whether it is ink on white, which the dark turns into light on black; not so a colour photograph.
+      caption: the heading above the picture.
+      png: the bytes of the file.
+      narrow: the bytes of a narrow form of the picture, for a telephone.
+      note: a sentence below the picture.
+      is_half: whether the picture may be beside another section.
+      inverts: whether the picture is ink on white, which a dark page shows as light on black. A colour photograph is
+        not inverted.
     """
 
     caption: str
@@ -62,34 +63,35 @@ def write_report(
     facts: Mapping[str, Any] = {},
     configuration: Mapping[str, Any] = {},
 ) -> Path:
-    """Writes `report.html` into the run's folder, whole or not at all.
+    """Writes `report.html` into the folder of the run, completely or not at all.
 
     Args:
-      folder: the run's; exists.
+      folder: the folder of the run; it exists.
       title: the heading.
-      kicker: the small line above it.
-      numbers: name -> value, a few that stand in large print beside the result.
+      kicker: the small line above the heading.
+      numbers: name -> value, a few numbers in large print beside the result.
       history: rows of `metrics.jsonl`, oldest first.
-      result: what was measured on the test data, once, at the end: the headline.
-      interval: the 95 % confidence interval of that accuracy.
-      command: the line that makes this run again.
-      pictures: in the order in which they shall stand; the table of the classes follows the second.
+      result: the metrics that were measured on the test data once at the end; they make the headline.
+      interval: the 95 % confidence interval of the test accuracy.
+      command: the command that repeats this run.
+      pictures: the pictures in their order on the page. The table of the history follows the first picture, and the
+        table of the classes follows the second.
       matrix: (k, k) counts [true class, predicted class] of the test set, for the accuracy of each class.
-      classes: its k names.
-      facts: name -> value, as they shall stand in the table of how it was trained.
-      configuration: every value, for who unfolds it.
+      classes: the names of the k classes.
+      facts: name -> value, the rows of the table "How it was trained".
+      configuration: every value of the configuration, in a part of the page that the reader can open.
 
     Returns:
       The path of the page.
 
     Raises:
-      ValueError: a picture is no PNG, or `matrix` has not a row for each class.
+      ValueError: a picture is not a PNG, or `matrix` is not (k, k) for the k classes.
     """
     parts = [_picture(picture) for picture in pictures]
     if matrix is not None:
         parts.insert(2, _section("Accuracy of each class", _classes_table(np.asarray(matrix), classes)))
     told = []
-    if history:  # wide, behind the curves that are drawn of it
+    if history:  # wide, after the curves that show it
         parts.insert(1, _section(_history_title(history), _history_table(history)))
     if facts:
         told.append(_section("How it was trained", _facts_table(facts), below=_configuration(configuration)))
@@ -116,7 +118,7 @@ def _header(title, kicker, headline, numbers, command) -> str:
 
 
 def _headline(history, result, interval) -> str:
-    """The result in large print, and in a sentence what it is."""
+    """Returns the result in large print, and a sentence that names it."""
     if result:
         row, places = {f"test/{name}": value for name, value in result.items()}, ("test/accuracy", "test/loss")
     else:
@@ -183,7 +185,7 @@ def _history_table(history) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of strings, not yet escaped; the first column names the row."""
+    """Returns a table of strings, which are escaped here; the first column names the row."""
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     body = "\n".join(map(_table_row, rows))
     return f"<table>\n<thead>\n<tr>{head}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>"
@@ -220,7 +222,7 @@ def _picture(picture: Picture) -> str:
 
 
 def _size(caption: str, png: bytes) -> tuple[int, int]:
-    """Width and height in the pixels of the page."""
+    """Returns the width and height of a PNG in pixels of the page."""
     if png[:8] != b"\x89PNG\r\n\x1a\n":
         raise ValueError(f"the picture {caption!r} must be a PNG; received {png[:8]!r} .... Use `png_of`.")
     width, height = struct.unpack(">II", png[16:24])
@@ -232,7 +234,7 @@ def _data(png: bytes) -> str:
 
 
 def _shown(name: str, value: float | None) -> str:
-    """A metric for people, with spaces at which no line breaks.
+    """Formats a metric for a reader, with spaces at which no line breaks.
 
     >>> [_shown("step", 46900), _shown("test/loss", 0.0123456), _shown("loss", None)]
     ['46\\xa0900', '0.01235', '–']
@@ -253,5 +255,5 @@ def _is_number(value) -> bool:
 
 
 def grouped(number: int) -> str:
-    """Thousands apart, by a space at which no line breaks."""
+    """Formats an integer with a space between the thousands; no line breaks at this space."""
     return f"{number:,}".replace(",", "\u00a0")

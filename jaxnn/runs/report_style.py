@@ -1,4 +1,4 @@
-"""How `report.html` looks, beside what all pages share: in two columns where there is room, else in one."""
+"""`STYLE` is the CSS of `report.html` beyond the style of all pages: two columns where there is room, else one."""
 
 STYLE = """\
 body { max-width: 76rem; padding: 2rem 1.25rem; }

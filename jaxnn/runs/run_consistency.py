@@ -1,8 +1,8 @@
-"""Whether the records of a run agree with one another, before anything is cut off, trained on or reported.
+"""Functions that check that the records of a run agree, before anything is cut off, trained further or reported.
 
-What is measured is written to `metrics.jsonl` first, and then into a checkpoint. Hence every checkpoint of an
-evaluation has its line, and at most one line, of a writer that was killed between the two, is later than the last
-checkpoint. Whatever else is found was lost or edited.
+An evaluation is written to `metrics.jsonl` first, and then into a checkpoint. Therefore every checkpoint of an
+evaluation has its line. At most one line is later than the last checkpoint: the writer was killed between the two
+writes. Any other difference means that a record was lost or edited.
 """
 
 import math
@@ -21,10 +21,10 @@ def check_records(folder: Path) -> None:
     """Compares `metrics.jsonl` with the checkpoints.
 
     Args:
-        folder: of the run.
+        folder: the folder of the run.
 
     Raises:
-        ValueError: they contradict each other, or a file is damaged; the message says what is missing.
+        ValueError: the records contradict each other, or a file is damaged; the message says what is missing.
         OSError: the checkpoints or the metrics cannot be read.
     """
     file, kept = folder / "metrics.jsonl", folder / "checkpoints"
@@ -44,7 +44,7 @@ def check_records(folder: Path) -> None:
 
 
 def check_last(folder: Path, history: Sequence[Mapping[str, Any]], step: int) -> None:
-    """Raises ValueError unless the history of a run that reached its end tells of the end, which is at `step`."""
+    """Raises ValueError unless the last line in the history of a finished run is the one of its last step, `step`."""
     last = history[-1]["step"] if history else "none"
     if last != step:
         raise ValueError(
@@ -54,7 +54,7 @@ def check_last(folder: Path, history: Sequence[Mapping[str, Any]], step: int) ->
 
 
 def _check_line(file: Path, line: dict[str, Any], record: dict[str, Any]) -> None:
-    """A line holds what its checkpoint holds of the evaluation, to the last bit."""
+    """Raises ValueError unless a line has exactly the metrics of its checkpoint, bit for bit."""
     for name, value in record["metrics"].items():
         expected = math.nan if value is None else value
         found = line.get(name)

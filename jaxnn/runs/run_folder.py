@@ -1,7 +1,7 @@
-"""A run is a folder, and `config.json` is what makes a folder a run.
+"""A run is a folder that contains a `config.json`.
 
-`config.json` holds all that is needed to repeat the run: the resolved configuration (seed included), the versions, the
-machine and the command. It is written once, before anything else, and never changed.
+`config.json` holds the information that is needed to repeat the run: the resolved configuration with its seed, the
+versions, the machine and the command. It is written once, before any other file, and never changed.
 """
 
 import contextlib
@@ -27,22 +27,22 @@ _RESTORE = "Was the file edited? Restore it from a copy, or start a new run."
 
 
 def create(path: str | os.PathLike | None, config: dict[str, Any], *, name: str = "run") -> Path:
-    """Makes a new run folder with its `config.json`; of two processes that make the same one, one does.
+    """Makes a new run folder with its `config.json`; if two processes make the same folder, only one succeeds.
 
     Args:
-        path: the folder; missing, or there and empty. Missing parents are made. None for the next free one that
-            `default_path` gives to `name`: of two processes that make it, the other takes the number after it.
-        config: the resolved configuration, of what JSON can hold: dicts with string keys, lists, strings, finite
+        path: the folder, which is missing or empty. Missing parents are made. None makes the next free folder that
+            `default_path` gives for `name`; if two processes do so at once, the second uses the next number.
+        config: the resolved configuration in values that JSON can hold: dicts with string keys, lists, strings, finite
             numbers, bools and None.
-        name: see `path`.
+        name: the name of the run if `path` is None.
 
     Returns:
-        The folder.
+        The path of the folder.
 
     Raises:
-        FileExistsError: `path` is a file, or a folder with something in it.
+        FileExistsError: `path` is a file, or a folder that is not empty.
         BlockingIOError: another process writes to the folder.
-        ValueError: the folder cannot be made or written, or `config` is not JSON.
+        ValueError: the folder cannot be made or written to, or JSON cannot hold `config`.
     """
     text = _render(config)
     path = make_next(name) if path is None else Path(path)
@@ -50,7 +50,7 @@ def create(path: str | os.PathLike | None, config: dict[str, Any], *, name: str 
     try:
         path.mkdir(parents=True, exist_ok=True)
         with one_writer(path):
-            check_new(path)  # again: another process may have been here before the lock
+            check_new(path)  # checked again: another process may have written here before the lock was held
             atomic_files.remove_leftovers(path)
             atomic_files.write(path / "config.json", text.encode())
     except (FileExistsError, BlockingIOError):
@@ -61,10 +61,10 @@ def create(path: str | os.PathLike | None, config: dict[str, Any], *, name: str 
 
 
 def make_next(name: str) -> Path:
-    """Makes the empty folder that `default_path` names; who finds that another was faster takes the number after it.
+    """Makes the empty folder that `default_path` names, or the next one if another process made that folder first.
 
     Raises:
-        ValueError: the folder cannot be made, or `name` is no plain name.
+        ValueError: the folder cannot be made, or `name` is not a plain name.
     """
     path = default_path(name)
     try:
@@ -77,7 +77,10 @@ def make_next(name: str) -> Path:
 
 
 def check_new(path: str | os.PathLike) -> None:
-    """Raises FileExistsError if `path` is a file, or a folder with something in it; a killed start left nothing."""
+    """Raises FileExistsError if `path` is a file or a folder that is not empty.
+
+    A folder counts as empty if it has only the lock and temporary files of a start that was killed.
+    """
     path = Path(path)
     if os.path.lexists(path) and not path.is_dir():
         raise FileExistsError(f"{path} is a file, expected the name of a new folder. Choose another --out.")
@@ -87,7 +90,7 @@ def check_new(path: str | os.PathLike) -> None:
 
 
 def read_config(path: str | os.PathLike) -> dict[str, Any]:
-    """Reads a run's whole `config.json`; the configuration itself is its field "config".
+    """Reads the whole `config.json` of a run; the configuration itself is the field "config".
 
     Args:
         path: the run folder.
@@ -96,9 +99,9 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
         {"jaxnn", "versions", "platform", "created", "command", "config"}, as `create` wrote them.
 
     Raises:
-        FileNotFoundError: no such folder, or a folder that is no run.
-        ValueError: `config.json` is broken or no file, or its fields are not what `create` writes.
-        OSError: it cannot be read.
+        FileNotFoundError: the folder does not exist, or it has no `config.json`.
+        ValueError: `config.json` is damaged or not a regular file, or a field is missing or of another type.
+        OSError: the file cannot be read.
     """
     path = Path(path)
     file = path / "config.json"
@@ -117,14 +120,16 @@ def read_config(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def default_path(model: str, root: str | os.PathLike = "runs") -> Path:
-    """The next free name for a run: `runs/lenet5-001`, then `runs/lenet5-002`, one past the highest number there.
+    """Returns the next free path for a run, such as `runs/lenet5-001`, then `runs/lenet5-002`.
+
+    The number is the highest existing one plus 1.
 
     Args:
-        model: the model's name: letters, digits, dot, dash, underscore.
-        root: the folder of the runs; need not exist.
+        model: the name of the model, made of letters, digits, dot, dash and underscore.
+        root: the folder of the runs; it may be missing.
 
     Raises:
-        ValueError: `model` would not be a plain folder name.
+        ValueError: `model` is not a plain folder name.
     """
     if not re.fullmatch(r"\w[\w.-]*", model):
         raise ValueError(
@@ -161,7 +166,7 @@ def _render(config: dict[str, Any]) -> str:
 
 
 def _platform() -> dict[str, Any]:
-    """The machine, as jax sees it; jax is imported here, so that reading a configuration stays quick."""
+    """Describes the machine as jax sees it; jax is imported here, so that reading a configuration stays fast."""
     import jax
 
     devices = jax.devices()
@@ -176,7 +181,7 @@ def _platform() -> dict[str, Any]:
 
 
 def _is_made(path: Path) -> bool:
-    """Whether the folder is now there by this call, and not by another process, which was faster."""
+    """Makes the folder; returns False if another process made it first."""
     with contextlib.suppress(FileExistsError):
         path.mkdir()
         return True

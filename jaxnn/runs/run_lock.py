@@ -1,9 +1,12 @@
-"""One run, one writer: a lock that ends with its process, however that ends.
+"""A lock lets only one process write to a run folder; it ends with its process, also if the process is killed.
 
-The lock is the kernel's (`flock` on the file `.lock` in the run folder), not the file, which stays. The kernel gives it
-back when a process is killed, and network file systems pass it on to their server, if they were mounted to. Where there
-are no such locks, and where the last writer was on another machine and has not said that it ended, nobody can know
-whether it still writes; that is said, and the user decides.
+The lock is `flock` of the kernel on the file `.lock` in the run folder. The file itself stays; it is not the lock. The
+kernel releases the lock when a process is killed. A network file system passes the lock to its server if it was mounted
+with that option.
+
+In two cases it is unknown whether another process still writes: the platform or the file system has no such locks, or
+the last writer was on another machine and left its signature in the file. Then a warning is printed, and the user
+decides.
 """
 
 import contextlib
@@ -20,19 +23,20 @@ if os.name != "nt":
     import fcntl
 
 NAME = ".lock"
-# A link there may lead to a file of the user's, which must not be written to; a pipe must not keep `open` waiting.
+# A link at this place may lead to a file of the user, which must not be written to; a pipe must not block `open`.
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 @contextlib.contextmanager
 def one_writer(folder: str | os.PathLike) -> Iterator[None]:
-    """Holds the lock of a run folder, for who writes in it; readers need none.
+    """Holds the lock of a run folder while a process writes to it; readers need no lock.
 
     Args:
-        folder: of the run; made if missing.
+        folder: the folder of the run; made if missing.
 
     Raises:
-        BlockingIOError: another process, or another part of this one, holds it; the message says which.
+        BlockingIOError: another process, or another part of this process, holds the lock; the message names the
+            process if it is known.
         OSError: the folder cannot be written to.
     """
     atomic_files.make_folder(Path(folder))
@@ -68,7 +72,7 @@ def _take(descriptor: int, folder) -> None:
 
 
 def _signed(descriptor: int) -> str:
-    """Who wrote last and has not said that it ended; nothing that is not of the form in which it is signed."""
+    """Returns the signature of the last writer if the writer did not remove it; "" for any other content."""
     with contextlib.suppress(OSError):
         found = re.fullmatch(rb"process \d+ on [\w.-]+", os.pread(descriptor, 200, 0))
         return found[0].decode() if found else ""
@@ -85,7 +89,7 @@ def _signing(descriptor: int, name: str) -> Iterator[None]:
 
 
 def _write(descriptor: int, name: str) -> None:
-    """For messages only: a full disk is no reason to stop here."""
+    """Writes the signature; it is only used in messages, so a full disk is not an error."""
     with contextlib.suppress(OSError):
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, name.encode(), 0)

@@ -1,4 +1,4 @@
-"""`result.json`: what a finished run measured on the test data, once, of its last state and of its best."""
+"""`result.json` holds the test metrics of the last and the best state of a finished run, which are measured once."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from jaxnn.runs.loggers import finite_numbers
 
 
 def write_result(folder: Path, result: dict[str, dict[str, Any]]) -> None:
-    """Writes it whole or not at all; NaN and the infinities become null."""
+    """Writes `result.json` completely or not at all; NaN and the infinities become null."""
     rows = {
         name: finite_numbers(row) | {n: x for n, x in row.items() if type(x) is int} for name, row in result.items()
     }

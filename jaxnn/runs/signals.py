@@ -1,4 +1,4 @@
-"""Ctrl-C and `kill` as a request: finish the step, write the checkpoint, leave with the right exit status.
+"""`graceful_stop` turns Ctrl-C and `kill` into a request to stop after the step, with a checkpoint and an exit status.
 
 with graceful_stop() as stop:
     for chunk in epochs:
@@ -20,7 +20,7 @@ _DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.S
 
 
 class Stop:
-    """What the signals said so far.
+    """Holds whether a signal has asked the run to stop.
 
     Attributes:
         requested: the number of the first signal received, or None.
@@ -31,7 +31,7 @@ class Stop:
 
     @property
     def exit_status(self) -> int:
-        """The shell's convention: 128 + signal number (SIGINT 130, SIGTERM 143); 0 when nothing was received."""
+        """Returns 128 + the signal number, as shells do (SIGINT 130, SIGTERM 143), or 0 if no signal was received."""
         return 0 if self.requested is None else 128 + self.requested
 
 
@@ -39,10 +39,11 @@ class Stop:
 def graceful_stop() -> Iterator[Stop]:
     """Turns the first SIGINT or SIGTERM into `stop.requested`, and lets the second one act as usual.
 
-    The first signal also gives both signals back to Python's defaults, so the second one aborts: SIGINT raises
-    KeyboardInterrupt, SIGTERM ends the process at once, even inside a long compiled call. In the program `jaxnn` the
-    second SIGINT does that, too, with exit status 130; the last checkpoint is whole. The handlers found on entry are
-    back on exit. Python delivers signals to the main thread only: in any other thread this catches nothing.
+    The first signal also restores the default handlers of Python for both signals, so a second signal aborts: SIGINT
+    raises KeyboardInterrupt, and SIGTERM ends the process at once, even inside a long compiled call. In the program
+    `jaxnn` the second SIGINT also ends the process at once, with exit status 130; the last checkpoint is intact. The
+    handlers that were set on entry are restored on exit. Python delivers signals to the main thread only, so in any
+    other thread `graceful_stop` catches nothing.
 
     Returns:
         A context manager that yields a `Stop`.
@@ -63,12 +64,12 @@ def graceful_stop() -> Iterator[Stop]:
         yield stop
     finally:
         for number, handler in previous.items():
-            # None: a handler that C code installed, which Python can neither name nor put back.
+            # None is a handler that C code installed; Python can neither name nor restore it.
             signal.signal(number, _DEFAULTS[number] if handler is None else handler)
 
 
 def _announce(line: str) -> None:
-    """Prints to stderr; a handler that interrupted a write to that very stream must go around its buffer."""
+    """Prints to stderr; if the signal interrupted a write to stderr, the line bypasses the buffer of the stream."""
     try:
         print(line, file=sys.stderr, flush=True)
     except RuntimeError:

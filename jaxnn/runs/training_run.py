@@ -1,4 +1,4 @@
-"""A training inside a run folder: `train`, with everything that outlives it written down as it goes."""
+"""`train_in_folder` trains a task in a run folder, and writes metrics, checkpoints and results while it runs."""
 
 import contextlib
 import dataclasses
@@ -31,11 +31,13 @@ from jaxnn.training.placement_contract import ONE_DEVICE, OneDevice
 
 
 class Outcome(NamedTuple):
-    """What a run came to.
+    """Holds the outcome of a run.
 
-    state: the last one, or the best one on the data held out, which is the result. history: the evaluations of the
-    whole run, resumed parts included. exit_status: of the signal that ended it. result: "last" and "best" -> what was
-    measured of these states on the test data, once, at the end.
+    Attributes:
+      state: the last state if the run was stopped or nothing is held out, else the best state on the validation data.
+      history: the evaluations of the whole run, including its resumed parts.
+      exit_status: the exit status of the signal that ended the run, or 0.
+      result: "last" and "best" -> the metrics of these states, measured once on the test data at the end.
     """
 
     state: Any
@@ -45,11 +47,17 @@ class Outcome(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What is trained on what.
+    """Describes a training and its data.
 
-    trial: how. train, validation, test: dicts of arrays; those held out choose, those for the test are measured once.
-    seed: of the run's key. monitor: the measure that chooses, None where nothing is held out. classes: their names, if
-    there are any. metrics: pairs (name, metric) that are measured in the end besides.
+    Attributes:
+      trial: how the model is trained.
+      train: a dict of arrays, the training data.
+      validation: a dict of arrays, the data held out, which choose the best state; or None.
+      test: a dict of arrays, the test data, which are measured once at the end; or None.
+      seed: the seed of the key of the run.
+      monitor: the metric that chooses the best state; None if nothing is held out.
+      classes: the names of the classes, if there are any.
+      metrics: pairs (name, metric) that are measured in addition at the end.
     """
 
     trial: Trial
@@ -63,7 +71,7 @@ class Task(NamedTuple):
 
 
 def _locked(training):
-    """Holds the lock of the run in the process that writes, from before it looks at what is there."""
+    """Makes the writing process hold the lock of the run, before it reads any file of the run."""
 
     @functools.wraps(training)
     def run(folder, task, **options):
@@ -87,20 +95,20 @@ def train_in_folder(
     placement: OneDevice = ONE_DEVICE,
     hooks=(),
 ) -> Outcome:
-    """Trains `task` in `folder`: a checkpoint and a line of metrics after every epoch, the test at the end.
+    """Trains `task` in `folder`, writes a checkpoint and a line of metrics after every epoch, and tests at the end.
 
-    Of several processes (`placement` is over the devices of all) the first writes, and all read when they resume; there
-    may be another number of them then.
+    A training can use several processes; `placement` is then over the devices of all of them. Only the first process
+    writes. All processes read the checkpoint when they resume, and their number may differ from the earlier one.
 
-    Once all is compiled, SIGINT and SIGTERM end it after the step, with a checkpoint of exactly that step; before that
-    there is nothing to save, and they do what they do elsewhere. Resuming goes on from the last checkpoint, or from the
-    start where there is none yet, to the parameters of an uninterrupted run, bit for bit.
+    After compilation, SIGINT and SIGTERM end the run after the current step, with a checkpoint of exactly that step.
+    Before, there is nothing to save, and the signals act as usual. With `resume`, training continues from the last
+    checkpoint, or from the start if there is none, and reaches the parameters of an uninterrupted run, bit for bit.
 
     Raises:
       BlockingIOError: another process trains in the folder.
-      ValueError: what is there was damaged, lost or edited; nothing of it is changed.
-      OSError: a checkpoint cannot be read, or not be written; the earlier ones are whole.
-      DivergenceError: the loss is no longer finite; the checkpoints are.
+      ValueError: a file in the folder was damaged, lost or edited; no file is changed.
+      OSError: a checkpoint cannot be read or written; the earlier ones are intact.
+      DivergenceError: the loss is no longer finite; the checkpoints are finite.
     """
     folder, writes = Path(folder), jax.process_index() == 0
     is_begun = resume and checkpoints.steps(folder / "checkpoints")
@@ -132,7 +140,7 @@ def train_in_folder(
         finally:
             for watcher in watching:
                 watcher.close()
-    # another process may have had the signal; it counts after the last step too
+    # Another process may have received the signal; a signal after the last step counts too.
     status = int(*placement.max_over_processes(asked.stop.exit_status))
     history = read_metrics(folder / "metrics.jsonl") if writes else fitted.history
     if status:
@@ -141,11 +149,11 @@ def train_in_folder(
 
 
 def _concluded(folder, task, fitted, history, placement):
-    """Measures the test data once, of the last state and of the best, and writes it down; one process does."""
+    """Measures the last and the best state once on the test data, and writes the result, in the first process only."""
     last = placement.gather(fitted.state)
     if jax.process_index() != 0:
         return Outcome(last, history, 0, {})
-    if history and history[-1]["step"] > int(last.step):  # with patience the best state was returned
+    if history and history[-1]["step"] > int(last.step):  # with patience, `train` returned the best state
         last = restore_state(folder, task)[0]
     else:
         check_last(folder, history, int(last.step))
@@ -156,7 +164,7 @@ def _concluded(folder, task, fitted, history, placement):
 
 
 def measured(task: Task, states) -> dict[str, dict[str, float | int]]:
-    """What the objective, and the task's other metrics, measure of each state on the test data, and its step."""
+    """Measures each state on the test data with the objective and the other metrics of the task, and adds its step."""
     if task.test is None or task.trial.objective is None:
         return {}
     objective, result = _test_objective(task), {}
@@ -167,7 +175,7 @@ def measured(task: Task, states) -> dict[str, dict[str, float | int]]:
 
 
 def _prepare_test(task, placement, event) -> None:
-    """A hook: what will measure the test data is compiled behind what trains, so that the end does not wait for it."""
+    """Compiles the evaluation of the test data after the training step, so that the end need not wait; it is a hook."""
     is_known = placement == ONE_DEVICE and task.test is not None and isinstance(task.trial.objective, Supervised)
     if not isinstance(event, Compiling) or not is_known:  # states that are spread over devices are gathered first
         return
@@ -182,9 +190,10 @@ def _test_objective(task):
 
 
 def restore_state(folder: str | Path, task: Task, which="last", *, batch_size: int = 1) -> tuple[Any, dict]:
-    """The state of a checkpoint ("last", "best" or a step) and its metadata.
+    """Reads the state of a checkpoint (`which` is "last", "best" or a step) and its metadata.
 
-    Of older ones, which do not tell how many examples were seen, that follows from the steps and the `batch_size`.
+    Checkpoints of older versions do not store how many examples were seen. For these the number is computed from the
+    step and the `batch_size`.
     """
     template = shape_of_state(task)
     older = template._replace(examples=()) if hasattr(template, "examples") else None
@@ -197,12 +206,12 @@ def restore_state(folder: str | Path, task: Task, which="last", *, batch_size: i
 
 
 def shape_of_state(task: Task):
-    """What the trial's `init` makes, in `ShapeDtypeStruct`s; traced once for this and for what trains."""
+    """Returns the state that `init` of the trial makes, as `ShapeDtypeStruct`s; the training reuses this trace."""
     return result_like(task.trial.init, jax.eval_shape(partial(jax.random.key, 0)), first_example(task.train))
 
 
 class _Asked:
-    """A hook that stops the run after a signal; from the first step on, signals are requests."""
+    """Stops the run, as a hook, after a signal; signals are requests from the end of the compilation on."""
 
     def __init__(self, hearing: contextlib.ExitStack):
         self.hearing, self.stop = hearing, Stop()
@@ -214,19 +223,25 @@ class _Asked:
 
 
 class Recorder:
-    """A hook that writes metrics, TensorBoard events and checkpoints, in this order; forgets what is after `from_step`.
+    """Writes metrics, TensorBoard events and checkpoints, in this order; it is a hook of the training.
+
+    Metrics and checkpoints of steps after `from_step` are removed; later TensorBoard events are hidden.
 
     Args:
       folder: the run folder; made if missing.
+      from_step: the step from which the run starts.
+      keep: how many of the newest checkpoints stay.
+      tensorboard: whether to write TensorBoard events.
+      best: the metric whose best checkpoint stays in addition, or None.
 
     Raises:
-      ValueError: the metrics and the checkpoints there contradict each other.
+      ValueError: the metrics and the checkpoints in the folder contradict each other.
       OSError: they cannot be read or written.
     """
 
     def __init__(self, folder: Path, *, from_step: int, keep: int, tensorboard: bool, best: str | None = None):
         check_records(folder)
-        atomic_files.make_folder(folder / "checkpoints")  # from now on, one that is missing was lost
+        atomic_files.make_folder(folder / "checkpoints")  # a folder that is missing later was lost
         checkpoints.rewind(folder / "checkpoints", from_step)
         self.folder, self.keep, self.best, self.evaluated = folder, keep, best, None
         self.clock = time.perf_counter()
@@ -234,7 +249,7 @@ class Recorder:
         self.tensorboard = TensorBoard(folder / "tensorboard", from_step) if tensorboard else None
 
     def __call__(self, event) -> None:
-        """Records what is worth keeping of an event."""
+        """Writes an evaluation and its checkpoint, or only a checkpoint if the run stopped between two evaluations."""
         if isinstance(event, Evaluated):
             metrics = event.metrics | {"epoch": event.epoch, "seconds": time.perf_counter() - self.clock}
             self.metrics.write(event.step, metrics)
@@ -247,13 +262,13 @@ class Recorder:
             checkpoints.save(self.folder / "checkpoints", event.state, step=event.step, metrics=measured, **kept)
 
     def close(self) -> None:
-        """Waits until TensorBoard's events are on disk."""
+        """Closes the file of TensorBoard events, if there is one."""
         if self.tensorboard is not None:
             self.tensorboard.close()
 
 
 def _tell(watching, placement, event) -> None:
-    """States are made whole by all processes, for the watchers of the one that has some."""
+    """Passes an event to the watchers; all processes gather its state, though only the first one has watchers."""
     if isinstance(event, Evaluated | Stopped):
         event = event._replace(state=placement.gather(event.state))
     for watcher in watching:
@@ -261,7 +276,7 @@ def _tell(watching, placement, event) -> None:
 
 
 def _check_alike(placement, step):
-    """Processes that began at different steps would wait for one another for ever."""
+    """Raises OSError if processes begin at different steps; they would wait for one another for ever."""
     last, first = (int(number) for number in placement.max_over_processes(step, -step))
     if last != -first:
         raise OSError(

@@ -1,11 +1,11 @@
-"""The functional core: one pure step `(state, batch) -> (state, metrics)` and what drives it.
+"""Training runs one pure step `(state, batch) -> (state, metrics)`; this package has the step and its loops.
 
-Arrays in, arrays out: no file, no printing except through hooks, no knowledge of any model or dataset. A model is
-whatever has `init` and `apply`: a Flax linen module or a bare pair of functions. A batch is a dict of arrays of one
-fixed shape with a boolean `mask`; metrics are (sum, count) pairs.
+It takes arrays and returns arrays: it reads and writes no file, prints only through hooks, and knows no particular
+model or dataset. A model is an object with `init` and `apply`: a Flax linen module or a bare pair of functions. A batch
+is a dict of arrays of one fixed shape with a boolean `mask`; metrics are (sum, count) pairs.
 
-What is learned is an objective, a pure function; `TrainStep(objective, update)` makes the step of it. `fit` is the
-front door for models that map inputs to targets; `train` takes any step.
+An objective is a pure function that defines what is learned; `TrainStep(objective, update)` makes a step from it. `fit`
+trains models that map inputs to targets; `train` takes any step.
 """
 
 from jaxnn.training.data_streams import Stream as Stream

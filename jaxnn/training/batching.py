@@ -1,7 +1,7 @@
-"""Batches of one fixed shape: an order of examples, cut into rows and filled up where it does not come out even.
+"""These functions cut an order of examples into batches of one fixed shape, and pad the last batch.
 
-A filler is a real example, so that batch statistics see real data, but it counts for nothing: example e stands as
-`-1 - e`, and the mask is False there.
+Padding is made of real examples, so that batch statistics see real data, but it counts for nothing: example e is
+written as `-1 - e` there, and the mask is False.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,10 @@ from jaxnn.training.key_streams import stream_key
 
 @dataclass(frozen=True)
 class Shuffle:
-    """`shuffle(key, epoch)`: the order of an epoch, (steps, batch) int32, a permutation drawn from these two alone."""
+    """Is `shuffle(key, epoch)`, which draws the order of an epoch, (steps, batch) int32.
+
+    The order is a permutation that depends on the key and the epoch alone.
+    """
 
     examples: int
     batch_size: int
@@ -25,10 +28,11 @@ class Shuffle:
 
 
 def permutation(key, n: int):
-    """A random permutation of 0, ..., n - 1: the indices sorted by 32 random bits each, int32.
+    """Draws a random permutation of 0, ..., n - 1, int32: it sorts the indices by 32 random bits each.
 
-    As radix sort does it, a few bits at a time from the lowest on, each word holding random bits above an index. A sort
-    of single words is five times faster on CPU than one that carries indices along, as in `jax.random.permutation`.
+    Like radix sort, it sorts by a few bits at a time, the lowest bits first; each word holds random bits above an
+    index. On CPU a sort of single words is five times faster than a sort that carries the indices along, as in
+    `jax.random.permutation`, which is used for more than 2^24 examples.
 
     >>> sorted(permutation(jax.random.key(0), 5).tolist())
     [0, 1, 2, 3, 4]
@@ -45,7 +49,7 @@ def permutation(key, n: int):
 
 
 def plain_order(*, examples: int, batch_size: int):
-    """The examples as they come, (steps, batch) int32, a NumPy array.
+    """Returns the order of the data without a shuffle, (steps, batch) int32, a NumPy array.
 
     >>> plain_order(examples=5, batch_size=2).tolist()  # the last row is filled up with example 0
     [[0, 1], [2, 3], [4, -1]]
@@ -54,22 +58,22 @@ def plain_order(*, examples: int, batch_size: int):
 
 
 def take_batch(data, indices):
-    """The rows `indices` of every array, and the mask that is False at the fillers."""
+    """Returns the rows `indices` of every array, and the mask, which is False at padding."""
     rows = jnp.where(indices < 0, -1 - indices, indices)
     return {name: array[rows] for name, array in data.items()} | {"mask": indices >= 0}
 
 
 def first_example(data) -> dict[str, np.ndarray]:
-    """The first row of every array, copied: a view would keep the whole split alive as long as itself."""
+    """Copies the first row of every array; a view would keep the whole split in memory."""
     return {name: np.array(array[:1]) for name, array in data.items()}
 
 
 def count_examples(data, fields: tuple[str, ...] = ()) -> int:
-    """The common length of the arrays of a split.
+    """Returns the common length of the arrays of a split.
 
     Raises:
-      ValueError: no arrays, none with a first axis, or of different lengths; none of a name in `fields`, or one named
-        "mask".
+      ValueError: no arrays, an array without a first axis, different lengths, lengths of 0, a name in `fields` that
+        `data` lacks, or a field named "mask".
     """
     if "mask" in data:
         raise ValueError("`data` must not have a field 'mask', the name of a batch's padding mask. Rename the field.")

@@ -1,4 +1,4 @@
-"""What people pass beside data and model: brought into one form, or refused before anything is compiled."""
+"""These functions convert or refuse the arguments of a run, other than data and model, before anything is compiled."""
 
 import numbers
 from collections.abc import Callable
@@ -18,10 +18,10 @@ _METRICS = {"accuracy": accuracy}
 
 
 def as_constants(constants, fields) -> dict:
-    """What every batch has besides its fields, as arrays.
+    """Converts the constants, which every batch has besides its fields, to arrays.
 
     Raises:
-      ValueError: a name that is a field's, or "mask"; what is no number, nor an array of numbers.
+      ValueError: a name that is a field's, or "mask"; a value that is neither a number nor an array of numbers.
     """
     check_alive(constants=constants)
     taken = sorted({*fields, "mask"} & set(constants or {}))
@@ -36,7 +36,7 @@ def as_constants(constants, fields) -> dict:
 
 
 def as_count(name: str, value, *, least: float = 1) -> int:
-    """A whole number of at least `least`; a float may be whole, too.
+    """Returns a value as an int of at least `least`; whole floats are accepted, too.
 
     >>> as_count("epochs", 2.0)
     2
@@ -50,7 +50,7 @@ def as_count(name: str, value, *, least: float = 1) -> int:
 
 
 def as_fields(fields) -> tuple[str, str]:
-    """The names of inputs and targets."""
+    """Returns the names of inputs and targets as a pair."""
     fields = (fields,) if isinstance(fields, str) else tuple(fields)
     if len(fields) != 2 or not all(isinstance(name, str) for name in fields):
         raise ValueError(f"`fields` must be two names, of inputs and of targets; received {fields}.")
@@ -58,7 +58,7 @@ def as_fields(fields) -> tuple[str, str]:
 
 
 def as_hooks(hooks) -> list[Callable]:
-    """A list of functions, from one, several or none."""
+    """Returns a list of hooks, from one function, several or none."""
     hooks = [] if hooks is None else [hooks] if callable(hooks) else list(hooks)
     if not all(map(callable, hooks)):
         raise ValueError(f"`hooks` must be functions of an event; received {hooks}.")
@@ -66,7 +66,7 @@ def as_hooks(hooks) -> list[Callable]:
 
 
 def as_loss(loss) -> Callable:
-    """A function of (outputs, targets), which may be named where it is one of `jaxnn.losses`.
+    """Returns a loss, a function of (outputs, targets); a name selects one of `jaxnn.losses`.
 
     >>> as_loss("squared_error") is losses.squared_error
     True
@@ -75,7 +75,7 @@ def as_loss(loss) -> Callable:
 
 
 def as_metrics(metrics) -> dict[str, Any]:
-    """Name -> metric, of a dict, of pairs, of functions, or of names of the package's own metrics.
+    """Returns name -> metric, from a dict, pairs, functions, or names of the package's own metrics.
 
     >>> list(as_metrics(["accuracy"]))
     ['accuracy']
@@ -87,9 +87,9 @@ def as_metrics(metrics) -> dict[str, Any]:
 
 
 def as_optimizer(optimizer):
-    """The pair (init, update) itself, or an error that says how to make one."""
+    """Returns the pair (init, update), or raises ValueError with advice on how to make one."""
     if isinstance(optimizer, str):
-        as_factory(optimizer)  # a name that is none is refused as such
+        as_factory(optimizer)  # raises another error for an unknown name
         raise ValueError(
             f"`optimizer` must be a pair (init, update); received {optimizer!r}, which has no learning rate. Call its "
             f"function: jaxnn.optimizers.{optimizer}(1e-3)."
@@ -101,7 +101,9 @@ def as_optimizer(optimizer):
 
 
 def as_factory(optimizer):
-    """What hyperparameters make an optimizer of: a function, the name of one of `jaxnn.optimizers`, or a pair as it is.
+    """Returns the function that makes an optimizer from hyperparameters, or a pair (init, update) unchanged.
+
+    A name selects one of the functions of `jaxnn.optimizers`.
 
     >>> as_factory("adam") is optimizers.adam
     True
@@ -117,7 +119,7 @@ def as_factory(optimizer):
 
 
 def check_placement(placement) -> None:
-    """Raises ValueError for what cannot place anything, such as a name."""
+    """Raises ValueError for a placement that has no `distribute`, such as a name."""
     if not hasattr(placement, "distribute"):
         name = placement if isinstance(placement, str) else "shard_map"
         raise ValueError(
@@ -126,7 +128,11 @@ def check_placement(placement) -> None:
 
 
 def check_state(state, init=None, example=None, *, needs=("step", "key")) -> None:
-    """Raises ValueError for a state that was given away, or that is of another model or optimizer than `init` makes."""
+    """Raises ValueError for a state that cannot be used.
+
+    Such a state lacks one of the attributes `needs`, was donated to a step, or is of another model or optimizer than
+    `init` makes.
+    """
     for attribute in needs:
         if not hasattr(state, attribute):
             remedy = " Pass its `.state`." if hasattr(state, "state") else ""
@@ -140,7 +146,7 @@ def check_state(state, init=None, example=None, *, needs=("step", "key")) -> Non
 
 
 def check_alive(**arguments) -> None:
-    """Raises ValueError for an argument whose arrays were given away to a step."""
+    """Raises ValueError for an argument whose arrays were donated to a step."""
     for name, tree in arguments.items():
         if any(isinstance(leaf, jax.Array) and leaf.is_deleted() for leaf in jax.tree.leaves(tree)):
             raise ValueError(
@@ -150,7 +156,11 @@ def check_alive(**arguments) -> None:
 
 
 def check_same_tree(state, expected, *, shapes: bool = True) -> None:
-    """Names the first difference between a state and the one that the model and the optimizer would have."""
+    """Raises ValueError that names the first difference between a state and the expected one.
+
+    The expected state is the one that the model and the optimizer would make. Without `shapes` only the paths are
+    compared.
+    """
     own, wanted = (_leaves(tree) for tree in (state, expected))
     for path in [*wanted, *own]:
         if own.get(path) != wanted.get(path) and (shapes or path not in own or path not in wanted):
@@ -161,7 +171,7 @@ def check_same_tree(state, expected, *, shapes: bool = True) -> None:
 
 
 def _named(metric):
-    """The pair (name, metric)."""
+    """Returns the pair (name, metric)."""
     if isinstance(metric, str):
         return metric, metric
     if isinstance(metric, tuple | list) and len(metric) == 2 and isinstance(metric[0], str):

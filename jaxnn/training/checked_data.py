@@ -1,4 +1,4 @@
-"""Data that people pass, brought into arrays that a device holds, and looked at while their values are known."""
+"""These functions convert data to arrays that a device can hold, and check the values while these are on the host."""
 
 from functools import partial
 from typing import Any
@@ -17,16 +17,17 @@ _OWN = ("jaxnn.losses.", "jaxnn.metrics.")
 
 
 def as_split(data, fields: tuple[str, str], name: str, *, like=None) -> dict[str, Any]:
-    """The used fields of a split as arrays that a device can hold.
+    """Returns the used fields of a split as arrays that a device can hold.
 
     Args:
       data: a dict of arrays, or the pair (inputs, targets).
       fields: the names of inputs and targets.
-      name: what to call the split in errors.
-      like: another split, whose examples have the same shapes.
+      name: the name of the split in error messages.
+      like: another split, whose examples must have the same shapes.
 
     Raises:
-      ValueError: no such fields, arrays of different lengths, of no numbers, or of numbers that a device cannot hold.
+      ValueError: missing fields, arrays of different lengths, examples of other shapes than those of `like`, arrays
+        that do not hold numbers, or numbers that a device cannot hold.
     """
     if isinstance(data, tuple | list) and len(data) == 2:
         data = dict(zip(fields, data, strict=True))
@@ -49,7 +50,7 @@ def as_split(data, fields: tuple[str, str], name: str, *, like=None) -> dict[str
 
 
 def as_arrays(data, name: str) -> dict[str, Any]:
-    """All fields of a split as arrays that a device can hold; `name` is what errors call it."""
+    """Returns all fields of a split as arrays that a device can hold; error messages use `name`."""
     if not hasattr(data, "keys"):
         raise ValueError(f"`{name}` must be a dict of arrays, or a Stream; received a {type(data).__name__}.")
     arrays = {field: as_array(data[field], f"{name}[{field!r}]") for field in data}
@@ -58,9 +59,9 @@ def as_arrays(data, name: str) -> dict[str, Any]:
 
 
 def as_array(values, where: str):
-    """An array of finite numbers in the machine's byte order, none of which JAX would cut off.
+    """Returns an array of finite numbers in the machine's byte order, each of which fits into the dtype that JAX uses.
 
-    What lies on an accelerator already stays there, and is not looked at.
+    An array that is already on an accelerator stays there, and its values are not checked.
     """
     check_alive(**{where: values})
     if isinstance(values, jax.Array) and not _is_on_host(values):
@@ -79,15 +80,15 @@ def as_array(values, where: str):
 
 
 def check_targets(objective, state, *splits) -> None:
-    """Lets losses and metrics of the package look at known targets once, beside outputs of which the shape is known.
+    """Checks the targets: runs the package's losses and metrics once on known targets and the shapes of outputs.
 
     Args:
-      objective: a `Supervised` one; of any other nothing is known.
+      objective: a `Supervised` objective; any other is not checked.
       state: with `params` and `model_state`, or their shapes.
       splits: dicts of arrays, or None.
 
     Raises:
-      ValueError: labels that name no class, targets of another shape; inputs that the model does not take.
+      ValueError: labels that are not classes, targets of another shape, inputs that the model does not take.
     """
     if not isinstance(objective, Supervised):
         return
@@ -102,10 +103,10 @@ def check_targets(objective, state, *splits) -> None:
 
 
 def outputs_of(model, state, example, *, preprocess):
-    """The shapes of a model's outputs for one example with its batch axis.
+    """Returns the shapes of a model's outputs for one example with its batch axis.
 
     Raises:
-      ValueError: a state of another model; inputs that the model does not take, or whose outputs have no batch axis.
+      ValueError: a state of another model, inputs that the model does not take, or outputs without the batch axis.
     """
     shape = example.shape[1:]
     try:
@@ -126,7 +127,7 @@ def outputs_of(model, state, example, *, preprocess):
 
 
 def _check_model(model, state, example, preprocess) -> None:
-    """A state of another model has other leaves; what else is wrong is not said here."""
+    """Raises ValueError for a state of another model, which has other leaves; other errors are not reported here."""
     init = lambda key, x: dict(zip(("params", "model_state"), model.init(key, preprocess(x)), strict=True))
     try:
         expected = jax.eval_shape(init, jax.random.key(0), example)
@@ -140,7 +141,7 @@ def _outputs(model, preprocess, params, model_state, key, x):
 
 
 def _check_fits(array, held, where) -> None:
-    low, high = array.min(), array.max()  # NaN shows in both
+    low, high = array.min(), array.max()  # both are NaN if any value is
     most = jnp.finfo(held) if jnp.issubdtype(held, jnp.floating) else jnp.iinfo(held)
     if most.min <= low <= high <= most.max:
         return
@@ -153,7 +154,7 @@ def _check_fits(array, held, where) -> None:
 
 
 def _is_own(function) -> bool:
-    """Whether it bears NumPy's arrays, as all of the package do."""
+    """Returns whether a function is of this package, so that it accepts NumPy arrays."""
     while isinstance(function, partial | Identified):
         function = function.func if isinstance(function, partial) else function.function
     return getattr(function, "__module__", "").startswith(_OWN)

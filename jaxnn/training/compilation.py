@@ -1,8 +1,8 @@
-"""Programs compiled ahead of their first call, beside one another, and once for equal functions and shapes.
+"""`prepare` compiles programs before their first call, in parallel, and once for equal functions and shapes.
 
-Functions here are values: two that are equal share what was compiled. `bind` makes such a value of a function and its
-first arguments. Tracing happens in the caller's thread, where JAX keeps its settings; compilation, which takes most of
-the time, in workers.
+Functions are compared by value: equal functions share one compiled program. `bind` makes such a function from another
+and its first arguments. Tracing happens in the caller's thread, where JAX keeps its settings; compilation, which takes
+most of the time, happens in worker threads.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,13 @@ import jax
 
 from jaxnn.compiler_options import compiler_options
 
-MOST_PROGRAMS = 64  # the oldest is forgotten then
+MOST_PROGRAMS = 64  # more than these: the oldest is removed
 _COMPILED: dict[tuple, Future] = {}
 
 
 @dataclass(frozen=True)
 class Bound:
-    """`function` with its first arguments; equal to another whose parts are equal."""
+    """Holds a function and its first arguments; equal to another `Bound` whose parts are equal."""
 
     function: Callable
     first: tuple[Any, ...]
@@ -31,7 +31,7 @@ class Bound:
 
 
 def bind(function: Callable, *first) -> Bound:
-    """`function` with its first arguments given, as a value.
+    """Binds the first arguments of a function; the results of equal parts are equal.
 
     >>> bind(pow, 2)(3), bind(pow, 2) == bind(pow, 2)
     (8, True)
@@ -40,7 +40,7 @@ def bind(function: Callable, *first) -> Bound:
 
 
 class Identified:
-    """A function that has no hash, for it holds lists or arrays, as a value: equal to itself alone."""
+    """Gives a hash to a function that has none, because it holds lists or arrays; it is equal only to itself."""
 
     def __init__(self, function: Callable):
         self.function = function
@@ -56,7 +56,7 @@ class Identified:
 
 
 def as_value(function):
-    """The function itself where it has a hash, else `Identified`.
+    """Returns the function itself if it has a hash, else wraps it in `Identified`.
 
     >>> as_value(len) is len, as_value([].sort) == as_value([1].sort)
     (True, False)
@@ -65,7 +65,7 @@ def as_value(function):
 
 
 def is_hashable(function) -> bool:
-    """Whether a function can be looked up by what it is made of."""
+    """Returns whether a function has a hash, so that a compiled program can be looked up by it."""
     try:
         hash(function)
     except TypeError:
@@ -76,10 +76,11 @@ def is_hashable(function) -> bool:
 def prepare(
     function, *args, donate: tuple[int, ...] = (), runs_once: bool = False, after: Future | None = None
 ) -> Future:
-    """Starts to compile `function` for arguments like `args` (arrays or `ShapeDtypeStruct`s), unless it has been.
+    """Starts to compile `function` for arguments like `args` (arrays or `ShapeDtypeStruct`s); returns a future.
 
-    What runs only once is compiled without optimization, five times faster. What is not needed first can wait `after`
-    another compilation, so that it does not slow that one down.
+    A program that is compiled already is not compiled again. A program that runs only once is compiled without
+    optimization, five times faster. A program that is not needed first can wait for the future `after`, so that it does
+    not slow that compilation down.
     """
     signature = _signature(function, donate, args)
     if signature not in _COMPILED:
@@ -91,17 +92,17 @@ def prepare(
 
 
 def call(function, *args, donate: tuple[int, ...] = ()):
-    """`function(*args)`, compiled; arguments `donate` are given up with their memory."""
+    """Returns `function(*args)`, compiled; the arguments at the positions `donate` give up their memory."""
     return prepare(function, *args, donate=donate).result()(*args)
 
 
 def result_like(function, *args):
-    """What `function` will return, as `ShapeDtypeStruct`s; traced once for this and for `prepare`."""
+    """Returns the shapes of the results of `function`, as `ShapeDtypeStruct`s; one trace serves this and `prepare`."""
     return _trace(*_signature(function, (), args)).out_info
 
 
 def program(function, *args, donate: tuple[int, ...] = ()):
-    """The jaxpr of what `prepare` would compile; traced once for both."""
+    """Returns the jaxpr of the program that `prepare` would compile; one trace serves both."""
     return _trace(*_signature(function, donate, args)).jaxpr.jaxpr
 
 
@@ -128,13 +129,13 @@ def _signature(function, donate, args):
 
 
 def _dtype(leaf):
-    """As JAX will have it: of NumPy's 64 bits, 32."""
+    """Returns the dtype that JAX will use: 32 bits for NumPy's 64, unless JAX's 64-bit mode is on."""
     is_extended = jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended)
     return leaf.dtype if is_extended else jax.dtypes.canonicalize_dtype(leaf.dtype)
 
 
 def _placed(leaf):
-    """Where an array has been put, or is to be; None where JAX is free to choose."""
+    """Returns the sharding of a committed array or a shape; None if JAX is free to choose."""
     if isinstance(leaf, jax.Array):
         return leaf.sharding if leaf.committed else None
     return getattr(leaf, "sharding", None)

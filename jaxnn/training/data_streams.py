@@ -1,4 +1,4 @@
-"""Training data that does not lie on the device: batches that come one after another, from a loader or a generator."""
+"""A `Stream` reads training data that are not on the device: batches from a loader or a generator."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ _END = object()
 
 @dataclass(frozen=True)
 class Stream:
-    """A source of batches, whose position is a function of (epoch, step), so that a run resumes exactly.
+    """Describes a source of batches whose position is a function of (epoch, step), so that a run resumes exactly.
 
     Args:
-      batches: `batches(epoch, first_step) -> iterable` of dicts of arrays of one shape, from that step of the epoch on,
-        both counted from 0: a generator function, or a method of a loader. A field "mask", (batch,) of booleans, is
-        False at padding; without one every example counts.
-      steps_per_epoch: how many batches an epoch has.
+      batches: `batches(epoch, first_step) -> iterable` of dicts of arrays of one shape, from that step of the epoch on.
+        Epochs and steps are counted from 0. `batches` is a generator function, or a method of a loader. A field "mask",
+        (batch,) of booleans, is
+        False at padding; without it every example counts.
+      steps_per_epoch: number of batches in an epoch.
       batch_size: examples in a batch.
     """
 
@@ -35,11 +36,11 @@ class Stream:
             )
 
     def epoch(self, epoch: int, first: int) -> Iterator[dict[str, Any]]:
-        """The batches of an epoch from step `first` on, in arrays, with a mask.
+        """Yields the batches of an epoch from step `first` on, as dicts of arrays with a mask.
 
         Raises:
-          ValueError: the source ends early, or gives what is no batch.
-          RuntimeError: the source raised; its error is the cause.
+          ValueError: the source ends early, or gives something that is not a batch.
+          RuntimeError: the source raised an error, which is the cause.
         """
         source = None
         for step in range(first, self.steps_per_epoch):

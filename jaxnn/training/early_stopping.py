@@ -1,10 +1,12 @@
-"""When to stop: after so many evaluations in a row without a better value of what is monitored."""
+"""Early stopping ends a run after `patience` evaluations in a row without a better value of the monitored metric."""
 
 import numpy as np
 
 
 def is_better_large(metric: str, largest: bool | None = None) -> bool:
-    """Whether more is better: of a loss, an error or a perplexity it is not.
+    """Returns whether a larger value of a metric is better: not for a loss, an error or a perplexity.
+
+    `largest`, if given, is the answer.
 
     >>> is_better_large("validation/accuracy"), is_better_large("validation/loss")
     (True, False)
@@ -13,7 +15,7 @@ def is_better_large(metric: str, largest: bool | None = None) -> bool:
 
 
 def epochs_since_best(values: np.ndarray) -> np.ndarray:
-    """(members,): how many lines ago each column of (epochs, members) had its smallest value; NaN never is.
+    """Counts the epochs since each column of (epochs, members) had its smallest value, (members,); NaN is ignored.
 
     >>> epochs_since_best(np.array([[3.0, 1.0], [2.0, 2.0], [4.0, np.nan]]))
     array([1, 2])
@@ -23,7 +25,7 @@ def epochs_since_best(values: np.ndarray) -> np.ndarray:
 
 
 def check_monitor(monitor: str, metrics) -> None:
-    """Raises ValueError unless what decides when to stop is among the metrics that are measured."""
+    """Raises ValueError unless the monitored metric is among the metrics that are measured."""
     if monitor not in metrics:
         raise ValueError(
             f"`monitor` must be one of {sorted(metrics)}, which are measured; received {monitor!r}. Pass validation "
@@ -32,10 +34,10 @@ def check_monitor(monitor: str, metrics) -> None:
 
 
 def stalled(history, metric: str) -> int:
-    """How many evaluations ago the metric was at its best.
+    """Returns how many evaluations ago the metric was at its best.
 
     Args:
-      history: rows of metrics, oldest first; those without the metric do not count.
+      history: rows of metrics, oldest first; rows without the metric do not count.
 
     >>> stalled([{"validation/loss": 2.0}, {"validation/loss": 1.0}, {"validation/loss": 1.5}], "validation/loss")
     1

@@ -1,12 +1,12 @@
-"""How steps are compiled together.
+"""`run_steps` and `run_batches` run compiled steps, either fused or stepwise.
 
-`fused`: any number of steps is one call of one compiled loop; nothing returns to the host between them. `stepwise`: the
-host calls the compiled step. Fused wins nearly everywhere; the exception is a convolution on CPU whose gradient XLA
-lays out badly inside a loop (jax#12868), which `choose_fusion` looks for in the step's own program. Batches that come
-from a stream are stepwise too.
+Fused: any number of steps is one call of one compiled loop, and nothing returns to the host between the steps.
+Stepwise: the host calls the compiled step for each step. Fused is faster nearly everywhere. The exception is a
+convolution on CPU whose gradient XLA lays out badly inside a loop (jax#12868); `choose_fusion` looks for such a
+convolution in the program of the step. Batches that come from a stream are stepwise, too.
 
-All forms run the same step, compile once whatever the number of steps, and donate the state. The metrics of each step
-come back by themselves, so that their sum does not depend on how many steps a call has.
+All forms run the same step, compile once for any number of steps, and donate the state. The metrics of each step are
+returned separately, so that their sum does not depend on the number of steps in a call.
 """
 
 from collections.abc import Mapping
@@ -23,21 +23,25 @@ from jaxnn.training.placement_contract import BATCH, DATA, ONE_DEVICE, ORDER, ST
 
 
 class Resident(NamedTuple):
-    """A split that lies on the device. rows: dict of arrays of one length. constants: what every batch has besides."""
+    """Holds a split that is on the device.
+
+    rows: dict of arrays of one length. constants: further entries of every batch.
+    """
 
     rows: dict[str, Any]
     constants: dict[str, Any]
 
 
 def run_steps(step, state, data: Resident, order, *, first: int, last: int, fused: bool, placement=ONE_DEVICE):
-    """Steps `first` to `last` (exclusive) of an epoch: `(state, metrics)`; `read_metrics` brings these to the host.
+    """Runs steps `first` to `last` (exclusive) of an epoch: `(state, metrics)`; `read_metrics` reads the metrics.
 
     Args:
       step: `(state, batch) -> (state, metrics)`.
-      state: donated; do not use it afterwards.
+      state: the state, which is donated; do not use it afterwards.
       data: the whole split on the device.
       order: (steps, batch) rows of indices into the data.
-      placement: on which devices; state and data lie there.
+      fused: whether the steps are one call of one compiled loop.
+      placement: the devices, on which state and data are.
     """
     function, args = _resident(step, placement, fused), (data.rows, data.constants, order)
     if fused:
@@ -50,7 +54,7 @@ def run_steps(step, state, data: Resident, order, *, first: int, last: int, fuse
 
 
 def run_batches(step, state, batches, constants, *, placement=ONE_DEVICE):
-    """One step for each batch of a stream, as `run_steps`."""
+    """Runs one step for each batch of a stream; returns `(state, metrics)` as `run_steps` does."""
     function, metrics = _streamed(step, placement), []
     for batch in batches:
         state, of_step = call(function, state, batch, constants, donate=(0,))
@@ -59,19 +63,19 @@ def run_batches(step, state, batches, constants, *, placement=ONE_DEVICE):
 
 
 def compile_steps(step, state, data: Resident, order, *, fused: bool, placement=ONE_DEVICE):
-    """Starts to compile what `run_steps` will call, for arguments like these; a future."""
+    """Starts to compile the program that `run_steps` will call, for arguments like these; returns a future."""
     steps = [np.int32(0)] * (2 if fused else 1)
     function = _resident(step, placement, fused)
     return prepare(function, state, data.rows, data.constants, order, *steps, donate=(0,))
 
 
 def compile_batches(step, state, batch, constants, *, placement=ONE_DEVICE):
-    """Starts to compile what `run_batches` will call, for arguments like these; a future."""
+    """Starts to compile the program that `run_batches` will call, for arguments like these; returns a future."""
     return prepare(_streamed(step, placement), state, batch, constants, donate=(0,))
 
 
 def read_metrics(metrics, first: int, last: int):
-    """The metrics of steps `first` to `last` on the host, arrays (..., steps); waits until they are computed."""
+    """Returns the metrics of steps `first` to `last` on the host, arrays (..., steps); waits until they are ready."""
     metrics = jax.device_get(metrics)
     if isinstance(metrics, list):
         return jax.tree.map(lambda *steps: np.stack(steps, axis=-1), *metrics)
@@ -79,7 +83,7 @@ def read_metrics(metrics, first: int, last: int):
 
 
 def choose_fusion(step, state, data: Resident, order, placement=ONE_DEVICE) -> bool:
-    """True unless the platform is the CPU and the step has a convolution that is slow in a loop there."""
+    """Returns True unless the platform is CPU and the step has a convolution that is slow in a loop there."""
     if jax.default_backend() != "cpu":
         return True
     i = np.int32(0)
@@ -88,12 +92,12 @@ def choose_fusion(step, state, data: Resident, order, placement=ONE_DEVICE) -> b
 
 
 def one_step(step, state, rows, constants, order, i):
-    """Step i of an order."""
+    """Runs step i of an order."""
     return _checked(step(state, take_batch(rows, order[i]) | constants))
 
 
 def many_steps(step, state, rows, constants, order, first, last):
-    """Steps `first` to `last` in one program; the metrics are arrays (steps,), zero for steps that were not made."""
+    """Runs steps `first` to `last` in one program; the metrics are arrays (steps,), zero for steps that are not run."""
     one = jax.jit(bind(one_step, step), inline=True)  # traced once, for the metrics' shapes and for the loop
     shapes = jax.eval_shape(one, state, rows, constants, order, first)[1]
     metrics = jax.tree.map(lambda shape: jnp.zeros((len(order), *shape.shape), shape.dtype), shapes)
@@ -107,7 +111,7 @@ def many_steps(step, state, rows, constants, order, first, last):
 
 
 def batch_step(step, state, batch, constants):
-    """A step whose batch is there."""
+    """Runs a step on a given batch."""
     return _checked(step(state, batch | constants))
 
 
@@ -121,7 +125,7 @@ def _streamed(step, placement):
 
 
 def _checked(outcome):
-    """`(state, metrics)`, or a ValueError for a step that returns something else."""
+    """Returns `(state, metrics)`; raises ValueError for a step that returns something else."""
     if not isinstance(outcome, tuple) or len(outcome) != 2 or not isinstance(outcome[1], Mapping):
         raise ValueError(
             f"`step` must return (state, metrics), metrics being a dict; received a {type(outcome).__name__}."
@@ -136,7 +140,10 @@ def _checked(outcome):
 
 
 def _is_slow_in_loop(equation) -> bool:
-    """A convolution whose operands are not NHWC / HWIO is a gradient that XLA does not lay out anew inside a loop."""
+    """Returns whether an equation is a convolution whose input is not NHWC.
+
+    Such a convolution is a gradient, whose layout XLA does not change inside a loop.
+    """
     if equation.primitive.name != "conv_general_dilated":
         return False
     numbers = equation.params["dimension_numbers"]

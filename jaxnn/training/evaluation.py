@@ -1,4 +1,4 @@
-"""Exact evaluation and prediction over a whole split, in one compiled call."""
+"""These functions evaluate and predict exactly over a whole split, in one compiled call."""
 
 import math
 from dataclasses import dataclass
@@ -51,7 +51,10 @@ def evaluate(
       state: a `TrainState`, or anything with `params` and `model_state`.
       data: a dict of arrays of one length, NumPy or JAX.
       metrics: a dict or pairs name -> metric.
-      placement: on which devices; the state lies there.
+      preprocess: pure function of the inputs.
+      fields: the names of inputs and targets in the data.
+      batch_size: examples in a compiled batch.
+      placement: the devices, on which the state is.
 
     Returns:
       name -> mean, and "count" -> the number of examples that were counted.
@@ -74,15 +77,15 @@ def evaluate(
 def evaluate_objective(
     objective, state, data, *, constants=None, batch_size: int = BATCH_SIZE, placement: OneDevice = ONE_DEVICE
 ) -> dict[str, float | int]:
-    """Measures what an objective measures, without training, as the mean over all examples (or tokens, ...).
+    """Measures an objective's loss and metrics, without training, as means over all examples (or tokens, ...).
 
     Args:
-      objective: see `jaxnn.training.objectives`; it is called with `train=False`, and with keys of the state's `key`,
-        the same at every evaluation.
+      objective: see `jaxnn.training.objectives`; it is called with `train=False`, and with keys derived from the
+        state's `key`, the same at every evaluation.
       state: a `TrainState`, or anything with `params` and `model_state`.
       data: a dict of arrays of one length, NumPy or JAX.
-      constants: a dict of what every batch has besides, such as a teacher's parameters.
-      placement: on which devices; the state lies there.
+      constants: a dict of further entries of every batch, such as a teacher's parameters.
+      placement: the devices, on which the state is.
 
     Returns:
       name -> mean, and "count" -> the number of examples.
@@ -97,13 +100,16 @@ def evaluate_objective(
 def compile_evaluation(
     objective, state, data: Resident, *, batch_size: int = BATCH_SIZE, placement=ONE_DEVICE, after=None
 ):
-    """Starts to compile, after another compilation, what `evaluate_objective` will call for such data; a future."""
+    """Starts to compile the program that `evaluate_objective` will call for such data; returns a future.
+
+    The compilation waits for the future `after`, if there is one.
+    """
     function, args = _evaluation(objective, state, data, batch_size, placement)
     return prepare(function, *args, after=after)
 
 
 def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE) -> Any:
-    """Computes the model's outputs for all inputs, in order: a NumPy array (examples, ...), or a tree of such."""
+    """Computes the model's outputs for all inputs, in order: a NumPy array (examples, ...), or a tree of arrays."""
     if isinstance(inputs, dict):
         raise ValueError(f"`inputs` must be an array; received a dict of {sorted(inputs)}. Pass data['image'], say.")
     model, preprocess, inputs = FunctionalModel(model), as_value(preprocess), as_array(inputs, "inputs")
@@ -117,13 +123,16 @@ def predict(model, state, inputs, *, preprocess=as_float, batch_size: int = BATC
 
 
 def compile_prediction(model, state, inputs, *, preprocess=as_float, batch_size: int = BATCH_SIZE, after=None):
-    """Starts to compile, after another compilation, what `predict` will call for such inputs; a future."""
+    """Starts to compile the program that `predict` will call for such inputs; returns a future.
+
+    The compilation waits for the future `after`, if there is one.
+    """
     function, args = _prediction(model, state, inputs, preprocess, batch_size)
     return prepare(function, *args, after=after)
 
 
 def check_objective(objective) -> None:
-    """Raises ValueError where there is none."""
+    """Raises ValueError if the objective is None."""
     if objective is None:
         raise ValueError(
             "`objective` must be given where validation data are measured and the step is none that knows its own, as "
@@ -141,15 +150,15 @@ def _prediction(model, state, inputs, preprocess, batch_size):
 
 
 def on_device(data):
-    """The arrays on the device, once; 64-bit NumPy arrays become 32-bit, as JAX has them."""
+    """Converts the arrays to JAX arrays; 64-bit NumPy arrays become 32-bit, unless JAX's 64-bit mode is on."""
     return {name: jnp.asarray(array) for name, array in data.items()}
 
 
 @dataclass(frozen=True)
 class EvaluationStep:
-    """`step(state, batch, i) -> metrics`: what the objective measures, and "count", the examples that are no padding.
+    """Is `step(state, batch, i) -> metrics`: the objective's measures, and "count", the examples without padding.
 
-    The keys are those of step i of a stream of their own, the same at every evaluation. `axis_name` as for `TrainStep`,
+    The keys are those of step i of a separate stream, the same at every evaluation. `axis_name` is as for `TrainStep`,
     but the metrics are those of the device's part of the batch.
     """
 
@@ -157,7 +166,7 @@ class EvaluationStep:
     axis_name: str | None = None
 
     def __call__(self, state, batch, i):
-        """The (sum, count) pairs of one batch."""
+        """Returns the (sum, count) pairs of one batch."""
         part = None if self.axis_name is None else jax.lax.axis_index(self.axis_name)
         keys = evaluation_keys(state.key, i, part)
         measures, _ = self.objective(state.params, state.model_state, batch, keys, train=False)
@@ -166,12 +175,12 @@ class EvaluationStep:
 
 
 def evaluation_keys(key, i, part=None) -> Keys:
-    """The keys of step i of an evaluation, of a stream of their own."""
+    """Returns the keys of step i of an evaluation, from the stream "evaluation"."""
     return Keys(None if key is None else stream_key(key, "evaluation", 0), i, part)
 
 
 class Measured(NamedTuple):
-    """What an evaluation needs of a state."""
+    """Holds the parts of a state that an evaluation needs."""
 
     params: Any
     model_state: Any
@@ -179,19 +188,19 @@ class Measured(NamedTuple):
 
 
 def measured(state) -> Measured:
-    """What an evaluation needs of a state; one without a key draws nothing."""
+    """Returns the parts of a state that an evaluation needs; a state without a key gives None, so nothing is drawn."""
     return Measured(state.params, state.model_state, getattr(state, "key", None))
 
 
 def all_batches(step, state, rows, constants, order):
-    """The (sum, count) pairs over a whole order of examples."""
+    """Computes the (sum, count) pairs over a whole order of examples."""
     one = lambda own: step(state, take_batch(rows, own[0]) | constants, own[1])
     per_batch = jax.lax.map(one, (order, jnp.arange(len(order))))
     return jax.tree.map(jnp.sum, per_batch)
 
 
 def all_outputs(model, preprocess, state, inputs, order):
-    """The model's outputs for every batch of an order; what it draws is drawn as in an evaluation."""
+    """Computes the model's outputs for every batch of an order, with the keys of an evaluation."""
 
     def outputs(own):
         rows, i = own
@@ -203,7 +212,7 @@ def all_outputs(model, preprocess, state, inputs, order):
 
 
 def checked_means(totals, examples: int) -> dict[str, float | int]:
-    """Means on the host, and the count of the examples, which must be all there are."""
+    """Computes means on the host, and "count"; raises AssertionError unless all examples were counted."""
     totals = dict(totals)
     counted = int(totals.pop("count").sum)
     if counted != examples:

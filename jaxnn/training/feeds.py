@@ -1,4 +1,4 @@
-"""Where the batches of a run come from: a split that lies on the device, or a stream. To the loop both are alike."""
+"""A feed gives the batches of a run, from a split on the device or from a stream; the loop treats both alike."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from jaxnn.training.engine import Resident, choose_fusion, compile_batches, comp
 
 
 class ResidentFeed:
-    """A split on the device, in an order that is drawn anew for each epoch.
+    """Feeds batches of a split on the device, in an order that is drawn anew for each epoch.
 
     Args:
-      data: on the devices of the placement.
-      examples: of all processes.
+      data: the split, on the devices of the placement.
+      examples: number of examples of all processes.
       fused: whether steps are compiled together; None: `choose_fusion` decides.
     """
 
@@ -28,7 +28,7 @@ class ResidentFeed:
         self.shuffle = placement.epoch_order(examples, batch_size)
 
     def compile(self, step, like, epoch: int, first: int) -> list:
-        """Starts to compile what `run` will call from a step of an epoch on, for a state like this; futures."""
+        """Starts to compile the programs of `begin` and `run`, for a state like this; returns a list of futures."""
         order = self.placement.put(np.zeros((self.steps_per_epoch, self.batch_size), np.int32))
         shuffle = prepare(self.shuffle, like.key, np.int32(0))
         if self.fused is None:
@@ -45,14 +45,14 @@ class ResidentFeed:
         return run_steps(step, state, self.data, self.order, **own)
 
     def seen(self, first: int, last: int) -> int:
-        """The examples of some steps, without the padding of the last."""
+        """Returns the number of examples in steps `first` to `last`, without the padding of the last step."""
         return min(last * self.batch_size, self.examples) - first * self.batch_size
 
     def place_of(self, state) -> tuple[int, int]:
-        """The epoch and the step within it at which a state stands.
+        """Returns the epoch of a state and the step within the epoch.
 
         Raises:
-          ValueError: it stands within an epoch of batches of another size.
+          ValueError: the state is within an epoch of batches of another size.
         """
         if not hasattr(state, "examples"):
             return divmod(int(state.step), self.steps_per_epoch)
@@ -67,7 +67,7 @@ class ResidentFeed:
 
 
 class StreamFeed:
-    """Batches from a `Stream`; the next one is put on the devices while a step is running."""
+    """Feeds batches of a `Stream`; the next batch is put on the devices while a step is running."""
 
     fused = False
 
@@ -78,13 +78,13 @@ class StreamFeed:
         self.first_batch = self.opened = None
 
     def compile(self, step, like, epoch: int, first: int) -> list:
-        """As `ResidentFeed.compile`; opens the stream there, to see the first batch."""
+        """Starts to compile, as `ResidentFeed.compile`; opens the stream at this step, to see the first batch."""
         self.begin(like, epoch, first)
         as_constants(self.constants, self.next_batch)
         return [compile_batches(step, like, self.next_batch, self.constants, placement=self.placement)]
 
     def begin(self, state, epoch: int, first: int) -> None:
-        """Opens the stream at a step of an epoch, unless it stands there."""
+        """Opens the stream at a step of an epoch, unless it was opened there already."""
         if self.opened != (epoch, first):
             self.opened, self.batches = (epoch, first), self._placed(epoch, first)
             self.next_batch = next(self.batches)
@@ -94,11 +94,11 @@ class StreamFeed:
         return run_batches(step, state, self._taken(last - first), self.constants, placement=self.placement)
 
     def seen(self, first: int, last: int) -> int:
-        """The examples of some steps, padding included."""
+        """Returns the number of examples in steps `first` to `last`, padding included."""
         return (last - first) * self.batch_size
 
     def place_of(self, state) -> tuple[int, int]:
-        """The epoch and the step within it at which a state stands."""
+        """Returns the epoch of a state and the step within the epoch."""
         return divmod(int(state.step), self.steps_per_epoch)
 
     def _placed(self, epoch, first):

@@ -1,10 +1,17 @@
-"""What a hook is told. A hook is a function `hook(event) -> bool | None`; True asks the run to stop after this step."""
+"""An event tells a hook about the run.
+
+A hook is a function `hook(event) -> bool | None`; True asks the run to stop after this step.
+"""
 
 from typing import Any, NamedTuple
 
 
 class Started(NamedTuple):
-    """Before compilation: steps already made (on resume), steps in all and in an epoch, examples in a batch."""
+    """Is sent before compilation.
+
+    step: steps already made (on resume). steps: steps in all. steps_per_epoch: steps in an epoch. batch_size: examples
+    in a batch.
+    """
 
     step: int
     steps: int
@@ -13,9 +20,10 @@ class Started(NamedTuple):
 
 
 class Compiling(NamedTuple):
-    """The step is being compiled in other threads: what this thread does meanwhile costs little time.
+    """Is sent while the step is compiled in other threads, so that a hook's own work costs little time.
 
-    `state` is like the run's, in `ShapeDtypeStruct`s or arrays; `last` is the future of what is compiled last.
+    `state` has the shapes of the run's state, as `ShapeDtypeStruct`s or arrays; `last` is the future of the last
+    compilation.
     """
 
     state: Any
@@ -23,14 +31,14 @@ class Compiling(NamedTuple):
 
 
 class Compiled(NamedTuple):
-    """The step is compiled; `fused` tells whether steps are compiled together."""
+    """Is sent when the step is compiled; `fused` is whether steps are compiled together."""
 
     seconds: float
     fused: bool
 
 
 class Progress(NamedTuple):
-    """Steps were made: `metrics` are means over them, `examples` were seen in them, `seconds` is the time they took."""
+    """Is sent after some steps: `metrics` are their means, `examples` were seen in them, and they took `seconds`."""
 
     step: int
     epoch: int
@@ -40,9 +48,10 @@ class Progress(NamedTuple):
 
 
 class Evaluated(NamedTuple):
-    """An epoch ended. `metrics` holds "train/..." means over the epoch and "validation/..." of the evaluation.
+    """Is sent after an epoch, with "train/..." means over the epoch and "validation/..." means of the evaluation.
 
-    `state` is given to the next step right after the hooks return, and its memory with it: keep `copy_state(state)`.
+    `metrics` holds these means. `state` is donated to the next step right after the hooks return: keep
+    `copy_state(state)` instead.
     """
 
     step: int
@@ -52,9 +61,9 @@ class Evaluated(NamedTuple):
 
 
 class Stopped(NamedTuple):
-    """A hook asked to stop; `state` is after `step` steps, in the middle of `epoch`.
+    """Is sent when a hook or Ctrl-C ends the run within an epoch; `state` is after `step` steps.
 
-    `totals`: name -> (sum, count) of the epoch's steps so far; `fit(totals=)` goes on with them.
+    `totals`: name -> (sum, count) over the steps of `epoch` so far; `fit(totals=)` goes on with these.
     """
 
     step: int
@@ -67,4 +76,4 @@ Event = Started | Compiling | Compiled | Progress | Evaluated | Stopped
 
 
 class DivergenceError(ValueError):
-    """The loss is no longer finite."""
+    """Is raised when a loss is no longer finite."""

@@ -1,4 +1,4 @@
-"""A model as the step sees it: two pure functions, whatever they were made of."""
+"""`FunctionalModel` gives every kind of model the form that the step needs: two pure functions."""
 
 import inspect
 import sys
@@ -11,7 +11,7 @@ from jaxnn.signatures import accepted
 from jaxnn.training.compilation import is_hashable
 from jaxnn.training.key_streams import NO_KEYS
 
-SWITCHES = {  # how modules name the switch between training and use, and whether True means training
+SWITCHES = {  # names of the switch between training and use -> whether True means training
     "train": True,
     "training": True,
     "is_training": True,
@@ -28,9 +28,9 @@ class FunctionalModel:
     """Adapts a Flax linen module, or a bare pair `(init, apply)`, to one signature.
 
     A pair has `init(key, x) -> params` and `apply(params, x) -> outputs`; it may take `train`, `key` (of dropout) and
-    `keys` (of any stream) as keywords. A linen module may take `train` in its `__call__`, or another of `SWITCHES`, as
-    a pair may; what it keeps beside its parameters (batch statistics) is the model state. What it draws beside
-    dropout's stream comes from a stream of its own, "sampling".
+    `keys` (of any stream) as keywords. A linen module may take `train` in its `__call__`; both forms may take another
+    of `SWITCHES` instead. The variables of a linen module other than its parameters (batch statistics) are the model
+    state. Random numbers of a linen module other than dropout's come from a separate stream, "sampling".
 
     >>> model = FunctionalModel((lambda key, x: 2.0, lambda params, x: params * x))
     >>> params, model_state = model.init(None, 1.0)
@@ -41,7 +41,7 @@ class FunctionalModel:
     model: Any
 
     def init(self, key, x) -> tuple[Any, dict]:
-        """`(params, model_state)` for inputs like `x`."""
+        """Returns `(params, model_state)` for inputs like `x`."""
         if isinstance(self.model, tuple):
             return self.model[0](key, x), {}
         switch = self._switch(self.model.init, train=False)
@@ -50,7 +50,7 @@ class FunctionalModel:
         return variables.pop("params", {}), variables
 
     def apply(self, params, model_state, x, *, train: bool, keys=NO_KEYS) -> tuple[Any, dict]:
-        """`(outputs, model_state)`; `keys` are those of the step, for dropout and whatever else is drawn."""
+        """Returns `(outputs, model_state)`; `keys` are those of the step, for dropout and all other random numbers."""
         if isinstance(self.model, tuple):
             wanted = accepted(self.model[1], key=keys.get("dropout"), keys=keys)
             return self.model[1](params, x, **self._switch(self.model[1], train=train), **wanted), model_state
@@ -62,7 +62,7 @@ class FunctionalModel:
         return outputs, dict(changed)
 
     def _switch(self, method: Callable, *, train: bool) -> dict[str, bool]:
-        """The keyword by which a model is told whether it trains; of a linen module its `__call__` shows the name."""
+        """Returns the keyword that switches a model between training and use; `__call__` of a linen module has it."""
         is_linen = not isinstance(self.model, tuple) and callable(self.model)
         signed = type(self.model).__call__ if is_linen else method
         if is_linen:
@@ -92,7 +92,7 @@ class FunctionalModel:
 
 
 def _check_signature(call) -> None:
-    """What a module wants beside its inputs must be a switch, or have a default."""
+    """Raises ValueError for a parameter of a module beside its inputs that is not a switch and has no default."""
     for parameter in [*inspect.signature(call).parameters.values()][2:]:
         named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if named and parameter.default is parameter.empty and parameter.name not in SWITCHES:
@@ -103,9 +103,9 @@ def _check_signature(call) -> None:
 
 
 def _refused_switches(model):
-    """A context in which layers that differ in training are refused, for a linen module that cannot tell them.
+    """Makes a context that refuses layers which behave differently in training, for a linen module without a switch.
 
-    Flax is found through the module's own class, for the core does not import it.
+    Flax is found through the module's own class, because `jaxnn.training` does not import it.
     """
     linen = [sys.modules[base.__module__] for base in type(model).__mro__ if base.__module__ == "flax.linen.module"]
 

@@ -1,6 +1,7 @@
-"""What the host does between compiled calls: sizes them by the clock, reads their metrics one call late, adds these up.
+"""`StepCalls` makes the compiled calls of a run, and `Totals` adds up their metrics.
 
-The one loop over steps of the package: `fit`, `train` and populations run on it.
+Between calls the host sizes the next call by the clock and reads the metrics of a call while the next call is running.
+This is the package's only loop over steps: `fit`, `train` and populations use it.
 """
 
 import time
@@ -12,12 +13,12 @@ import numpy as np
 from jaxnn.metrics import Mean
 from jaxnn.training.engine import read_metrics
 
-SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so that bars move and signals are heard
-FIRST_CALL = 8  # steps of the first call, of which no time is known
+SECONDS_PER_CALL = 0.25  # a compiled call is sized to take about this long, so that progress bars and Ctrl-C respond
+FIRST_CALL = 8  # steps of the first call, whose time per step is not known
 
 
 class Call(NamedTuple):
-    """A call that is over: its steps, their metrics on the host, arrays (..., steps), and the seconds that it took."""
+    """Holds a finished call: its steps, their metrics on the host, arrays (..., steps), and its time in seconds."""
 
     first: int
     last: int
@@ -26,17 +27,17 @@ class Call(NamedTuple):
 
 
 class StepCalls:
-    """The calls of a run: `over` makes them, `heard` tells what came of one.
+    """Makes the calls of a run: `over` runs them, and `heard` receives the outcome of each.
 
     Args:
-      agree: the largest of some numbers over all processes, each of which must do the same.
+      agree: a function that returns the largest of each number over all processes, because all must do the same.
     """
 
     def __init__(self, agree: Callable = lambda *numbers: numbers):
         self.agree, self.steps_per_call, self.stopped = agree, FIRST_CALL, False
 
     def over(self, dispatch: Callable[[int, int], Any], first: int, last: int) -> Iterator[Call]:
-        """Makes steps `first` to `last`; yields each call when its metrics are there, while the next one is running.
+        """Runs steps `first` to `last`; yields each call when its metrics are ready, while the next call is running.
 
         Args:
           dispatch: `dispatch(first, last) -> metrics`, which starts these steps and does not wait for them.
@@ -56,17 +57,19 @@ class StepCalls:
             pending = running
 
     def heard(self, call: Call, *, stop: bool) -> None:
-        """Sizes the next calls by the clock, and makes no more of them if any process wants to `stop`."""
+        """Sizes the next calls by the clock; no further calls are made if any process wants to `stop`."""
         asked, seconds = self.agree(float(stop), call.seconds)
         self.stopped = self.stopped or bool(asked)
         self.steps_per_call = resized(self.steps_per_call, seconds / (call.last - call.first), SECONDS_PER_CALL)
 
 
 class Totals:
-    """Sums and counts of an epoch, in float64, step by step: they do not depend on how steps were put into calls.
+    """Adds up sums and counts of an epoch, in float64, step by step.
+
+    The totals do not depend on how the steps were divided into calls.
 
     Args:
-      so_far: name -> (sum, count), of the steps of the epoch that were made before.
+      so_far: name -> (sum, count) over earlier steps of the epoch.
     """
 
     def __init__(self, so_far=None):
@@ -79,12 +82,12 @@ class Totals:
             self.pairs[name] = tuple(_accumulated(old, new) for old, new in zip(before, pair, strict=True))
 
     def means(self) -> dict[str, Any]:
-        """Name -> mean; NaN where nothing was counted."""
+        """Returns name -> mean; NaN where nothing was counted."""
         return means_of_pairs(self.pairs)
 
 
 def means_of_pairs(pairs) -> dict[str, Any]:
-    """Sums over counts; NaN where nothing was counted.
+    """Divides sums by counts; NaN where nothing was counted.
 
     >>> means_of_pairs({"loss": (3.0, 2.0)})
     {'loss': 1.5}
@@ -95,23 +98,26 @@ def means_of_pairs(pairs) -> dict[str, Any]:
 
 
 def mean_of_call(call: Call) -> dict[str, Any]:
-    """Name -> mean over the steps of a call."""
+    """Returns name -> mean over the steps of a call."""
     return means_of_pairs({name: tuple(_wide(x).sum(axis=-1) for x in pair) for name, pair in call.metrics.items()})
 
 
 def resized(steps_per_call: int, seconds_per_step: float, seconds_per_call: float) -> int:
-    """Steps of the next call, towards the seconds wanted; at most doubling: one call's time is not to be trusted."""
+    """Returns the number of steps of the next call, so that it takes about `seconds_per_call`.
+
+    The number at most doubles, because the time of a single call is not reliable.
+    """
     wanted = round(seconds_per_call / max(seconds_per_step, 1e-7))
     return int(np.clip(wanted, 1, 2 * steps_per_call))
 
 
 def _accumulated(old, new):
-    """The old sum and the new terms, added from left to right."""
+    """Adds the new terms to the old sum from left to right."""
     new = _wide(new)
     start = np.broadcast_to(old, new.shape[:-1])[..., None]
     return np.add.accumulate(np.concatenate([start, new], axis=-1), axis=-1)[..., -1][()]
 
 
 def _wide(x):
-    """In float64; a number, not an array of no axes."""
+    """Converts to float64; an array without axes becomes a number."""
     return np.asarray(x, np.float64)[()]

@@ -1,6 +1,7 @@
-"""Random keys: one for a run, from which every stream of every step has a key of its own.
+"""A run has one random key, from which the key of each stream at each step is derived.
 
-The key of a run is never split and never changed, so that any step can be replayed and a resumed run draws the same.
+The key of a run is never split and never changed, so that any step can be replayed, and a resumed run draws the same
+numbers.
 """
 
 import numbers
@@ -11,23 +12,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-STREAMS = {"init": 0, "order": 1, "dropout": 2, "augmentation": 3}  # any other name is numbered by its letters
+STREAMS = {"init": 0, "order": 1, "dropout": 2, "augmentation": 3}  # any other name gets a number by its letters
 
 
 def stream_key(key, stream: str, step):
-    """The key of one stream at one step: `fold_in(fold_in(key, stream), step)`, so that any step can be replayed.
+    """Returns the key of one stream at one step, `fold_in(fold_in(key, stream), step)`, so any step can be replayed.
 
-    A stream is any name: "dropout", "noise", "sampling", ...; each has keys of its own.
+    A stream is any name, such as "dropout", "noise" or "sampling"; each name has keys of its own.
     """
-    number = STREAMS[stream] if stream in STREAMS else zlib.crc32(stream.encode()) | 2**31  # apart from those above
+    number = STREAMS[stream] if stream in STREAMS else zlib.crc32(stream.encode()) | 2**31  # not one of STREAMS
     return jax.random.fold_in(jax.random.fold_in(key, number), step)
 
 
 class Keys(NamedTuple):
-    """The keys of one step, one for each stream: `keys["dropout"]`, `keys["noise"]`, or any other name.
+    """Holds the keys of one step, one for each stream: `keys["dropout"]`, `keys["noise"]`, or any other name.
 
-    key: of the run, None if there is none. step: of which the keys are. part: the number of the device, where each
-    draws for its own part of a batch.
+    key: the key of the run, None if there is none. step: the step to which the keys belong. part: the number of the
+    device, if each device draws for its own part of a batch.
     """
 
     key: jax.Array | None
@@ -41,7 +42,7 @@ class Keys(NamedTuple):
         return key if self.part is None else jax.random.fold_in(key, self.part)
 
     def get(self, stream):
-        """The key of a stream, or None if there are no keys."""
+        """Returns the key of a stream, or None if there are no keys."""
         return None if self.key is None else self[stream]
 
 
@@ -49,7 +50,7 @@ NO_KEYS = Keys(None, 0)
 
 
 def as_key(key):
-    """A typed key from a typed key or an integer seed.
+    """Returns a typed key, from a typed key or an integer seed.
 
     Raises:
       ValueError: a raw key, such as `jax.random.PRNGKey` makes, a seed of more than 32 bits, or anything else.
@@ -62,7 +63,7 @@ def as_key(key):
             f"`key` must be an integer seed or a typed key, jax.random.key(0); received {_described(key)}. Of a raw "
             "key jax.random.wrap_key_data makes a typed one."
         )
-    if isinstance(key, numbers.Integral) and not -(2**31) <= key < 2**32:  # JAX would keep its last 32 bits
+    if isinstance(key, numbers.Integral) and not -(2**31) <= key < 2**32:  # JAX would use only the last 32 bits
         raise ValueError(f"`key` must be a seed of 32 bits; received {key}.")
     return jax.random.key(key)
 

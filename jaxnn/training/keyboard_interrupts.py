@@ -1,4 +1,4 @@
-"""Ctrl-C in a notebook or a script asks a run to end after the running call; a second one ends it at once."""
+"""Ctrl-C in a notebook or a script asks a run to end after the running call; a second Ctrl-C ends it at once."""
 
 import contextlib
 import signal
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class Interruption:
-    """Whether Ctrl-C was pressed."""
+    """Holds `requested`, which is True after Ctrl-C was pressed."""
 
     def __init__(self) -> None:
         self.requested = False
@@ -15,9 +15,9 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Interruption]:
-    """Within it the first SIGINT is a request, and the second raises KeyboardInterrupt as usual.
+    """Makes a context in which the first SIGINT is a request, and the second raises KeyboardInterrupt as usual.
 
-    A program that handles SIGINT by itself keeps its handler, and outside of the main thread nothing is caught.
+    A program that handles SIGINT by itself keeps its handler. Outside the main thread nothing is caught.
     """
     asked = Interruption()
     in_main_thread = threading.current_thread() is threading.main_thread()

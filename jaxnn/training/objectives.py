@@ -1,12 +1,13 @@
-"""What is to be learned, as one pure function: `objective(params, model_state, batch, keys, *, train)`.
+"""An objective is one pure function that defines what is learned.
 
-It returns `(Measures, model_state)`. Of the measures the loss is minimized, and all are reported. A measure is one
-number for each example, (batch,), or `Weighted(values, weights)`, where a sequence has a number for each of its tokens.
-The batch is a dict of arrays and has the padding's `mask`; what is padding counts for nothing, whatever its value.
-A measure in which examples meet one another (triplets, contrasts) must itself leave out what the mask hides; its batch
-is the rows of a device where devices are mapped, and the whole batch elsewhere (`jaxnn.parallel.placements`).
+Its form is `objective(params, model_state, batch, keys, *, train)`, and it returns `(Measures, model_state)`. The loss
+among the measures is minimized, and all measures are reported. A measure is one number for each example, (batch,), or
+`Weighted(values, weights)`, for example with one number for each token of a sequence. The batch is a dict of arrays and
+has the `mask` of the padding; padding counts for nothing, whatever its value. A measure that compares examples
+(triplets, contrasts) must itself leave out the examples that the mask hides. Its batch is the rows of a device if
+devices are mapped, and the whole batch otherwise (`jaxnn.parallel.placements`).
 
-An autoencoder without labels, which learns to take the noise away that it draws:
+An autoencoder without labels learns to remove the noise that it draws:
 
 >>> import numpy as np
 >>> from jaxnn.optimizers import adam
@@ -33,20 +34,21 @@ from jaxnn.preprocessing import as_float
 from jaxnn.training.compilation import as_value
 from jaxnn.training.functional_model import FunctionalModel
 
-RESERVED = ("loss", "count")  # reported beside the metrics, so that no metric may have these names
+RESERVED = ("loss", "count")  # reported together with the metrics, so that no metric may have these names
 
 
 class Weighted(NamedTuple):
-    """Values that do not count alike: a measure of tokens, of rare classes, ...; two arrays of one shape."""
+    """Holds values with different weights, for tokens, rare classes, ...; the two arrays have one shape."""
 
     values: Any
     weights: Any
 
 
 class Measures(NamedTuple):
-    """What an objective measures of a batch.
+    """Holds the measures of an objective on a batch.
 
-    loss: what is minimized; its mean over the examples, or its weighted mean. metrics: name -> what is reported too.
+    loss: the measure whose mean over the examples, or weighted mean, is minimized. metrics: name -> a further measure
+    that is reported.
     """
 
     loss: Any
@@ -55,7 +57,7 @@ class Measures(NamedTuple):
 
 @dataclass(frozen=True)
 class Supervised:
-    """The objective of a model that maps inputs to targets; see `supervised`."""
+    """Is the objective of a model that maps inputs to targets; see `supervised`."""
 
     model: FunctionalModel
     loss: Callable[..., Any]
@@ -65,7 +67,7 @@ class Supervised:
     fields: tuple[str, str]
 
     def __call__(self, params, model_state, batch, keys, *, train: bool):
-        """The loss and the metrics of the model's outputs."""
+        """Returns the loss and the metrics of the model's outputs, and the new model state."""
         inputs, targets = (batch[name] for name in self.fields)
         if train and self.augment is not None:
             inputs = self.augment(keys["augmentation"], inputs)
@@ -87,14 +89,14 @@ def supervised(
 
     Args:
       model: a linen module or a pair of functions (init, apply).
-      loss, metrics: functions of (outputs, targets), each with one number for each example or `Weighted`; metrics is a
-        dict or pairs (name, metric).
+      loss, metrics: functions of (outputs, targets) that return one number for each example, or `Weighted`; metrics is
+        a dict or pairs (name, metric).
       preprocess: a pure function of the inputs.
-      augment: `augment(key, inputs) -> inputs`, of the inputs as they stand in the data; in training only.
+      augment: `augment(key, inputs) -> inputs`, applied before `preprocess`, in training only.
       fields: the batch's names for inputs and targets.
 
     Raises:
-      ValueError: no model, a metric of a reserved name.
+      ValueError: `model` is not a model, or a metric has a reserved name.
     """
     check_names(dict(metrics))
     named = tuple((name, as_value(metric)) for name, metric in dict(metrics).items())
@@ -103,10 +105,11 @@ def supervised(
 
 
 def means_of(measures: Measures, mask) -> dict[str, Mean]:
-    """The loss and the metrics as (sum, count) pairs over what is not padding; counts are sums of weights.
+    """Computes the loss and the metrics as (sum, count) pairs without padding; counts are sums of weights.
 
     Raises:
-      ValueError: a measure that is not one number for each example, or a metric of a reserved name.
+      ValueError: a result that is not `Measures`, a measure that is neither one number for each example nor a suitable
+        `Weighted`, or a metric with a reserved name.
     """
     if not isinstance(measures, Measures):
         raise ValueError(
@@ -118,7 +121,7 @@ def means_of(measures: Measures, mask) -> dict[str, Mean]:
 
 
 def check_names(metrics) -> None:
-    """Raises ValueError for a metric of a reserved name."""
+    """Raises ValueError for a metric with a reserved name."""
     for name in RESERVED:
         if name in metrics:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Where a run computes: the contract that a training loop asks of a placement, kept by the simplest one."""
+"""A placement decides where a run computes; `OneDevice` is the simplest one and shows the methods of all."""
 
 import dataclasses
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from jaxnn.training.batching import Shuffle
 
-AXIS = "data"  # of the mapped devices among which a batch is divided
+AXIS = "data"  # name of the axis of mapped devices among which a batch is divided
 
-# What an argument of a distributed function is, and so how its arrays lie on the devices:
-STATE = "state"  # what `put` places: parameters and all that is carried from step to step
+# The role of an argument of a distributed function decides how its arrays are placed on the devices:
+STATE = "state"  # placed by `put`: parameters and all else that is carried from step to step
 WHOLE = "whole"  # the same on every device
 DATA = "data"  # training examples, as `put_rows` places them
 ORDER = "order"  # (steps, batch) rows of indices, whose columns are divided among the devices
@@ -17,10 +17,10 @@ BATCH = "batch"  # arrays of a batch, whose first axis is divided
 
 
 def over_axis(step, axis_name: str | None):
-    """The step of a device that has a part of the batch, which sums over the axis; the step itself without one.
+    """Returns the step of a device that has a part of the batch and sums over the axis; without an axis, the same step.
 
     Raises:
-      ValueError: a step that knows no axis, and would update each device by its own part of the batch.
+      ValueError: a step without `axis_name`, which would update each device by its own part of the batch.
     """
     if axis_name is None:
         return step
@@ -34,62 +34,65 @@ def over_axis(step, axis_name: str | None):
 
 @dataclass(frozen=True)
 class OneDevice:
-    """Everything where JAX puts it by itself. `jaxnn.parallel` has others, on many devices, with the same methods."""
+    """Leaves everything where JAX puts it.
+
+    `jaxnn.parallel` has placements on many devices, with the same methods.
+    """
 
     @property
     def batch_shards(self) -> int:
-        """Into how many parts a batch is divided; their number must divide its size."""
+        """Returns the number of parts into which a batch is divided; it must divide the batch size."""
         return 1
 
     @property
     def axis_name(self) -> str | None:
-        """Of the devices on which a function is mapped, each with its part of a batch; None where it sees the whole."""
+        """Returns the axis of mapped devices, each with a part of a batch; None if a function sees the whole batch."""
         return None
 
     def local_step(self, step):
-        """The step that a device runs."""
+        """Returns the step that a device runs."""
         return step
 
     def distribute(self, function: Callable, roles: tuple[str, ...], *, sums: bool = False) -> Callable:
-        """`function` over the devices; a value if it is one.
+        """Returns `function` over the devices; results for equal functions are equal, and share a compiled program.
 
         Args:
-          function: of as many arguments as `roles`.
-          roles: what each argument is: STATE, WHOLE, DATA, ORDER or BATCH.
-          sums: the result of a device is of its part alone, and what is wanted is the sum over the devices.
+          function: a function with as many arguments as `roles`.
+          roles: the role of each argument: STATE, WHOLE, DATA, ORDER or BATCH.
+          sums: whether the result of a device is of its part alone, so that the sum over the devices is needed.
         """
         return function
 
     def distribute_init(self, init: Callable) -> Callable:
-        """`init`, which makes a state, with what is needed so that no device ever holds more of it than `put` gives."""
+        """Returns `init`, which makes a state, so that no device ever holds more of the state than `put` gives it."""
         return init
 
     def put(self, tree):
-        """Arrays, where every device finds them."""
+        """Puts arrays where every device finds them."""
         return tree
 
     def put_rows(self, data):
-        """The training data; as `put`, unless each process has rows of its own."""
+        """Puts the training data; as `put`, unless each process has rows of its own."""
         return self.put(data)
 
     def put_batch(self, batch):
-        """The arrays of a batch, each device's part on the device."""
+        """Puts the arrays of a batch, each device's part on the device."""
         return self.put(batch)
 
     def global_examples(self, examples: int) -> int:
-        """The training examples in all, where this process was given so many."""
+        """Returns the number of training examples of all processes, from the number of this process."""
         return examples
 
     def epoch_order(self, examples: int, batch_size: int) -> Callable:
-        """`epoch_order(...)(key, epoch)`: the order of an epoch."""
+        """Returns the function `(key, epoch) -> order` that draws the order of an epoch."""
         return Shuffle(examples, batch_size)
 
     def gather(self, tree):
-        """The arrays of a state, each whole in this process, for files and pictures; all processes ask together."""
+        """Returns the whole arrays of a state, for files and pictures; all processes must call it together."""
         return tree
 
     def max_over_processes(self, *numbers: float) -> tuple[float, ...]:
-        """The largest of each number over all processes, so that what depends on them happens alike in each."""
+        """Returns the largest of each number over all processes, so that all processes decide alike."""
         return numbers
 
 

@@ -1,4 +1,4 @@
-"""The loop over epochs: which steps are next, what is evaluated, who is told, when it ends."""
+"""A `Run` is the loop over epochs: it runs the steps, evaluates, calls the hooks, and decides when to end."""
 
 import math
 import time
@@ -21,11 +21,11 @@ _REMEDY = "Lower the learning rate, clip the gradient, or look at the data for v
 
 
 class Fitted(NamedTuple):
-    """A run as far as it came.
+    """Holds the result of a run.
 
-    state: the last state, or with `patience` the best one of those that were evaluated. history: the metrics of every
-    evaluation, oldest first. stopped: whether a hook or Ctrl-C ended the run early. totals: (sum, count) of the metrics
-    in an epoch that was not finished.
+    state: the last state, or with `patience` the best of the evaluated states, unless the run was stopped. history: the
+    metrics of every evaluation of this run, oldest first. stopped: whether a hook or Ctrl-C ended the run early.
+    totals: (sum, count) of the metrics in an epoch that was not finished.
     """
 
     state: Any
@@ -35,7 +35,7 @@ class Fitted(NamedTuple):
 
 
 class Validation(NamedTuple):
-    """What is measured after every epoch: an objective, on data that lie on the devices."""
+    """Holds the objective that is measured after every epoch, and its data on the devices."""
 
     objective: Callable
     data: Resident
@@ -43,17 +43,17 @@ class Validation(NamedTuple):
 
 @dataclass
 class Run:
-    """The host's side of a run.
+    """Runs the host's side of a training.
 
     Args:
       step: `(state, batch) -> (state, metrics)`.
-      feed: where its batches come from.
-      epochs: in all, those of the state included.
-      validation: measured after every epoch; None: nothing is.
-      hooks: told of every event.
-      placement: on which devices.
-      patience, monitor: the run ends after so many evaluations in a row without a better one; None: never.
-      totals, history: of the part of the run that came before.
+      feed: the source of the batches.
+      epochs: epochs in all, those of the state included.
+      validation: the objective and data that are measured after every epoch; None: there are none.
+      hooks: functions that are called with every event.
+      placement: the devices, and how work is divided among them.
+      patience, monitor: the run ends after `patience` evaluations in a row without a better `monitor`; None: never.
+      totals, history: totals and history of the earlier part of the run.
     """
 
     step: Callable
@@ -68,7 +68,7 @@ class Run:
     history: list[dict[str, float | int]]
 
     def __call__(self, state, init: Callable | None = None, init_args=()) -> Fitted:
-        """Runs what is left of it, from `state` or from what `init` makes."""
+        """Runs the epochs that are left, from `state` or from the state that `init` makes."""
         steps, made = self.feed.steps_per_epoch, 0 if state is None else int(state.step)
         epoch, first = (0, 0) if state is None else self.feed.place_of(state)
         self.offset = made - epoch * steps - first  # updates that were no steps of these epochs
@@ -79,22 +79,24 @@ class Run:
         state = self._compile(state, init, init_args, (epoch, first))
         with interruption() as self.interrupted:
             state, stopped, totals = self._epochs(state, epoch, first)
+        # A stopped run returns its last state, not the best one, because it may be continued from there.
         state = state if self.best is None or stopped else self.best
         return Fitted(state, self.history[before:], stopped, totals)
 
     def _compile(self, state, init, init_args, place):
-        """Compiles the step while the state is made, and the evaluation behind them; returns the state."""
+        """Compiles the step while the state is made, and the evaluation after them; returns the state."""
         start, making = time.perf_counter(), None
         if state is None:
             making = prepare(self.placement.distribute_init(init), *init_args, runs_once=True)
-        if self.placement != ONE_DEVICE:  # where the state lies is part of what is compiled
+        if self.placement != ONE_DEVICE:  # the placement of the state is part of the compiled program
             state, making = self.placement.put(making.result()(*init_args) if making else state), None
+        # The shapes of the state are enough to compile the step, so this need not wait for the state.
         like = state if making is None else result_like(init, *init_args)
         pending = self.feed.compile(self.step, like, *place)
         last = pending[-1]
         if self.validation is not None:  # not needed before the first epoch is over
             last = compile_evaluation(*self._measured(like), placement=self.placement, after=last)
-        self._tell(Compiling(like, last))
+        self._tell(Compiling(like, last))  # hooks can work here while other threads compile
         state = state if making is None else making.result()(*init_args)
         for future in pending:
             future.result()
@@ -102,7 +104,7 @@ class Run:
         return state
 
     def _epochs(self, state, epoch, first):
-        """`(state, stopped, totals)` after the last epoch, or the last step if it was stopped."""
+        """Returns `(state, stopped, totals)` after the last epoch, or after the last step if the run was stopped."""
         steps, totals = self.feed.steps_per_epoch, Totals(self.totals)
         while True:
             state, last = self._epoch(state, epoch, first, totals)
@@ -115,11 +117,11 @@ class Run:
                 return state, (asked or self.calls.stopped) and epoch < self.epochs, {}
 
     def _epoch(self, state, epoch, first, totals):
-        """Runs what is left of an epoch; returns the state and the step within the epoch after its last."""
+        """Runs the steps that are left of an epoch; returns the state and the steps of the epoch that are done."""
         self.feed.begin(state, epoch, first)
 
         def dispatch(first, last):
-            nonlocal state
+            nonlocal state  # each call donates the state and gives a new one, before its metrics are ready
             state, metrics = self.feed.run(self.step, state, first, last)
             return metrics
 
@@ -138,7 +140,7 @@ class Run:
         return self._tell(Progress(last, epoch, means, self.feed.seen(call.first, call.last), call.seconds))
 
     def _evaluate(self, state, epoch, trained) -> bool:
-        """Measures the validation data after an epoch, keeps the best state, and tells: True to stop."""
+        """Measures the validation data after an epoch, keeps the best state, calls the hooks; returns True to stop."""
         metrics = {f"train/{name}": mean for name, mean in trained.items()}
         if self.validation is not None:
             objective, own, data = self._measured(state)
@@ -151,8 +153,10 @@ class Run:
         self.history = [*self.history, metrics]
         if self.patience is not None:
             check_monitor(self.monitor, metrics)
+            # A copy is kept, because the next step gets the memory of the state.
             self.best = copy_state(state) if stalled(self.history, self.monitor) == 0 else self.best
         asked = self._tell(Evaluated(step, epoch + 1, metrics, state))
+        # All processes must agree to stop, because they run the same compiled calls together.
         return any(self.placement.max_over_processes(float(asked or self.interrupted.requested)))
 
     def _measured(self, state):
@@ -162,9 +166,9 @@ class Run:
         return self.patience is not None and stalled(self.history, self.monitor) >= self.patience
 
     def _number(self, epoch, step) -> int:
-        """The updates made after so many steps of an epoch."""
+        """Returns the number of updates made after `step` steps of an epoch."""
         return self.offset + epoch * self.feed.steps_per_epoch + step
 
     def _tell(self, event) -> bool:
-        answers = [hook(event) for hook in self.hooks]  # every hook is told
+        answers = [hook(event) for hook in self.hooks]  # every hook is called
         return any(answers)

@@ -1,4 +1,4 @@
-"""What a training is made of: how its state begins, its step, and what measures it."""
+"""A `Trial` holds the parts of a training: its first state, its step, and the objective that measures it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,11 +11,11 @@ from jaxnn.training.train_step import TrainStep
 
 
 class Trial(NamedTuple):
-    """One training.
+    """Describes one training.
 
-    init: `init(key, example) -> state`, example being a dict of arrays of one training example. step: `(state, batch)
-    -> (state, metrics)`, such as a `TrainStep`. objective: what measures validation and test data; None: nothing does.
-    model: for predictions afterwards, if there is one.
+    init: `init(key, example) -> state`; example is a dict of arrays of one training example. step: `(state, batch) ->
+    (state, metrics)`, such as a `TrainStep`. objective: the objective that measures validation and test data; None:
+    nothing is measured. model: the model for predictions afterwards, if there is one.
     """
 
     init: Callable[..., Any]
@@ -25,7 +25,7 @@ class Trial(NamedTuple):
 
 
 class Start(NamedTuple):
-    """A state that is still to be made, `init(*args)`: it is compiled and made beside the step."""
+    """Describes a state that is still to be made, `init(*args)`; it is compiled and run while the step is compiled."""
 
     init: Callable[..., Any]
     args: tuple[Any, ...]
@@ -37,9 +37,9 @@ def make_trial(objective, optimizer, init: Callable, *, model=None) -> Trial:
     Args:
       objective: see `jaxnn.training.objectives`.
       optimizer: a pair (init, update).
-      init: `init(key, example) -> (params, model_state)`, the objective's first arguments; `model_state` is {} where
-        nothing is kept beside the parameters.
-      model: for predictions afterwards.
+      init: `init(key, example) -> (params, model_state)`, the objective's first arguments; `model_state` is {} if
+        only parameters are kept.
+      model: the model for predictions afterwards.
 
     Returns:
       The `Trial`, whose `init` takes a typed key or an integer seed.

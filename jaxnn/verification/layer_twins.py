@@ -24,7 +24,7 @@ from jaxnn.layers.activation_layers import (
 )
 from jaxnn.layers.dropout_masks import Dropout, dropout, unscaled_dropout, weight_scaled
 from jaxnn.layers.embedding_table import Embedding, embed
-from jaxnn.layers.maxout_units import Maxout, maximum_of_pieces
+from jaxnn.layers.maxout_units import Maxout, maxout_dense
 from jaxnn.layers.merging_layers import Flatten
 from jaxnn.layers.softmax_head import softmax_cross_entropy
 from jaxnn.verification.arguments import BAD_LABELS, logits_and_labels, logits_and_probabilities, normal
@@ -57,7 +57,7 @@ def _one_hot_embed(table, ids):
 
 
 def _pieces(kernel, bias, x):
-    return maximum_of_pieces({"kernel": kernel, "bias": bias}, x, pieces=3)
+    return maxout_dense({"kernel": kernel, "bias": bias}, x, pieces=3)
 
 
 def _plain_pieces(kernel, bias, x):
@@ -124,8 +124,8 @@ LAYERS = [
         for variant, shape in (("", ()), (", sequences", (6,)))
     ),
     FunctionRow(
-        "maximum_of_pieces",
-        maximum_of_pieces,
+        "maxout_dense",
+        maxout_dense,
         _pieces,
         _plain_pieces,
         "jax.numpy",

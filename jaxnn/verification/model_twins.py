@@ -25,21 +25,21 @@ class PlainLeNet(nn.Module):
         return nn.Dense(10, name="logits")(nn.relu(nn.Dense(84, name="dense2")(x)))
 
 
-def plain_lenet_1998(params, x):
+def plain_lenet5_of_1998(params, x):
     """LeNet-5 of 1998, its partial connections as a masked full convolution, in NumPy terms on top of lax."""
     act = lambda x: 1.7159 * jnp.tanh(2 / 3 * x)
     wide = lambda v: v.reshape(1, 1, 1, -1)
     conv = lambda x, kernel, bias: _convolve(x, kernel, (1, 1), "VALID") + wide(bias)
     halve = lambda x, p: nn.avg_pool(x, (2, 2), (2, 2)) * wide(p["gain"]) + wide(p["bias"])
     x = act(halve(act(conv(x, **params["C1"])), params["S2"]))
-    seen = [[mark == "X" for mark in row] for row in models.lenet_1998.C3_CONNECTIONS]
+    seen = [[mark == "X" for mark in row] for row in models.lenet5_of_1998.C3_CONNECTIONS]
     kernel = np.zeros((5, 5, 6, 16))
     for n, (i, o) in enumerate(np.argwhere(seen)):
         kernel[:, :, i, o] = np.asarray(params["C3"]["kernel"])[:, :, n]
     x = act(halve(act(conv(x, jnp.asarray(kernel, x.dtype), params["C3"]["bias"])), params["S4"]))
     x = act(conv(x, **params["C5"]).reshape(len(x), 120))
     x = act(x @ params["F6"]["kernel"] + params["F6"]["bias"][None])
-    return jnp.stack([-((x - w[None]) ** 2).sum(axis=1) for w in models.lenet_1998.prototypes()], axis=1)
+    return jnp.stack([-((x - w[None]) ** 2).sum(axis=1) for w in models.lenet5_of_1998.prototypes()], axis=1)
 
 
 def plain_mlp(params, x):
@@ -69,7 +69,7 @@ MODELS = [
         (32, 32, 1),
         60_000,
         {"C1": 156, "S2": 12, "C3": 1_516, "S4": 32, "C5": 48_120, "F6": 10_164},
-        plain_lenet_1998,
+        plain_lenet5_of_1998,
         "jax.lax",
         (28, 28, 1),
         r"`x` must have shape \(batch, 32, 32, channels\); received \(2, 28, 28, 1\)",

@@ -8,9 +8,9 @@ import pytest
 from safetensors.numpy import load_file
 
 from jaxnn import parallel
-from jaxnn.cli import training_flags
 from jaxnn.cli.main import main
 from jaxnn.cli.training_flags import RECIPES, from_record, to_record
+from jaxnn.placement_names import PLACEMENT_NAMES
 
 TINY = [
     *("--train-examples", "600", "--test-examples", "200", "--epochs", "1", "--batch-size", "50"),
@@ -97,10 +97,10 @@ def test_rows_of_its_own_for_each_device_are_another_order_of_all(alone, tmp_pat
 
 
 def test_the_names_are_those_of_the_placements(capsys):
-    assert training_flags.PLACEMENTS.keys() == parallel.PLACEMENTS.keys()
+    assert PLACEMENT_NAMES.keys() == parallel.PLACEMENTS.keys()
     assert main(["list"]) == 0
     listed = capsys.readouterr().out
-    assert all(f"  {name:<20}{text}" in listed for name, text in training_flags.PLACEMENTS.items())
+    assert all(f"  {name:<20}{text}" in listed for name, text in PLACEMENT_NAMES.items())
 
 
 def test_configurations_of_before_still_load():

@@ -8,7 +8,7 @@ from tolerances import assert_close
 
 from jaxnn import activations
 from jaxnn.layers.activation_layers import OUTPUT_DERIVATIVES, LeakyReLU, ReLU
-from jaxnn.layers.maxout_units import Maxout, maximum_of_pieces
+from jaxnn.layers.maxout_units import Maxout, maxout_dense
 from jaxnn.layers.merging_layers import Add, Concatenate
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
@@ -67,12 +67,12 @@ def test_maxout_is_the_activation_after_a_dense_layer(x64):
     rng = np.random.default_rng(0)
     x, params = rng.normal(size=(5, 3)), {"kernel": rng.normal(size=(3, 8)), "bias": rng.normal(size=8)}
     expected = activations.maxout(jnp.asarray(x @ params["kernel"] + params["bias"]), pieces=2)
-    assert_close(maximum_of_pieces(params, jnp.asarray(x), pieces=2), expected)
+    assert_close(maxout_dense(params, jnp.asarray(x), pieces=2), expected)
 
 
 def test_the_first_of_equal_pieces_takes_the_whole_gradient():
     params = {"kernel": jnp.ones((1, 3)), "bias": jnp.zeros(3)}
-    gradient = jax.grad(lambda params: maximum_of_pieces(params, jnp.ones((1, 1)), pieces=3).sum())(params)
+    gradient = jax.grad(lambda params: maxout_dense(params, jnp.ones((1, 1)), pieces=3).sum())(params)
     assert gradient["kernel"].tolist() == [[1, 0, 0]]
 
 

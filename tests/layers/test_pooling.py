@@ -61,9 +61,9 @@ def test_the_first_of_equal_maxima_takes_the_whole_gradient():
     assert gradient(jnp.zeros((1, 2, 2, 1)))[0, :, :, 0].tolist() == [[3, 0], [0, 0]]
 
 
-def test_equal_maxima_of_the_whole_image_share_the_gradient():
+def test_the_first_maximum_of_the_whole_image_has_the_gradient():
     x = jnp.array([[0.0, 1.0], [1.0, 1.0]]).reshape(1, 2, 2, 1)
-    assert jax.grad(lambda x: 3 * global_max_pool(x).sum())(x)[0, :, :, 0].tolist() == [[0, 1], [1, 1]]
+    assert jax.grad(lambda x: 3 * global_max_pool(x).sum())(x)[0, :, :, 0].tolist() == [[0, 3], [0, 0]]
 
 
 @pytest.mark.parametrize(
