@@ -1,7 +1,7 @@
-"""jaxnn: the deep-learning course as a fast, verified, functional toolkit in JAX.
+"""jaxnn is the deep-learning course as a fast, verified, functional toolkit in JAX.
 
-There is one pure step, `(state, batch) -> (state, metrics)`, and everything else is a transformation of it.
-Subpackages are imported on first use, so that `import jaxnn` touches no device and costs next to nothing:
+There is one pure step, `(state, batch) -> (state, metrics)`, and everything else is a transformation of this step.
+Subpackages are imported on first use, so that `import jaxnn` touches no device and takes almost no time:
 
 >>> import jaxnn
 >>> jaxnn.models.LeNet5.__name__

@@ -1,4 +1,4 @@
-"""`python -m jaxnn` is the command `jaxnn`."""
+"""Runs the command `jaxnn` when Python is called as `python -m jaxnn`."""
 
 import sys
 

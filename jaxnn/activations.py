@@ -1,8 +1,10 @@
-"""Activations: `f(x) -> y`, elementwise unless the name says otherwise; each states its derivative.
+"""An activation is a function `f(x) -> y`, elementwise unless its name says otherwise.
 
-None gives NaN, in value or gradient, at any number or infinity (save a slope of exactly 0, times -inf); a NaN stays a
-NaN, so that it is seen. An activation is zero-centred if its outputs have mean 0 for inputs that lie symmetric about 0;
-where they are all positive, the gradients of the weights into one unit of the next layer all have one sign.
+Each docstring gives the derivative. No activation gives NaN, in its value or its gradient, for a finite or infinite
+input, with one exception: a slope of exactly 0 times -inf. A NaN in the input stays a NaN, so that it is seen.
+
+An activation is zero-centred if its outputs have mean 0 for inputs that are symmetric about 0. If all outputs are
+positive, the gradients of the weights into one unit of the next layer all have the same sign.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +15,9 @@ from jax import lax
 
 
 def identity(x):
-    """`x`: the activation of a linear unit, for regression and for logits.
+    """Returns `x`; this is the activation of a linear unit, for regression and for logits.
 
-    Derivative: 1; never saturates; zero-centred.
+    Derivative: 1. The function never saturates and is zero-centred.
 
     >>> identity(2.5)
     2.5
@@ -24,10 +26,10 @@ def identity(x):
 
 
 def threshold(x):
-    """The Heaviside step: 1 where `x >= 0`, so at 0 too, else 0.
+    """Computes the Heaviside step, which is 1 where `x >= 0` (at 0 too) and 0 elsewhere.
 
-    Derivative: 0 everywhere, by our choice also at the jump, so nothing is learned through it by gradient descent;
-    saturated at 0 and 1; not zero-centred (McCulloch and Pitts 1943).
+    Derivative: 0 everywhere, by our choice also at the jump, so gradient descent learns nothing through it. The
+    function is saturated at 0 and 1 and is not zero-centred (McCulloch and Pitts 1943).
 
     >>> threshold(jnp.array([-0.5, 0.0, 0.5])).tolist()
     [0.0, 1.0, 1.0]
@@ -36,10 +38,10 @@ def threshold(x):
 
 
 def sigmoid(x):
-    """The logistic function `s(x) = 1 / (1 + exp(-x))`.
+    """Computes the logistic function `s(x) = 1 / (1 + exp(-x))`.
 
-    Derivative: `s (1 - s)`, at most 1/4, at 0; saturates at 0 and 1; not zero-centred (Verhulst 1838; as an activation,
-    Rumelhart, Hinton and Williams 1986).
+    Derivative: `s (1 - s)`, which is largest at x = 0, where it is 1/4. The function saturates at 0 and 1 and is not
+    zero-centred (Verhulst 1838; as an activation, Rumelhart, Hinton and Williams 1986).
 
     >>> sigmoid(jnp.array([-1e4, 0.0, 1e4])).tolist()
     [0.0, 0.5, 1.0]
@@ -48,10 +50,10 @@ def sigmoid(x):
 
 
 def tanh(x):
-    """The hyperbolic tangent `(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = 2 sigmoid(2x) - 1`.
+    """Computes the hyperbolic tangent `(exp(x) - exp(-x)) / (exp(x) + exp(-x)) = 2 sigmoid(2x) - 1`.
 
-    Derivative: `1 - tanh(x)^2`, at most 1, at 0; saturates at -1 and 1; zero-centred (LeCun et al. 1998, Efficient
-    BackProp, section 4.4).
+    Derivative: `1 - tanh(x)^2`, which is largest at x = 0, where it is 1. The function saturates at -1 and 1 and is
+    zero-centred (LeCun et al. 1998, Efficient BackProp, section 4.4).
 
     >>> tanh(jnp.array([-1e4, 0.0, 1e4])).tolist()
     [-1.0, 0.0, 1.0]
@@ -60,9 +62,10 @@ def tanh(x):
 
 
 def scaled_tanh(x):
-    """LeCun's `1.7159 tanh(2x/3)`: f(+-1) = +-1, of largest curvature there, so that targets +-1 do not saturate.
+    """Computes LeCun's `1.7159 tanh(2x/3)`, for which f(+-1) = +-1 and the curvature is largest at +-1.
 
-    Derivative: `1.7159 (2/3) (1 - tanh(2x/3)^2)`; zero-centred; saturates at +-1.7159 (LeCun et al. 1998, appendix A).
+    Units with the targets +-1 therefore do not saturate. Derivative: `1.7159 (2/3) (1 - tanh(2x/3)^2)`. The function is
+    zero-centred and saturates at +-1.7159 (LeCun et al. 1998, appendix A).
 
     >>> scaled_tanh(jnp.array([0.0, 1.0])).round(3).tolist()
     [0.0, 1.0]
@@ -71,10 +74,11 @@ def scaled_tanh(x):
 
 
 def relu(x):
-    """The rectifier `max(x, 0)`.
+    """Computes the rectifier `max(x, 0)`.
 
-    Derivative: 1 for x > 0, else 0, at the kink too; 0 for all negative inputs, where a unit may stay for good;
-    unbounded above; not zero-centred (Nair and Hinton 2010; Glorot et al. 2011).
+    Derivative: 1 for x > 0, else 0, at the kink too. Since it is 0 for all negative inputs, a unit that always receives
+    negative inputs may never learn again. The function is unbounded above and not zero-centred (Nair and Hinton 2010;
+    Glorot et al. 2011).
 
     >>> relu(jnp.array([-2.0, 0.0, 2.0])).tolist()
     [0.0, 0.0, 2.0]
@@ -83,10 +87,10 @@ def relu(x):
 
 
 def leaky_relu(x, *, negative_slope=0.01):
-    """`x` for x > 0, else `a x` with a small slope a, by which a unit that has died can learn again.
+    """Computes `x` for x > 0, else `a x`, where the small slope a lets a unit that has died learn again.
 
-    Derivative: 1 for x > 0, else a, at the kink too (JAX: 1 there; PyTorch as here); unbounded on both sides; more
-    nearly zero-centred than ReLU (Maas et al. 2013).
+    Derivative: 1 for x > 0, else a, at the kink too (PyTorch uses a there as well, JAX uses 1). The function is
+    unbounded on both sides and more nearly zero-centred than ReLU (Maas et al. 2013).
 
     >>> leaky_relu(jnp.array([-2.0, 2.0]), negative_slope=0.25).tolist()
     [-0.5, 2.0]
@@ -95,10 +99,11 @@ def leaky_relu(x, *, negative_slope=0.01):
 
 
 def prelu(x, slope):
-    """Leaky ReLU with a learned slope `a`, one for all or one for each feature of the last axis.
+    """Computes leaky ReLU with a learned slope `a`, one for all features or one for each feature of the last axis.
 
-    Derivative: 1 for x > 0, else a, at the kink too; with respect to a: `min(x, 0)`, summed over what shares it. Weight
-    decay pulls a towards ReLU; the paper applies none to it, and begins at 0.25 (He et al. 2015, arXiv 1502.01852).
+    Derivative: 1 for x > 0, else a, at the kink too. The derivative with respect to a is `min(x, 0)`, summed over all
+    inputs that share this slope. Weight decay would pull a towards 0, which is ReLU; the paper applies no decay to a,
+    and a starts at 0.25 (He et al. 2015, arXiv 1502.01852).
 
     Raises:
       ValueError: `slope` is neither a number nor of shape (features,).
@@ -115,10 +120,10 @@ def prelu(x, slope):
 
 
 def elu(x, *, alpha=1.0):
-    """The exponential linear unit: `x` for x > 0, else `a (exp(x) - 1)`.
+    """Computes the exponential linear unit, which is `x` for x > 0, else `a (exp(x) - 1)`.
 
-    Derivative: 1 for x > 0, else `a exp(x)`, at 0 therefore a: no kink if a = 1; saturates at -a; its mean activation
-    is nearer zero than ReLU's (Clevert et al. 2016, arXiv 1511.07289).
+    Derivative: 1 for x > 0, else `a exp(x)`. At 0 it is therefore a, and there is no kink if a = 1. The function
+    saturates at -a, and its mean activation is nearer zero than ReLU's (Clevert et al. 2016, arXiv 1511.07289).
 
     >>> elu(jnp.array([-1e4, 0.0, 2.0])).tolist()
     [-1.0, 0.0, 2.0]
@@ -127,11 +132,11 @@ def elu(x, *, alpha=1.0):
 
 
 def selu(x):
-    """The scaled ELU `1.0507 elu(x, alpha=1.6733)`, which holds activations at mean 0, variance 1 through many layers.
+    """Computes the scaled ELU `1.0507 elu(x, alpha=1.6733)`, which keeps mean 0 and variance 1 through many layers.
 
-    Those are a fixed point of a layer whose weights have mean 0 and variance 1 / fan-in. Derivative: l = 1.0507... for
-    x > 0, else `l a exp(x)`, at the kink therefore 1.7581; saturates at -1.7581 (Klambauer et al. 2017, arXiv
-    1706.02515).
+    This mean and variance are a fixed point of a layer whose weights have mean 0 and variance 1 / fan-in. Derivative:
+    l = 1.0507... for x > 0, else `l a exp(x)` with a = 1.6733, so it is 1.7581 at the kink. The function saturates at
+    -1.7581 (Klambauer et al. 2017, arXiv 1706.02515).
 
     >>> [round(y, 4) for y in selu(jnp.array([-1e4, 0.0, 1.0])).tolist()]
     [-1.7581, 0.0, 1.0507]
@@ -140,11 +145,12 @@ def selu(x):
 
 
 def gelu(x, *, approximate: bool = False):
-    """The Gaussian error linear unit `x P(Z <= x)`, Z standard normal; smooth, with a minimum of -0.17 at -0.75.
+    """Computes the Gaussian error linear unit `x P(Z <= x)`, where Z is standard normal.
 
-    Derivative: `P(Z <= x) + x p(x)` with the density p; 0 and 1 far out, so not zero-centred, and dead far below. With
-    `approximate`, the paper's `x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2`, off by less than 5e-4, as in GPT-2
-    (Hendrycks and Gimpel 2016, arXiv 1606.08415).
+    The function is smooth and has its minimum of -0.17 at x = -0.75. Derivative: `P(Z <= x) + x p(x)`, where p is the
+    density of Z. It tends to 0 far below and to 1 far above, so the function is not zero-centred and units far below
+    are dead. With `approximate`, the function is the paper's `x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2`, which
+    GPT-2 uses and which differs by less than 5e-4 (Hendrycks and Gimpel 2016, arXiv 1606.08415).
 
     >>> [round(y, 4) for y in gelu(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
     [-0.0, 0.0, 0.8413]
@@ -153,10 +159,10 @@ def gelu(x, *, approximate: bool = False):
 
 
 def silu(x):
-    """`x sigmoid(x)`, also called swish; smooth, with a minimum of -0.28 at -1.28.
+    """Computes `x sigmoid(x)`, also called swish, which is smooth and has its minimum of -0.28 at x = -1.28.
 
-    Derivative: `s + x s (1 - s)` with `s = sigmoid(x)`; 0 and 1 far out, so not zero-centred (Elfwing et al. 2018,
-    arXiv 1702.03118; Ramachandran et al. 2017, arXiv 1710.05941).
+    Derivative: `s + x s (1 - s)` with `s = sigmoid(x)`. It tends to 0 far below and to 1 far above, so the function is
+    not zero-centred (Elfwing et al. 2018, arXiv 1702.03118; Ramachandran et al. 2017, arXiv 1710.05941).
 
     >>> [round(y, 4) for y in silu(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
     [-0.0, 0.0, 0.7311]
@@ -165,9 +171,10 @@ def silu(x):
 
 
 def softplus(x):
-    """`log(1 + exp(x))`, a smooth ReLU; it makes of any number a positive one, such as a scale.
+    """Computes `log(1 + exp(x))`, a smooth ReLU, which turns any number into a positive one, such as a scale.
 
-    Derivative: `sigmoid(x)`; 0 far below, unbounded above; not zero-centred, 0.69 at 0 (Dugas et al. 2001).
+    Derivative: `sigmoid(x)`. The function tends to 0 far below and is unbounded above. It is not zero-centred: its
+    value at 0 is 0.69 (Dugas et al. 2001).
 
     >>> [round(y, 4) for y in softplus(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
     [0.0, 0.6931, 1.3133]
@@ -176,11 +183,11 @@ def softplus(x):
 
 
 def softmax(x, *, axis=-1):
-    """Probabilities `p_k = exp(x_k) / sum_j exp(x_j)` along an axis, for inputs of any size.
+    """Computes the probabilities `p_k = exp(x_k) / sum_j exp(x_j)` along an axis, for inputs of any magnitude.
 
-    Derivative: `dp_k/dx_j = p_k ([j = k] - p_j)`; saturates at 0 and 1; adding a number to all inputs changes nothing.
-    Entries of +inf share the probability, and if all are -inf it is uniform; the gradient is 0 in both cases, in the
-    limit of which the function is flat (Bridle 1990).
+    Derivative: `dp_k/dx_j = p_k ([j = k] - p_j)`. The function saturates at 0 and 1, and adding one number to all
+    inputs does not change it. Entries of +inf share the probability equally. If all entries are -inf, the probabilities
+    are uniform. The gradient is 0 in both cases (Bridle 1990).
 
     >>> softmax(jnp.array([1e4, 1e4, 0.0])).tolist()
     [0.5, 0.5, 0.0]
@@ -190,10 +197,10 @@ def softmax(x, *, axis=-1):
 
 
 def log_softmax(x, *, axis=-1):
-    """`log p_k = x_k - log sum_j exp(x_j)`, exact where the softmax itself would be rounded to 0 or 1.
+    """Computes `log p_k = x_k - log sum_j exp(x_j)`, which is exact where the softmax would be rounded to 0 or 1.
 
-    Derivative: `d(log p_k)/dx_j = [j = k] - p_j`; at most 0. Where an infinity is the largest, as `softmax`, and the
-    gradient is 0.
+    The values are at most 0. Derivative: `d(log p_k)/dx_j = [j = k] - p_j`. If the largest entry is infinite, the
+    result is the logarithm of what `softmax` gives, and the gradient is 0.
 
     >>> log_softmax(jnp.array([1e4, 0.0])).tolist()
     [0.0, -10000.0]
@@ -203,10 +210,10 @@ def log_softmax(x, *, axis=-1):
 
 
 def max_unit(x, *, axis=-1):
-    """The maximum along one axis, which disappears.
+    """Computes the maximum along one axis and removes this axis.
 
-    Derivative: 1 for the largest input and 0 for the others; of inputs that tie, the first has it. Not zero-centred,
-    never saturates.
+    Derivative: 1 for the largest input and 0 for the others. If several inputs are equally large, the first has the
+    derivative 1. The function is not zero-centred and never saturates.
 
     >>> max_unit(jnp.array([[1.0, 3.0], [2.0, -1.0]])).tolist()
     [3.0, 2.0]
@@ -216,13 +223,14 @@ def max_unit(x, *, axis=-1):
 
 
 def maxout(x, *, pieces: int):
-    """The maximum of every `pieces` consecutive features of the last axis: (..., n pieces) -> (..., n).
+    """Computes the maximum of every `pieces` consecutive features of the last axis: (..., n pieces) -> (..., n).
 
     After a dense layer it is a convex, piecewise linear activation that is learned. Derivative: 1 for the largest input
-    of a group, else 0; of inputs that tie, the first has it (Goodfellow et al. 2013, arXiv 1302.4389).
+    of a group, else 0. If several inputs are equally large, the first has the derivative 1 (Goodfellow et al. 2013,
+    arXiv 1302.4389).
 
     Raises:
-      ValueError: the features are no multiple of `pieces`.
+      ValueError: the number of features is not a multiple of `pieces`.
 
     >>> maxout(jnp.array([1.0, 3.0, 2.0, -1.0]), pieces=2).tolist()
     [3.0, 2.0]
@@ -237,21 +245,21 @@ def maxout(x, *, pieces: int):
 
 
 def radial_basis(x, centres, *, widths):
-    """Gaussian bumps `y_k = exp(-||x - c_k||^2 / (2 s_k^2))`, 1 at the centre c_k and 0 far away from it.
+    """Computes the Gaussian bumps `y_k = exp(-||x - c_k||^2 / (2 s_k^2))`, 1 at the centre c_k and 0 far from it.
 
-    Derivative: `dy_k/dx = -y_k (x - c_k) / s_k^2 = -dy_k/dc_k`, `dy_k/ds_k = y_k ||x - c_k||^2 / s_k^3`; 0 far away;
-    not zero-centred (Broomhead and Lowe 1988).
+    Derivative: `dy_k/dx = -y_k (x - c_k) / s_k^2 = -dy_k/dc_k` and `dy_k/ds_k = y_k ||x - c_k||^2 / s_k^3`; both are 0
+    far from the centre. The function is not zero-centred (Broomhead and Lowe 1988).
 
     Args:
       x: (batch, features).
       centres: (units, features).
-      widths: s, a number or (units,).
+      widths: s, a number or an array (units,).
 
     Returns:
       (batch, units).
 
     Raises:
-      ValueError: other shapes.
+      ValueError: the arguments have other shapes.
 
     >>> y = radial_basis(jnp.zeros((1, 2)), jnp.array([[0.0, 0.0], [3.0, 4.0]]), widths=5.0)
     >>> y.round(3).tolist() == [[1.0, jnp.exp(-0.5).round(3)]]
@@ -269,14 +277,14 @@ def radial_basis(x, centres, *, widths):
 
 
 def per_unit(activations: Sequence[Callable]) -> Callable:
-    """The activation of a layer in which every unit has its own: `activations[k]` acts on feature k of the last axis.
+    """Returns the activation of a layer whose units have one each: `activations[k]` acts on feature k of the last axis.
 
-    Features with the same function are gathered and computed together, so that each function runs once and sees its own
-    features only: a value or gradient that overflows elsewhere cannot spoil the rest. Derivative: that of
-    `activations[k]`, all elementwise.
+    All the functions are elementwise. Features with the same function are gathered and computed together, so each
+    function runs once and sees only its own features. A value or gradient that overflows in one function therefore
+    cannot spoil the others. Derivative: for feature k, the derivative of `activations[k]`.
 
     Raises:
-      ValueError: no activations, or (when called) another number of features.
+      ValueError: `activations` is empty, or the returned function receives another number of features.
 
     >>> per_unit([relu, tanh, relu])(jnp.array([[-1.0, 0.0, 2.0]])).tolist()
     [[0.0, 0.0, 2.0]]
@@ -298,20 +306,20 @@ def per_unit(activations: Sequence[Callable]) -> Callable:
 
 
 def _below_zero(x, axis):
-    """`x - max x`, whose exponential cannot overflow; its limit, 0 or -inf, if the maximum is infinite."""
+    """Returns `x - max x`, whose exponential cannot overflow, or its limit (0 or -inf) if the maximum is infinite."""
     largest = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True))
     limit = jnp.where(x == largest, 0.0, -jnp.inf)
     return jnp.where(jnp.isinf(largest), limit, x - largest)
 
 
 def _gated(x, gate):
-    """`x gate(x)`, a gate from 0 to 1; the limit at an infinity, where the product and its derivative are 0 * inf."""
+    """Computes `x gate(x)` for a gate from 0 to 1, or its limit where the product or its derivative is 0 * inf."""
     finite = _within_range(x)
     return jnp.where(x == jnp.inf, x, finite * gate(finite))
 
 
 def _within_range(x):
-    """`x`, an infinity replaced by the largest finite number of its sign."""
+    """Returns `x` with each infinity replaced by the largest finite number of the same sign."""
     largest = jnp.finfo(x.dtype).max
     return lax.clamp(-largest, x, largest)
 

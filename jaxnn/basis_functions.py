@@ -1,7 +1,7 @@
-"""Fixed basis functions: `phi(x) -> (batch, M)`, the design matrix of a linear model, its first column constant.
+"""A fixed basis function computes `phi(x) -> (batch, M)`, the design matrix of a linear model.
 
-A model `y = f(w^T phi(x))` is linear in what it learns. A network is the same with a phi that is learned, too
-(Bishop 2006, sections 3.1 and 5.1).
+The first column of the design matrix is constant. A model `y = f(w^T phi(x))` is linear in the weights that it learns.
+A network has the same form, but learns phi too (Bishop 2006, sections 3.1 and 5.1).
 """
 
 import jax
@@ -21,12 +21,12 @@ def linear(x: Float[Array, "batch features"]) -> Float[Array, "batch M"]:
 
 
 def polynomial(x: Float[Array, " batch"], *, degree: int) -> Float[Array, "batch M"]:
-    """Powers of one variable: `phi_j(x) = x^j` for j from 0 to `degree`.
+    """Computes powers of one variable: `phi_j(x) = x^j` for j from 0 to `degree`.
 
-    Derivative: `j x^(j-1)`. The columns are less independent the higher the degree: scale x to [-1, 1] first.
+    Derivative: `j x^(j-1)`. The higher the degree, the less independent the columns are; scale x to [-1, 1] first.
 
     Raises:
-      ValueError: a degree below 0.
+      ValueError: `degree` is below 0.
 
     >>> polynomial(jnp.array([2.0]), degree=3).tolist()
     [[1.0, 2.0, 4.0, 8.0]]
@@ -42,17 +42,18 @@ def gaussian(
     centres: Float[Array, " centres"] | Float[Array, "centres features"],
     width: float | Num[Array, ""],
 ) -> Float[Array, "batch M"]:
-    """Bumps around centres: `phi_j(x) = exp(-|x - mu_j|^2 / (2 s^2))`, after the constant (Bishop 2006, eq. 3.4).
+    """Computes bumps around centres after the constant: `phi_j(x) = exp(-|x - mu_j|^2 / (2 s^2))`.
 
-    Derivative: `-phi_j(x) (x - mu_j) / s^2`. Each is felt within a few widths of its centre only.
+    Derivative: `-phi_j(x) (x - mu_j) / s^2`. Each bump is near 0 farther than a few widths from its centre (Bishop
+    2006, eq. 3.4).
 
     Args:
       x: (batch,), or (batch, features).
       centres: `mu`, (centres,) or (centres, features).
-      width: `s > 0`, may be traced.
+      width: `s > 0`; may be traced.
 
     Raises:
-      ValueError: centres with another number of features than x, or a width that is not positive.
+      ValueError: the centres have another number of features than x, or the width is a number that is not positive.
 
     >>> gaussian(jnp.array([0.0, 2.0]), centres=jnp.array([0.0]), width=1.0).round(3).tolist()
     [[1.0, 1.0], [1.0, 0.135...]]
@@ -66,13 +67,13 @@ def gaussian(
 def sigmoidal(
     x: Float[Array, " batch"], *, centres: Float[Array, " centres"], width: float | Num[Array, ""]
 ) -> Float[Array, "batch M"]:
-    """Soft steps at centres: `phi_j(x) = sigma((x - mu_j) / s)`, after the constant (Bishop 2006, eq. 3.5).
+    """Computes soft steps at centres after the constant: `phi_j(x) = sigma((x - mu_j) / s)` (Bishop 2006, eq. 3.5).
 
-    Derivative: `phi_j (1 - phi_j) / s`. Of one variable; with several, each step would also need a direction, and to
-    choose those is what the hidden layer of a network learns.
+    Derivative: `phi_j (1 - phi_j) / s`. The steps are functions of one variable. With several variables each step would
+    also need a direction, and these directions are what the hidden layer of a network learns.
 
     Raises:
-      ValueError: a width that is not positive.
+      ValueError: the width is a number that is not positive.
 
     >>> sigmoidal(jnp.array([1.0]), centres=jnp.array([1.0, 4.0]), width=1.0).round(4).tolist()
     [[1.0, 0.5, 0.0473...]]

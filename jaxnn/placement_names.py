@@ -1,4 +1,4 @@
-"""The placements by name, and what each of them is. Imports no jax, so that the command line can list them."""
+"""Describes each placement under its name; it imports no jax, so that the command line can list the placements."""
 
 PLACEMENT_NAMES = {
     "single": "one device, the whole batch",

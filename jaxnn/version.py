@@ -1,3 +1,3 @@
-"""The version, in one place (read by the build and by `jaxnn --version`)."""
+"""Holds the version in one place; the build and `jaxnn --version` read it here."""
 
 __version__ = "0.1.0"

@@ -87,7 +87,7 @@ def _run(config: CrossValidationFlags, *, is_made: bool) -> int:
     labels = dataset.train["label"]
     learned = _check_folds(config, values, labels)
     parts = {"train": dataset.train, "validation": None, "examples": learned}
-    trainer = make_trainer(config.training, dataset, [*values], **parts, records=records, keeps=True)
+    trainer = make_trainer(config.training, dataset, **parts, records=records, keeps=True)
     settings = populations.grid(**values)
     print(f"{len(settings)} settings x {config.folds} folds x {config.seeds} seeds", file=sys.stderr, flush=True)
     with records.kept(config.training):

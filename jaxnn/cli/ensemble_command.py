@@ -101,7 +101,7 @@ def _run(config: EnsembleFlags, *, is_made: bool) -> int:
     check_members(config.members, each=ANSWER * answers + config.bagging * 4 * examples)
     members = _members(config, examples)
     parts = {"train": dataset.train, "validation": None}  # the test data are measured once, at the end
-    trainer = make_trainer(config.training, dataset, [], **parts, examples=examples, records=records)
+    trainer = make_trainer(config.training, dataset, **parts, examples=examples, records=records)
     before = restore(records.folder, config.training, dataset, members) if is_made else None
     with records.kept(config.training):
         hooks = [saving(records)]

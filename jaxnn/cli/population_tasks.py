@@ -37,7 +37,6 @@ def spread_over_cores() -> None:
 def make_trainer(
     config: Training,
     dataset: data.Dataset,
-    names,
     *,
     train,
     validation,
@@ -50,7 +49,6 @@ def make_trainer(
     Args:
       config: the values that no member sets.
       dataset: the data set, for its classes and standardization.
-      names: the names of the values that the members set, as in `--over`.
       train, validation: dicts of arrays; `validation` may be None if the members have splits or nothing is measured.
       examples: the number of examples that a member learns from.
       records: the records, which are updated after every epoch.

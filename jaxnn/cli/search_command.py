@@ -128,7 +128,7 @@ def _prepare(config: SearchFlags, over, is_made: bool):
     _say(f"{config.training.model} on {config.training.data}: {len(split.train)} examples, {len(split.test)} held out")
     parts = {"train": rows_of(dataset.train, split.train), "validation": rows_of(dataset.train, split.test)}
     more = {"examples": len(split.train), "records": records, "keeps": True}
-    return make_trainer(config.training, dataset, [*over], **parts, **more), records
+    return make_trainer(config.training, dataset, **parts, **more), records
 
 
 def _search(config: SearchFlags, over, train):

@@ -1,9 +1,9 @@
-"""Layers as pure functions with hand-written backward passes.
+"""Layers are pure functions with hand-written backward passes.
 
-Contract: `forward(params, x, **static) -> (y, residuals)` and `backward(residuals, dy, **static) -> (dparams, dx)`;
-`differentiable(forward, backward)` makes of the pair a function that `jax.grad` differentiates by it. Lower-case names
-are such functions; capitalized ones make a `Layer`, which `chain`, `graph` and `repeat` compose into networks.
-Images are NHWC, kernels HWIO.
+Contract: `forward(params, x, **static) -> (y, residuals)` and `backward(residuals, dy, **static) -> (dparams, dx)`.
+`differentiable(forward, backward)` turns the pair into one function, and `jax.grad` of this function calls `backward`.
+Names in lower case are such functions. Capitalized names make a `Layer`, and `chain`, `graph` and `repeat` compose
+layers into networks. Images are NHWC, kernels HWIO.
 """
 
 from jaxnn.layers.activation_layers import ELU as ELU

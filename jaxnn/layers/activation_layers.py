@@ -1,7 +1,7 @@
-"""Layers that apply a function to every element.
+"""These layers apply a function to every element.
 
-An activation's derivative is written as a function of its output where it can be: the output is the next layer's
-input and kept anyway, so the backward pass saves nothing of its own.
+Where possible, the derivative of an activation is written as a function of its output. The next layer keeps this output
+anyway, because it is its input, so the activation needs no memory of its own for the backward pass.
 """
 
 import math
@@ -15,7 +15,9 @@ from jaxnn.layers.hand_written import Layer, without_parameters
 
 
 def Elementwise(f, derivative) -> Layer:
-    """`y = f(x)`, whose gradient is `dx = derivative(y) dy`: the derivative as a function of the *output*.
+    """Returns a layer that computes `y = f(x)`, with the gradient `dx = derivative(y) dy`.
+
+    The derivative is a function of the *output*.
 
     >>> cube = Elementwise(lambda x: x**3, lambda y: 3 * jnp.cbrt(y) ** 2)
     >>> y, residuals = cube.forward((), jnp.array([2.0]))
@@ -34,9 +36,10 @@ def Elementwise(f, derivative) -> Layer:
 
 
 def ElementwiseOfInput(value_and_slope) -> Layer:
-    """`y, s = value_and_slope(x)`, whose gradient is `dx = s dy`: where the output does not tell the slope.
+    """Returns a layer that computes `y, s = value_and_slope(x)`, with the gradient `dx = s dy`.
 
-    The forward pass computes both, for they share their expensive parts.
+    It is for functions whose output does not determine the slope. The forward pass computes the output and the slope
+    together, because they share their expensive parts.
 
     >>> square = ElementwiseOfInput(lambda x: (x**2, 2 * x))
     >>> y, residuals = square.forward((), jnp.array([-3.0]))
@@ -61,19 +64,21 @@ OUTPUT_DERIVATIVES = {
     "scaled_tanh": lambda y: 2 / 3 * (1.7159 - y * y / 1.7159),
     "softplus": lambda y: -jnp.expm1(-y),
 }
-"""Activations without a parameter -> their derivative as a function of their output."""
+"""Maps the name of each activation without parameters to its derivative as a function of its output."""
 
 
 def ReLU() -> Layer:
-    """`y = max(0, x)`; derivative: 1 where y > 0, else 0."""
+    """Returns a layer that computes `y = max(0, x)`; the derivative is 1 where y > 0, else 0."""
     return Elementwise(activations.relu, OUTPUT_DERIVATIVES["relu"])
 
 
 def LeakyReLU(negative_slope: float = 0.01) -> Layer:
-    """`y = x` where x > 0, else `negative_slope x`; derivative: 1 where y > 0, else `negative_slope`.
+    """Returns a layer that computes `y = x` where x > 0, else `y = negative_slope x`.
+
+    Derivative: 1 where y > 0, else `negative_slope`.
 
     Raises:
-      ValueError: a negative `negative_slope`, by which the output does not tell the sign of the input.
+      ValueError: `negative_slope` is negative, so that the output does not show the sign of the input.
     """
     if negative_slope < 0:
         raise ValueError(f"`negative_slope` must be at least 0; received {negative_slope}. Take ElementwiseOfInput?")
@@ -82,32 +87,35 @@ def LeakyReLU(negative_slope: float = 0.01) -> Layer:
 
 
 def ELU(alpha: float = 1.0) -> Layer:
-    """`y = x` where x > 0, else `alpha (exp(x) - 1)`; derivative: 1 where y > 0, else `y + alpha`."""
+    """Returns a layer that computes `y = x` where x > 0, else `y = alpha (exp(x) - 1)`.
+
+    Derivative: 1 where y > 0, else `y + alpha`.
+    """
     return Elementwise(partial(activations.elu, alpha=alpha), lambda y: jnp.where(y > 0, 1.0, y + alpha))
 
 
 def Sigmoid() -> Layer:
-    """`y = 1 / (1 + exp(-x))`; derivative: `y (1 - y)`."""
+    """Returns a layer that computes `y = 1 / (1 + exp(-x))`; the derivative is `y (1 - y)`."""
     return Elementwise(activations.sigmoid, OUTPUT_DERIVATIVES["sigmoid"])
 
 
 def Tanh() -> Layer:
-    """`y = tanh(x)`; derivative: `1 - y^2`."""
+    """Returns a layer that computes `y = tanh(x)`; the derivative is `1 - y^2`."""
     return Elementwise(activations.tanh, OUTPUT_DERIVATIVES["tanh"])
 
 
 def ScaledTanh() -> Layer:
-    """`y = A tanh(2x/3)`, A = 1.7159; derivative: `2/3 (A - y^2 / A)`."""
+    """Returns a layer that computes `y = A tanh(2x/3)` with A = 1.7159; the derivative is `2/3 (A - y^2 / A)`."""
     return Elementwise(activations.scaled_tanh, OUTPUT_DERIVATIVES["scaled_tanh"])
 
 
 def Softplus() -> Layer:
-    """`y = log(1 + exp(x))`; derivative: `1 - exp(-y)`, which is sigmoid(x)."""
+    """Returns a layer that computes `y = log(1 + exp(x))`; the derivative is `1 - exp(-y)`, which is sigmoid(x)."""
     return Elementwise(activations.softplus, OUTPUT_DERIVATIVES["softplus"])
 
 
 def SiLU() -> Layer:
-    """`y = x s`, s = sigmoid(x); derivative: `s (1 + x (1 - s))`."""
+    """Returns a layer that computes `y = x s` with s = sigmoid(x); the derivative is `s (1 + x (1 - s))`."""
 
     def value_and_slope(x):
         finite = _within_range(x)
@@ -118,19 +126,22 @@ def SiLU() -> Layer:
 
 
 def GELU() -> Layer:
-    """`y = x P`, P = erfc(-x / sqrt(2)) / 2 the normal distribution; derivative: `P + x exp(-x^2/2) / sqrt(2 pi)`."""
+    """Returns a layer that computes `y = x P`, where P = erfc(-x / sqrt(2)) / 2 is the normal distribution function.
+
+    Derivative: `P + x exp(-x^2/2) / sqrt(2 pi)`.
+    """
 
     def value_and_slope(x):
         finite = _within_range(x)
         z = -(0.5**0.5) * finite
         p = lax.erfc(z) / 2
-        slope = p + finite * jnp.exp(-(z * z)) * (2 * math.pi) ** -0.5  # erfc has exp(-z z) inside: computed once
+        slope = p + finite * jnp.exp(-(z * z)) * (2 * math.pi) ** -0.5  # erfc contains exp(-z z) too: computed once
         return jnp.where(x == jnp.inf, x, finite * p), slope
 
     return ElementwiseOfInput(value_and_slope)
 
 
 def _within_range(x):
-    """`x`, an infinity replaced by the largest finite number of its sign, lest 0 times infinity be NaN."""
+    """Returns `x` with each infinity replaced by the largest finite number of its sign: 0 times infinity is NaN."""
     largest = jnp.finfo(x.dtype).max
     return lax.clamp(-largest, x, largest)

@@ -1,6 +1,6 @@
-"""Batch normalization, its gradient derived twice: in closed form, and node by node as on the lecture's graph.
+"""Batch normalization has its gradient derived twice here: in closed form, and node by node on the lecture's graph.
 
-Ioffe and Szegedy 2015, arXiv 1502.03167.
+Source: Ioffe and Szegedy 2015, arXiv 1502.03167.
 """
 
 import numbers
@@ -16,14 +16,14 @@ from jaxnn.layers.hand_written import Layer, Static, differentiable
 
 
 class BatchStatistics(NamedTuple):
-    """Mean and biased variance of every channel, in float32 at least."""
+    """Holds the mean and the biased variance of every channel, in float32 or a wider type."""
 
     mean: Float[Array, " features"]
     var: Float[Array, " features"]
 
 
 class Residuals(NamedTuple):
-    """What both backward passes read."""
+    """Holds the values that both backward passes read."""
 
     scale: Any
     x: Any
@@ -31,25 +31,28 @@ class Residuals(NamedTuple):
     r: Any
     """`1 / sqrt(var + eps)`"""
     of_batch: Static
-    """whether the statistics are the batch's own"""
+    """True if the statistics are those of the batch itself"""
     axis_name: Static
 
 
 def forward(params, x, *, eps=1e-5, axis_name=None):
-    """`m = E[x]`, `v = E[(x - m)^2]`, `y = scale (x - m) / sqrt(v + eps) + bias`, E over the batch and over space."""
+    """Computes `y = scale (x - m) / sqrt(v + eps) + bias`, where `m = E[x]` and `v = E[(x - m)^2]`.
+
+    E is the mean over the batch and over space.
+    """
     m = _average_over(_mean(_wide(x)), axis_name)
     v = _average_over(_mean((_wide(x) - _row(m, x)) ** 2), axis_name)
     return _affine(params, x, BatchStatistics(m, v), eps, Static(True), Static(axis_name))
 
 
 def backward(residuals, dy):
-    """`dx = scale r (dy - E[dy] - x_hat E[dy x_hat])`, `dscale = sum dy x_hat`, `dbias = sum dy`.
+    """Computes `dx = scale r (dy - E[dy] - x_hat E[dy x_hat])`, `dscale = sum dy x_hat` and `dbias = sum dy`.
 
-    Where the statistics are constants, `dx = scale r dy`.
+    If the statistics are constants, it computes `dx = scale r dy`. Here `r = 1 / sqrt(var + eps)`.
     """
     x, (mean, _), r = residuals.x, residuals.statistics, _row(residuals.r, dy)
     centred, wide_dy = _wide(x) - _row(mean, x), _wide(dy)
-    dbias, dscale = _mean(wide_dy), _mean(wide_dy * centred) * residuals.r  # of the device's own examples
+    dbias, dscale = _mean(wide_dy), _mean(wide_dy * centred) * residuals.r  # over the device's own examples
     if residuals.of_batch.value:
         e_dy, e_dy_xhat = (_average_over(e, residuals.axis_name.value) for e in (dbias, dscale))
         wide_dy = wide_dy - _row(e_dy, x) - centred * (r * _row(e_dy_xhat, x))
@@ -58,8 +61,10 @@ def backward(residuals, dy):
 
 
 def backward_step_by_step(residuals, dy):
-    """`backward` for the batch's own statistics as CS231n derives it: node by node back through the graph
-    m = E[x], c = x - m, q = c^2, v = E[q], s = sqrt(v + eps), r = 1 / s, h = c r, y = scale h + bias.
+    """Computes `backward` node by node, as CS231n derives it, for the statistics of the batch itself.
+
+    It goes back through the graph m = E[x], c = x - m, q = c^2, v = E[q], s = sqrt(v + eps), r = 1 / s, h = c r,
+    y = scale h + bias.
     """
     x, m, r = _wide(residuals.x), _row(residuals.statistics.mean, dy), _row(residuals.r, dy)
     scale, n, dy = _row(residuals.scale, dy), x.size // x.shape[-1], _wide(dy)
@@ -80,13 +85,13 @@ def backward_step_by_step(residuals, dy):
 
 
 def inference_forward(params, x, *, eps=1e-5):
-    """`forward` with given statistics; `params` is the pair (parameters, statistics)."""
+    """Computes `forward` with given statistics, where `params` is the pair (parameters, statistics)."""
     params, statistics = params
     return _affine(params, x, statistics, eps, Static(False), Static(None))
 
 
 def inference_backward(residuals, dy):
-    """`backward`; the statistics get no gradient."""
+    """Computes `backward` for given statistics, which get no gradient."""
     dparams, dx = backward(residuals, dy)
     return (dparams, None), dx
 
@@ -103,20 +108,23 @@ _inference = lambda **static: differentiable(partial(inference_forward, **static
 
 
 def batch_norm(params, x, *, eps: float = 1e-5, axis_name: str | None = None):
-    """`scale x_hat + bias` with `x_hat = (x - m) / sqrt(v + eps)`, m and v of the batch: the pair (y, statistics).
+    """Normalizes x by the mean m and the variance v of the batch, and returns the pair (y, statistics).
 
-    Gradient: `dx = scale / sqrt(v + eps) (dy - E[dy] - x_hat E[dy x_hat])`: what of dy is constant or parallel to x_hat
-    changes nothing, for y does not depend on it. The statistics returned carry no gradient.
+    `y = scale x_hat + bias` with `x_hat = (x - m) / sqrt(v + eps)`. Gradient:
+    `dx = scale / sqrt(v + eps) (dy - E[dy] - x_hat E[dy x_hat])`. The parts of dy that are constant or parallel to
+    x_hat contribute nothing (apart from eps), because y does not change when x is shifted or scaled. The statistics
+    that are returned carry no gradient.
 
     Args:
       params: `scale` and `bias` (features,).
       x: (batch, ..., features); all axes but the last are averaged over.
-      eps: keeps a constant channel finite.
-      axis_name: of `pmap` or `shard_map` (with `check_vma=False`): averages over the devices too, each having as many
-        examples. Then `dscale` and `dbias` are those of the device's own examples, to be averaged with all gradients.
+      eps: a small number that keeps the output of a constant channel finite.
+      axis_name: the axis of `pmap` or `shard_map` (with `check_vma=False`). The statistics are then averaged over the
+        devices too, which must have equally many examples. `dscale` and `dbias` are those of the device's own
+        examples, to be averaged over the devices with all other gradients.
 
     Raises:
-      ValueError: parameters of another shape.
+      ValueError: the parameters have another shape, or x has fewer than two axes.
 
     >>> y, statistics = batch_norm({"scale": jnp.ones(1), "bias": jnp.zeros(1)}, jnp.array([[1.0], [3.0]]))
     >>> y.round(3).tolist(), statistics.mean.tolist(), statistics.var.tolist()
@@ -128,9 +136,9 @@ def batch_norm(params, x, *, eps: float = 1e-5, axis_name: str | None = None):
 
 
 def batch_norm_inference(params, x, *, statistics: BatchStatistics, eps: float = 1e-5):
-    """`scale (x - mean) / sqrt(var + eps) + bias` with running statistics, which get no gradient.
+    """Computes `scale (x - mean) / sqrt(var + eps) + bias` with running statistics, which get no gradient.
 
-    Gradient: `dx = scale / sqrt(var + eps) dy`. Arguments and errors as `batch_norm`.
+    Gradient: `dx = scale / sqrt(var + eps) dy`. The other arguments and the errors are those of `batch_norm`.
 
     >>> running = BatchStatistics(jnp.array([2.0]), jnp.array([4.0]))
     >>> params = {"scale": jnp.ones(1), "bias": jnp.zeros(1)}
@@ -142,10 +150,10 @@ def batch_norm_inference(params, x, *, statistics: BatchStatistics, eps: float =
 
 
 def moving_average(old, new, *, decay: float | Float[Array, ""] = 0.9):
-    """`decay old + (1 - decay) new`, leaf by leaf: `decay` is the weight of the past.
+    """Computes `decay old + (1 - decay) new`, leaf by leaf, so that `decay` is the weight of the past.
 
-    So have it Flax and Keras; PyTorch's `momentum` is the weight of the new, and its running variance is unbiased
-    (times n / (n - 1)) where that of `batch_norm` is not.
+    Flax and Keras define it in the same way. In PyTorch `momentum` is the weight of the new value. PyTorch's running
+    variance is unbiased (multiplied by n / (n - 1)), while the variance of `batch_norm` is biased.
 
     >>> moving_average(jnp.array([1.0]), jnp.array([2.0]), decay=0.75).tolist()
     [1.25]
@@ -154,12 +162,12 @@ def moving_average(old, new, *, decay: float | Float[Array, ""] = 0.9):
 
 
 def BatchNorm(*, decay: float = 0.9, eps: float = 1e-5, axis_name: str | None = None) -> Layer:
-    """`batch_norm` in training, `batch_norm_inference` in test mode; the state is the moving average of the statistics.
+    """Returns a layer that computes `batch_norm` in training and `batch_norm_inference` in test mode.
 
-    Averages start at mean 0 and variance 1.
+    Its state is the moving average of the statistics, which starts at mean 0 and variance 1.
 
     Raises:
-      ValueError: `decay` outside [0, 1].
+      ValueError: `decay` is a number outside [0, 1].
     """
     if isinstance(decay, numbers.Real) and not 0 <= decay <= 1:
         raise ValueError(f"`decay` must be from 0 to 1; received {decay}. It is the weight of the past.")
@@ -190,12 +198,15 @@ def _affine(params, x, statistics, eps, *static):
 
 
 def _parameters(dscale, dbias, residuals, *, examples):
-    """Means turned into sums, in the dtype of the parameters."""
+    """Turns means into sums, in the dtype of the parameters."""
     return {name: (examples * d).astype(residuals.scale.dtype) for name, d in (("scale", dscale), ("bias", dbias))}
 
 
 def _mean(x):
-    """Over all axes but the last; on CPU over space, then over the batch as a product with ones: both vectorize."""
+    """Averages over all axes except the last.
+
+    On CPU it sums over space first and then over the batch, as a product with ones; both steps vectorize.
+    """
     if jax.default_backend() != "cpu":
         return x.mean(axis=tuple(range(x.ndim - 1)))
     over_space = x.sum(axis=tuple(range(1, x.ndim - 1)))
@@ -207,7 +218,7 @@ def _average_over(mean, axis_name):
 
 
 def _row(v, x):
-    """A vector of the features, to broadcast against x."""
+    """Reshapes a vector of the features so that it broadcasts against x."""
     return lax.expand_dims(v, range(x.ndim - 1))
 
 

@@ -1,6 +1,6 @@
-"""Networks of hand-written layers: chains and feed-forward graphs, with the backward pass that the chain rule gives.
+"""Chains and feed-forward graphs compose hand-written layers into networks; the chain rule gives the backward pass.
 
-A network is a layer itself, so networks nest:
+A network is a layer itself, so a network can be part of another network:
 
 >>> import jax.numpy as jnp
 >>> from jaxnn.layers.dense_layer import Dense
@@ -27,28 +27,29 @@ INPUT = "input"
 
 
 def chain(*layers: Layer) -> Layer:
-    """The network `f_n(... f_2(f_1(x)))`; its parameters are a dict "0", "1", ... in the order of the layers.
+    """Composes layers into the network `f_n(... f_2(f_1(x)))`.
 
-    Backpropagation: with `dy_n = dL/dy_n`, each layer gives `(dparams_i, dy_{i-1}) = backward_i(residuals_i, dy_i)`.
+    The parameters are a dict with the keys "0", "1", ... in the order of the layers. Backpropagation: with
+    `dy_n = dL/dy_n`, each layer computes `(dparams_i, dy_{i-1}) = backward_i(residuals_i, dy_i)`.
 
     Raises:
-      ValueError: no layers.
+      ValueError: there are no layers.
     """
     values = [INPUT, *map(str, range(len(layers)))]
     return graph({y: (layer, x) for layer, x, y in zip(layers, values, values[1:], strict=False)})
 
 
 def graph(nodes: Mapping[str, tuple[Any, ...]]) -> Layer:
-    """A feed-forward graph: each node a layer and the names of what it reads, "input" being the network's own input.
+    """Composes layers into a feed-forward graph, in which each node is a layer with the names of its sources.
 
-    The last node is the output. A node that reads several values gets them as a tuple. Backwards, the gradient of a
-    value is the sum over all that read it.
+    The source "input" is the input of the network. The last node is the output. A node that reads several values
+    receives them as a tuple. In the backward pass, the gradient of a value is the sum over all nodes that read it.
 
     Args:
-      nodes: name -> (layer, source, ...), every source "input" or a node further up.
+      nodes: name -> (layer, source, ...), where every source is "input" or an earlier node.
 
     Raises:
-      ValueError: no nodes, a source that stands nowhere above, a value that nobody reads.
+      ValueError: there are no nodes, a source is not an earlier name, or no node reads a value other than the output.
 
     >>> import jax.numpy as jnp
     >>> from jaxnn.layers.dense_layer import Dense
@@ -67,7 +68,7 @@ def graph(nodes: Mapping[str, tuple[Any, ...]]) -> Layer:
         return values[sources[0]] if len(sources) == 1 else tuple(values[source] for source in sources)
 
     def shapes(x):
-        """The shape and dtype of every node's input."""
+        """Returns the shape and dtype of every node's input."""
         values, seen = {INPUT: x}, {}
         for name, (layer, *sources) in nodes.items():
             seen[name] = inputs(values, sources)
@@ -104,22 +105,22 @@ def graph(nodes: Mapping[str, tuple[Any, ...]]) -> Layer:
 
 @dataclass(frozen=True)
 class LayerModel:
-    """A network of hand-written layers as a model that the trainer takes: `init` and `apply`, as a Flax module has.
+    """Wraps a network of hand-written layers as a model for the trainer, with `init` and `apply` as in a Flax module.
 
-    `jax.grad` of `apply` runs the layers' own backward passes. Variables are `params` and, where a layer keeps
-    something, `state`.
+    `jax.grad` of `apply` runs the backward passes of the layers. The variables are `params` and, if a layer has a
+    state, `state`.
     """
 
     network: Layer
 
     def init(self, rngs, x) -> dict[str, Any]:
-        """The variables for inputs like `x`."""
+        """Returns the variables for inputs like `x`."""
         state = self.network.init_state(x)
         params = {"params": self.network.init(rngs["params"], x)}
         return {**params, "state": state} if jax.tree.leaves(state) else params
 
     def apply(self, variables, x, *, train: bool = False, rngs=None, mutable=False):
-        """The outputs; with `mutable` also the variables that a training step changes without a gradient."""
+        """Returns the outputs; with `mutable` also the variables that a training step changes without a gradient."""
         key = (rngs or {}).get("dropout")
         state = variables.get("state") or self.network.init_state(x)
         y, state = _differentiable_run(self.network, train)(variables["params"], x, state, key)

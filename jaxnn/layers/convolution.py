@@ -1,4 +1,4 @@
-"""2-D convolution that picks its lowering: a drop-in for `lax.conv_general_dilated` in Flax's `nn.Conv`.
+"""This 2-D convolution chooses its lowering and can replace `lax.conv_general_dilated` in Flax's `nn.Conv`.
 
     nn.Conv(features, (5, 5), conv_general_dilated=jaxnn.layers.convolve)
 
@@ -8,7 +8,7 @@
 | `canonical` | XLA's convolution, gradients in its one fast layout  | CPU, otherwise, or if the taps exceed 1 GiB   |
 | `xla`       | XLA's convolution and its automatic gradient         | GPU, TPU; input dilated, not 2-D, not NHWC    |
 
-Groups are mapped over: a convolution in groups is one convolution a group.
+With groups, the hand-written lowerings compute one convolution for each group, by `jax.vmap`.
 `python experiments/benchmarks/convolution_lowerings.py` prints the measurements behind the table. The two hand-written
 lowerings refuse forward-mode differentiation: pass `lowering="xla"` for `jax.jvp` and `jax.hessian`.
 """
@@ -25,7 +25,7 @@ from jaxnn.layers.hand_written import differentiable
 from jaxnn.layers.window_geometry import fitting_edges, positions
 from jaxnn.naming import unknown
 
-FEW_CHANNELS = 16  # from here on, XLA's own product over the channels is as fast as one over taps
+FEW_CHANNELS = 16  # from this number on, XLA's own product over the channels is as fast as one over taps
 LARGEST_TAPS = 2**30  # bytes
 NHWC = ("NHWC", "HWIO", "NHWC")
 
@@ -47,13 +47,13 @@ def convolve(
     *,
     lowering: str | None = None,
 ):
-    """The convolution of `lhs` (batch, height, width, in) with `rhs` (height, width, in, out), as `lax` defines it.
+    """Convolves `lhs` (batch, height, width, in) with `rhs` (height, width, in, out), as `lax` defines it.
 
     The arguments are those of `lax.conv_general_dilated`; `lowering` forces one of `LOWERINGS`.
 
     Raises:
-      ValueError: a stride is less than 1, `lowering` is unknown, or a hand-written one is forced on a convolution that
-        it does not do. What else does not fit is refused by `lax`.
+      ValueError: a stride is less than 1, `lowering` is unknown, or a hand-written lowering is forced on a convolution
+        that it does not support. `lax` refuses all other arguments that do not fit.
 
     >>> import jax.numpy as jnp
     >>> convolve(jnp.ones((32, 8, 8, 3)), jnp.ones((3, 3, 3, 4)), padding="VALID").shape
@@ -76,7 +76,7 @@ def convolve(
         and batch_group_count == 1
         and precision is None
         and lhs.dtype == rhs.dtype
-        and _fits(lhs.shape, rhs.shape, **sizes)  # else lax says what is wrong
+        and _fits(lhs.shape, rhs.shape, **sizes)  # otherwise lax reports what is wrong
     )
     if plain:
         lowering = lowering or choose_lowering(lhs.shape, rhs.shape, **sizes, itemsize=lhs.dtype.itemsize)
@@ -113,7 +113,7 @@ def choose_lowering(
     itemsize: int = 4,
     platform: str | None = None,
 ) -> str:
-    """The fastest lowering for the shapes on the platform (`jax.default_backend()` unless given).
+    """Returns the name of the fastest lowering for the shapes on the platform (default: `jax.default_backend()`).
 
     >>> choose_lowering((128, 28, 28, 1), (5, 5, 1, 6), (1, 1), ((2, 2), (2, 2)), platform="cpu")
     'tiled'
@@ -128,24 +128,27 @@ def choose_lowering(
         return "xla"
     out_size = positions(x_shape[1:3], kernel_shape[:2], strides=strides, padding=padding, dilation=dilation)
     if min(*x_shape, *kernel_shape, *out_size) < 1:
-        return "xla"  # an empty result: lax knows what to say
+        return "xla"  # the result is empty: lax handles it or reports the error
     taps = x_shape[0] * math.prod(out_size) * math.prod(kernel_shape[:3]) * groups * itemsize
     few = kernel_shape[2] < FEW_CHANNELS or groups > 1
     return "tiled" if few and taps <= LARGEST_TAPS else "canonical"
 
 
 def forward(kernel, x, *, strides, padding, dilation=(1, 1), groups=1, lowering=None):
-    """`y[n, i, j] = sum_{a, b} x[n, i sy + a dy - py, j sx + b dx - px] kernel[a, b]`, x being zero outside."""
+    """Computes `y[n, i, j] = sum_{a, b} x[n, i sy + a dy - py, j sx + b dx - px] kernel[a, b]`.
+
+    x is zero outside the image.
+    """
     sizes = {"strides": strides, "padding": padding, "dilation": dilation}
     way = hand_written(x, kernel.shape, **sizes, groups=groups, lowering=lowering)
     edges = fitting_edges(x.shape[1:3], kernel.shape[:2], **sizes)
     of_group = partial(way.forward, strides=strides, dilation=dilation, edges=edges)
     y, residuals = _forward_in_groups(of_group, kernel, x, groups)
-    return y, (kernel, x[:0], residuals)  # x[:0] tells the shape and costs nothing
+    return y, (kernel, x[:0], residuals)  # x[:0] keeps the shape and has no elements
 
 
 def backward(residuals, dy, *, strides, padding, dilation=(1, 1), groups=1, lowering=None):
-    """Gradients of `sum(y * dy)` with respect to the kernel and to `x`."""
+    """Computes the gradients of `sum(y * dy)` with respect to the kernel and to `x`."""
     kernel, no_x, residuals = residuals
     x = jax.ShapeDtypeStruct((dy.shape[0], *no_x.shape[1:]), no_x.dtype)
     sizes = {"strides": strides, "padding": padding, "dilation": dilation}
@@ -156,9 +159,9 @@ def backward(residuals, dy, *, strides, padding, dilation=(1, 1), groups=1, lowe
 
 
 def hand_written(x, kernel_shape, *, lowering=None, **sizes):
-    """The module of the hand-written lowering, the fastest one for the shapes unless it is named.
+    """Returns the module of a hand-written lowering: the one that is named, or the fastest one for the shapes.
 
-    Where XLA's own is faster, that is `canonical`, which is most like it.
+    If XLA's own lowering is the fastest, the result is `canonical`, which is most like it.
     """
     name = lowering or choose_lowering(x.shape, kernel_shape, **sizes, itemsize=x.dtype.itemsize)
     return _HAND_WRITTEN.get(name, convolution_lowering_canonical)
@@ -182,7 +185,7 @@ def _backward_in_groups(backward, residuals, dy, groups):
 
 
 def _split(x, groups):
-    """The last axis as (groups, features of a group)."""
+    """Splits the last axis into (groups, features of a group)."""
     return x.reshape(*x.shape[:3], groups, -1)
 
 

@@ -1,4 +1,4 @@
-"""The layers that convolve, as networks compose them; each adds a bias to what its pair of functions computes."""
+"""These layers convolve and add a bias: each one adds it to the result of its pair (forward, backward)."""
 
 import jax.numpy as jnp
 
@@ -22,22 +22,22 @@ def Convolution(
     groups: int = 1,
     kernel_init=uniform,
 ) -> Layer:
-    """`convolve` and a bias, as a layer of a network: `features` outputs at every position.
+    """Returns a layer that computes `convolve` and adds a bias, with `features` outputs at every position.
 
-    `y = conv(x, kernel) + bias`, `dbias = sum_{n, i, j} dy`; the other gradients are the convolutions that `convolve`
-    chooses. Group g of the outputs sees group g of the inputs alone.
+    `y = conv(x, kernel) + bias` and `dbias = sum_{n, i, j} dy`. The other gradients use the lowering that `convolve`
+    would choose. Group g of the outputs reads only group g of the inputs.
 
     Args:
-      features: outputs at a position.
+      features: the number of outputs at a position.
       window: height and width of the kernel.
-      strides: inputs from a window to the next.
-      padding: "SAME", "SAME_LOWER", "VALID" or two pairs of zeros before and after.
-      dilation: inputs from a tap of the kernel to the next.
-      groups: divides `features` and the inputs' channels; as many as the channels make it depthwise.
-      kernel_init: of the kernel (height, width, in / groups, features).
+      strides: the number of inputs from one window to the next.
+      padding: "SAME", "SAME_LOWER", "VALID" or two pairs (zeros before, zeros after).
+      dilation: the number of inputs from one tap of the kernel to the next.
+      groups: divides `features` and the inputs' channels. With as many groups as channels the layer is depthwise.
+      kernel_init: initializes the kernel (height, width, in / groups, features).
 
     Raises:
-      ValueError: sizes less than 1, groups that do not divide, images of another shape.
+      ValueError: a size is less than 1, the groups do not divide, or the images have another shape.
 
     >>> import jax
     >>> layer = Convolution(6, (5, 5), padding="VALID")
@@ -65,10 +65,10 @@ def Convolution(
 def TransposedConvolution(
     features: int, window: tuple[int, int], *, strides=(1, 1), padding="SAME", kernel_init=uniform
 ) -> Layer:
-    """`convolve_transposed` and a bias, as a layer of a network: with strides, it enlarges.
+    """Returns a layer that computes `convolve_transposed` and adds a bias; with strides, it enlarges the image.
 
-    `y = conv_transposed(x, kernel) + bias`, `dbias = sum_{n, i, j} dy`; arguments as `Convolution`, but that
-    strides count outputs and that padding is what `convolve_transposed` takes.
+    `y = conv_transposed(x, kernel) + bias` and `dbias = sum_{n, i, j} dy`. The arguments are those of `Convolution`,
+    except that strides count outputs and that padding is as in `convolve_transposed`.
 
     >>> import jax
     >>> layer = TransposedConvolution(3, (4, 4), strides=(2, 2))
@@ -92,10 +92,11 @@ def TransposedConvolution(
 def LocallyConnected(
     features: int, window: tuple[int, int], *, strides=(1, 1), padding="VALID", kernel_init=uniform
 ) -> Layer:
-    """`connect_locally` and a bias, as a layer of a network: every position has a kernel and a bias of its own.
+    """Returns a layer that computes `connect_locally` and adds a bias; every position has its own kernel and bias.
 
-    `Y_ij = P_ij K_ij + b_ij`, `db_ij = sum_n dy_nij`; arguments as `Convolution`. `kernel_init` draws every position's
-    kernel as that of a dense layer from the window to `features`. The size of the images is fixed by `init`.
+    `Y_ij = P_ij K_ij + b_ij` and `db_ij = sum_n dy_nij`. The arguments are those of `Convolution`. `kernel_init` draws
+    the kernel of every position like that of a dense layer from the window to `features`. `init` fixes the size of the
+    images.
 
     >>> import jax
     >>> layer = LocallyConnected(4, (3, 3))
@@ -113,7 +114,7 @@ def LocallyConnected(
 
     def init(key, x):
         rows, columns, inputs, _ = kernel_shape(x.shape)
-        kernel = kernel_init(key, (inputs, rows * columns * features), x.dtype)  # its fan-in is the window
+        kernel = kernel_init(key, (inputs, rows * columns * features), x.dtype)  # so that the fan-in is the window
         kernel = kernel.reshape(inputs, rows, columns, features).transpose(1, 2, 0, 3)
         return {"kernel": kernel, "bias": jnp.zeros((rows, columns, features), x.dtype)}
 
@@ -121,7 +122,7 @@ def LocallyConnected(
 
 
 def _with_shared_bias(pair, sizes, kernel_shape, kernel_init):
-    """The layer whose bias is one number a feature."""
+    """Returns the layer whose bias has one number for each feature."""
 
     def init(key, x):
         shape = kernel_shape(x.shape)
@@ -131,7 +132,7 @@ def _with_shared_bias(pair, sizes, kernel_shape, kernel_init):
 
 
 def _with_bias(pair, sizes, kernel_shape, *, summed):
-    """`(forward, backward)` of a pair of functions and a bias, whose gradient is summed over the axes `summed`."""
+    """Returns `(forward, backward)` of the pair with a bias added; its gradient is summed over the axes `summed`."""
 
     def forward(params, x):
         kernel, bias, expected = params["kernel"], params["bias"], kernel_shape(x.shape)

@@ -1,6 +1,16 @@
 """Placements run the same training step on many devices and processes: data, fully sharded and tensor parallelism.
 
 A placement says where a step runs; `fit(placement=...)` ends at the parameters that one device would reach.
+
+| placement | what it does |
+| --- | --- |
+| `placement("single")` | one device runs the whole batch |
+| `placement("pmap")`, `"shard_map"`, `"automatic"` | data parallelism, mapped or divided by XLA |
+| `placement("local_rows")` | as shard_map, but each process keeps only its own rows of the training data |
+| `placement("fully_sharded")`, `shard_by(fully_sharded())` | divides parameters and optimizer state, too (ZeRO, FSDP) |
+| `shard_by(tensor_parallel(columns=[...], rows=[...]), model=4)` | divides layers by path (Megatron) |
+
+`explain_sharding` shows the rules, `report_memory` the bytes before the run.
 Asynchronous SGD is elsewhere: simulated in `jaxnn.asynchronous`, and on Ray in `jaxnn.parameter_server`.
 """
 

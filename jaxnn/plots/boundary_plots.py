@@ -91,7 +91,7 @@ def draw_decision_boundary(ax, predict, points, labels) -> float:
     (left, bottom), (right, top) = _corners(points)
     x, y = np.linspace(left, right, SIDE, dtype=np.float32), np.linspace(bottom, top, SIDE, dtype=np.float32)
     grid = np.stack(np.meshgrid(x, y), axis=-1)
-    shares = _probabilities(predict, grid.reshape(-1, 2), labels.max() + 1)
+    shares = _probabilities(predict, grid.reshape(-1, 2), max(2, labels.max() + 1))
     said = _probabilities(predict, points, shares.shape[1]).argmax(axis=1)
     colours = _rgb(shares.shape[1])
     depth = 0.15 + 0.4 * (shares.max(axis=1) * shares.shape[1] - 1) / (shares.shape[1] - 1)
@@ -139,10 +139,10 @@ def _probabilities(predict, points, classes) -> np.ndarray:
     said = np.asarray(predict(points))
     if said.shape == (len(points),):
         return np.eye(max(classes, int(said.max()) + 1))[said.astype(int)]
-    if said.ndim != 2 or len(said) != len(points) or said.shape[1] < classes:
+    if said.ndim != 2 or len(said) != len(points) or not classes <= said.shape[1] <= len(COLOURS):
         raise ValueError(
-            f"`predict` must return labels (n,) or probabilities (n, {classes}) of n points; received {said.shape} of "
-            f"{len(points)}. Logits want a softmax, and a single column a label: (y[:, 0] > 0).astype(int)."
+            f"`predict` must return labels (n,) or probabilities (n, {classes}), at most {len(COLOURS)} classes; received "
+            f"{said.shape} of {len(points)} points. Logits want a softmax, and a single column a label: (y[:, 0] > 0).astype(int)."
         )
     return said.astype(float)
 

@@ -1,4 +1,15 @@
-"""A population repeats one run over seeds, hyperparameters and subsets of the data, many trainings in one program."""
+"""A population repeats one run over seeds, hyperparameters and subsets of the data, many trainings in one program.
+
+| you want | you write |
+| --- | --- |
+| folds, bootstraps, growing parts | `members_of(settings, splits=k_fold(n, 5))`, `bootstraps`, `nested_parts` |
+| an ensemble | `predict_members`, `average_probabilities`, `vote`, `ensemble_errors`, `Snapshots` |
+| cross-validation, with the one-standard-error rule | `cross_validate` |
+| a search | `search`, `coarse_to_fine`, `hyperband`, `population_based_training`, `ask_and_tell` (Optuna) |
+| a learning rate | `find_learning_rate`, which tries a range of them as one population |
+| members and batches on a grid of devices | `fit(..., devices=jax.devices(), data_shards=4)`: eight devices are 2 x 4 |
+| a study, with confidence intervals | `seeds_study`, `learning_curve`, `capacity_study` |
+"""
 
 from jaxnn.populations.cross_validation import CrossValidation as CrossValidation
 from jaxnn.populations.cross_validation import cross_validate as cross_validate

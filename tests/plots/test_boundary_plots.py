@@ -56,6 +56,12 @@ def test_a_class_that_has_no_point_here_is_drawn_and_one_region_has_no_boundary(
     assert not ax.collections
 
 
+def test_one_class_alone_is_a_region():
+    points, labels = np.random.default_rng(0).normal(size=(9, 2)), np.zeros(9, int)
+    figure = plot_decision_boundary(lambda points: np.zeros(len(points), int), points, labels)
+    assert figure.axes
+
+
 def test_a_grid_has_rows_and_columns(tmp_path):
     panel, other = (Regions(predict, XOR["point"], XOR["label"]) for predict in (by_side, by_sign))
     figure = plot_decision_boundaries({"a": {"x": panel, "y": panel}, "b": {"x": other, "y": panel}}, title="both")
@@ -75,6 +81,7 @@ def test_a_grid_has_rows_and_columns(tmp_path):
         (by_sign, XOR["point"], 2 * XOR["label"] - 1, r"integers from 0 to 6; received int32, -1 to 1.*labels \+ 1"),
         (by_sign, XOR["point"], XOR["label"] / 1, "received float64"),
         (lambda x: x[:, :1], XOR["point"], XOR["label"], r"`predict` must return .* received \(40000, 1\)"),
+        (lambda x: np.ones((len(x), 8)), XOR["point"], XOR["label"], r"at most 7 classes; received \(40000, 8\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(predict, points, labels, message):
