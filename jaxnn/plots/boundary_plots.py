@@ -138,11 +138,12 @@ def _probabilities(predict, points, classes) -> np.ndarray:
     """Returns probabilities (n, classes), which are 0 and 1 if `predict` returns labels."""
     said = np.asarray(predict(points))
     if said.shape == (len(points),):
-        return np.eye(max(classes, int(said.max()) + 1))[said.astype(int)]
+        said = np.eye(max(classes, int(said.max()) + 1))[said.astype(int)]
     if said.ndim != 2 or len(said) != len(points) or not classes <= said.shape[1] <= len(COLOURS):
         raise ValueError(
-            f"`predict` must return labels (n,) or probabilities (n, {classes}), at most {len(COLOURS)} classes; received "
-            f"{said.shape} of {len(points)} points. Logits want a softmax, and a single column a label: (y[:, 0] > 0).astype(int)."
+            f"`predict` must return labels (n,) or probabilities (n, {classes}), of at most {len(COLOURS)} classes; "
+            f"received {said.shape} of {len(points)} points. Logits want a softmax, and a single column a label: "
+            "(y[:, 0] > 0).astype(int)."
         )
     return said.astype(float)
 
