@@ -10,6 +10,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # thou
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # `pytest &` of a script begins with it ignored
 
+import chex
 import jax
 import jaxtyping
 import pytest
@@ -29,6 +30,13 @@ def x64():
     """Doubles inside the test."""
     with jax.enable_x64(True):
         yield
+
+
+@pytest.fixture
+def traced_once():
+    """A decorator of what is compiled, below `jax.jit`: a second trace fails the test."""
+    chex.clear_trace_counter()
+    return chex.assert_max_traces(n=1)
 
 
 @pytest.fixture(scope="session", autouse=True)

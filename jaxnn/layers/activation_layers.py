@@ -90,7 +90,12 @@ def ELU(alpha: float = 1.0) -> Layer:
     """Returns a layer that computes `y = x` where x > 0, else `y = alpha (exp(x) - 1)`.
 
     Derivative: 1 where y > 0, else `y + alpha`.
+
+    Raises:
+      ValueError: `alpha` is negative, so that the output does not show the sign of the input.
     """
+    if alpha < 0:
+        raise ValueError(f"`alpha` must be at least 0; received {alpha}. Take ElementwiseOfInput?")
     return Elementwise(partial(activations.elu, alpha=alpha), lambda y: jnp.where(y > 0, 1.0, y + alpha))
 
 

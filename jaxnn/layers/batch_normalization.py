@@ -29,9 +29,9 @@ class Residuals(NamedTuple):
     x: Any
     statistics: BatchStatistics
     r: Any
-    """`1 / sqrt(var + eps)`"""
+    """Equals `1 / sqrt(var + eps)`."""
     of_batch: Static
-    """True if the statistics are those of the batch itself"""
+    """Is True if the statistics are those of the batch itself."""
     axis_name: Static
 
 

@@ -49,7 +49,8 @@ def graph(nodes: Mapping[str, tuple[Any, ...]]) -> Layer:
       nodes: name -> (layer, source, ...), where every source is "input" or an earlier node.
 
     Raises:
-      ValueError: there are no nodes, a source is not an earlier name, or no node reads a value other than the output.
+      ValueError: there are no nodes, a source is neither "input" nor an earlier node, or a value other than the output
+        is never read.
 
     >>> import jax.numpy as jnp
     >>> from jaxnn.layers.dense_layer import Dense

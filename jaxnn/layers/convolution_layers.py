@@ -24,8 +24,9 @@ def Convolution(
 ) -> Layer:
     """Returns a layer that computes `convolve` and adds a bias, with `features` outputs at every position.
 
-    `y = conv(x, kernel) + bias` and `dbias = sum_{n, i, j} dy`. The other gradients use the lowering that `convolve`
-    would choose. Group g of the outputs reads only group g of the inputs.
+    `y = conv(x, kernel) + bias` and `dbias = sum_{n, i, j} dy`. The convolution and its gradients use the hand-written
+    lowering that is the fastest for the shapes, or `canonical` where `convolve` would use XLA's. Group g of the outputs
+    reads only group g of the inputs.
 
     Args:
       features: the number of outputs at a position.

@@ -28,14 +28,14 @@ class Tiling(NamedTuple):
     """Describes how outputs are grouped into tiles; each field is a (height, width) pair of counts."""
 
     tile: tuple[int, int]
-    """outputs in a tile"""
+    """Counts the outputs in a tile."""
     tiles: tuple[int, int]
     taps: tuple[int, int]
-    """inputs that a tile reads"""
+    """Counts the inputs that a tile reads."""
     step: tuple[int, int]
-    """inputs from one tile to the next"""
+    """Counts the inputs from one tile to the next."""
     apart: tuple[int, int] = (1, 1)
-    """inputs from one tap to the next"""
+    """Counts the inputs from one tap to the next."""
 
 
 def choose_tile(kernel_shape, strides, out_size):
@@ -150,7 +150,7 @@ def scatter_taps(taps, tiling: Tiling, *, batch: int):
     taps = taps.reshape(kh, kw, -1, ny, nx, batch)
     rows, columns = ny + (kh - 1) * dy // step_y, nx + (kw - 1) * dx // step_x
     # An offset j dx is b whole steps and q inputs. With an axis for the steps and one for the inputs within a step, a
-    # tap of all tiles is added to one slice without gaps.
+    # tap of all tiles is added to one slice that needs no stride.
     wide = jnp.zeros((kh, taps.shape[2], ny, columns, step_x, batch), taps.dtype)
     for j in range(kw):
         b, q = divmod(j * dx, step_x)

@@ -1,4 +1,4 @@
-"""The dense layer: every output a weighted sum of every input."""
+"""In a dense layer, every output is a weighted sum of all inputs."""
 
 import jax.numpy as jnp
 
@@ -7,12 +7,12 @@ from jaxnn.layers.hand_written import Layer, differentiable
 
 
 def forward(params, x):
-    """`y = x W + b`."""
+    """Computes `y = x W + b`."""
     return x @ params["kernel"] + params["bias"][None], (params["kernel"], x)
 
 
 def backward(residuals, dy):
-    """`dW = x^T dy`, `db = sum_n dy_n`, `dx = dy W^T`."""
+    """Computes `dW = x^T dy`, `db = sum_n dy_n` and `dx = dy W^T`."""
     kernel, x = residuals
     return {"kernel": x.T @ dy, "bias": dy.sum(axis=0)}, dy @ kernel.T
 
@@ -22,14 +22,14 @@ _dense = differentiable(forward, backward)
 
 
 def dense(params, x):
-    """`y = x W + b`, differentiated by hand: `dW = x^T dy`, `db = sum_n dy_n`, `dx = dy W^T`.
+    """Computes `y = x W + b`; its hand-written gradient is `dW = x^T dy`, `db = sum_n dy_n`, `dx = dy W^T`.
 
     Args:
       params: `kernel` (in, out) and `bias` (out,).
       x: (batch, in).
 
     Raises:
-      ValueError: shapes that do not fit.
+      ValueError: the shapes do not fit.
 
     >>> dense({"kernel": jnp.ones((3, 2)), "bias": jnp.array([0.0, 1.0])}, jnp.ones((1, 3))).tolist()
     [[3.0, 4.0]]
@@ -44,7 +44,7 @@ def dense(params, x):
 
 
 def Dense(features: int, *, kernel_init=uniform) -> Layer:
-    """`dense` with `features` outputs, as a layer of a network."""
+    """Returns a layer that computes `dense` with `features` outputs."""
 
     def init(key, x):
         return {"kernel": kernel_init(key, (x.shape[-1], features), x.dtype), "bias": jnp.zeros(features, x.dtype)}

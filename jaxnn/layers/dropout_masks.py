@@ -1,7 +1,8 @@
-"""Dropout: in training every activation is dropped with probability `rate`. Two dialects of equal expectation.
+"""Dropout drops every activation with probability `rate` in training.
 
-Inverted dropout scales in training and does nothing in test mode. The original scales in test mode instead (the
-weight-scaling inference rule): Srivastava et al. 2014, JMLR 15, section 10.
+There are two variants. Inverted dropout scales in training and does nothing in test mode. The original dropout scales
+in test mode instead (the weight-scaling inference rule; Srivastava et al. 2014, JMLR 15, section 10). In both variants
+the expectation in training equals the output in test mode.
 """
 
 import numbers
@@ -15,38 +16,41 @@ from jaxnn.layers.hand_written import Layer, differentiable, without_parameters
 
 
 def forward(drawing, x, *, width):
-    """`y = x mask / q`, q the probability of keeping; `drawing` is (key, how many of the 2^width levels drop)."""
+    """Computes `y = x mask / q`, where q is the probability of keeping an activation.
+
+    `drawing` is the pair (key, how many of the 2^width levels are dropped).
+    """
     mask, q = _draw(*drawing, x, width)
     return _masked(x, mask, q), (mask, q)
 
 
 def unscaled_forward(drawing, x, *, width):
-    """`y = x mask`."""
+    """Computes `y = x mask`."""
     mask, _ = _draw(*drawing, x, width)
     return _masked(x, mask, 1.0), (mask, 1.0)
 
 
 def backward(residuals, dy):
-    """`dx = dy mask / q`."""
+    """Computes `dx = dy mask / q`."""
     return None, _masked(dy, *residuals)
 
 
 def dropout(key, x, *, rate):
-    """`x mask / (1 - rate)` with `mask` 1 with probability `1 - rate` and else 0: the expectation is x.
+    """Computes `x mask / (1 - rate)`, where `mask` is 1 with probability `1 - rate` and else 0; the expectation is x.
 
-    Gradient: `dx = dy mask / (1 - rate)`, by the same mask. The mask comes from 8 random bits an element where they
-    tell the rate exactly (0.5, 0.25, ...), from 16 else: a rate is rounded to a multiple of 2^-16, and the division is
-    by the probability so rounded.
+    Gradient: `dx = dy mask / (1 - rate)`, with the same mask. The mask is drawn from 8 random bits for each element if
+    8 bits represent the rate exactly (0.5, 0.25, ...), and from 16 bits otherwise. With 16 bits the rate is rounded to
+    a multiple of 2^-16, and the division uses the rounded probability.
 
     Args:
-      key: a key of `jax.random`; another one for every step.
+      key: a key of `jax.random`; use another key for every step.
       x: an array with at least one axis.
       rate: the probability of *dropping*, in [0, 1); may be traced.
 
     Raises:
-      ValueError: `rate` outside [0, 1).
+      ValueError: `rate` is outside [0, 1), or x has no axis.
 
-    Srivastava et al. 2014, JMLR 15.
+    Source: Srivastava et al. 2014, JMLR 15.
 
     >>> sorted({*dropout(jax.random.key(0), jnp.ones(100), rate=0.5).tolist()})
     [0.0, 2.0]
@@ -57,9 +61,9 @@ def dropout(key, x, *, rate):
 
 
 def unscaled_dropout(key, x, *, rate):
-    """`x mask`, as the paper trains; `weight_scaled` is its test mode. Arguments and errors as `dropout`.
+    """Computes `x mask`, which is the paper's dropout in training; `weight_scaled` is its test mode.
 
-    Gradient: `dx = dy mask`.
+    Gradient: `dx = dy mask`. The arguments and errors are those of `dropout`.
 
     >>> sorted({*unscaled_dropout(jax.random.key(0), jnp.ones(100), rate=0.5).tolist()})
     [0.0, 1.0]
@@ -70,9 +74,10 @@ def unscaled_dropout(key, x, *, rate):
 
 
 def weight_scaled(x, *, rate):
-    """`(1 - rate) x`: the expectation of `unscaled_dropout`, which one network in test mode takes for the mean of all.
+    """Computes `(1 - rate) x`, the expectation of `unscaled_dropout`.
 
-    The paper scales the weights that follow, which is the same. Derivative: `1 - rate`.
+    In test mode, one network with these outputs approximates the mean of all the networks that dropout samples. The
+    paper scales the weights of the next layer instead, which is equivalent. Derivative: `1 - rate`.
 
     >>> weight_scaled(jnp.ones(2), rate=0.25).tolist()
     [0.75, 0.75]
@@ -82,7 +87,7 @@ def weight_scaled(x, *, rate):
 
 
 def Dropout(rate) -> Layer:
-    """`dropout` in training, nothing in test mode, as a layer of a network."""
+    """Returns a layer that computes `dropout` in training and returns its input in test mode."""
     _check_rate(rate)
 
     def either_forward(params, x, *, train, key):
@@ -103,14 +108,17 @@ def _masked(x, mask, q):
 
 
 def _threshold(rate):
-    """How many levels of how many bits drop."""
+    """Returns how many levels are dropped, and the number of bits that have these levels."""
     width = 8 if isinstance(rate, numbers.Real) and float(256 * rate).is_integer() else 16
     levels = 2**width
     return jnp.clip(jnp.round(jnp.asarray(rate, jnp.float32) * levels), 0, levels - 1).astype(jnp.int32), width
 
 
 def _draw(key, dropped, x, width):
-    """A mask and the probability of a one in it. Words of 32 bits are drawn and cut: cheaper than a number a word."""
+    """Draws a mask, and returns it with the probability of a one.
+
+    It draws words of 32 bits and splits them, because that is cheaper than drawing one word for each element.
+    """
     dtype = {8: jnp.uint8, 16: jnp.uint16}[width]
     shape = x.shape
     words = jax.random.bits(key, (*shape[:-1], -(-shape[-1] * width // 32)), jnp.uint32)

@@ -1,4 +1,4 @@
-"""The embedding: a row of a table for every integer."""
+"""An embedding replaces every integer by a row of a table."""
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +8,16 @@ from jaxnn.layers.hand_written import Layer, Static, differentiable
 
 
 def forward(table, ids):
-    """`y[...] = table[ids[...]]`: the product with one-hot rows, not multiplied out."""
+    """Computes `y[...] = table[ids[...]]`.
+
+    This equals the product of one-hot rows with the table, without the multiplications.
+    """
     y = table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)
     return y, (ids, Static(table.shape))
 
 
 def backward(residuals, dy):
-    """`dtable[i]` sums `dy` over the places where `ids` is i."""
+    """Computes `dtable[i]`, the sum of `dy` over the positions where `ids` is i."""
     ids, shape = residuals
     dtable = jnp.zeros(shape.value, dy.dtype).at[ids].add(dy, mode="drop", wrap_negative_indices=False)
     return dtable, None
@@ -26,17 +29,17 @@ _embed = differentiable(forward, backward)
 def embed(
     table: Float[Array, "vocabulary features"], ids: Integer[Array, "*positions"]
 ) -> Float[Array, "*positions features"]:
-    """`table[ids]`; its gradient adds every `dy` to the row that it came from, and rows not named get zeros.
+    """Returns the rows `table[ids]`; the gradient adds each `dy` to the row that was read and is zero in other rows.
 
-    An id that names no row, a negative one too, gives NaN (so that it is seen: `table[ids]` would take the last row or
-    the nearest) and no gradient.
+    An id that names no row gives NaN, so that the error is seen, and no gradient; negative ids name no row. Plain
+    indexing, `table[ids]`, would use the last row for -1 and the nearest row for an id that is too large.
 
     Args:
       table: (vocabulary, features).
       ids: integers of any shape.
 
     Raises:
-      ValueError: ids that are no integers.
+      ValueError: the ids are not integers.
 
     >>> embed(jnp.array([[0.0, 1.0], [2.0, 3.0]]), jnp.array([1, 0, 7])).tolist()
     [[2.0, 3.0], [0.0, 1.0], [nan, nan]]
@@ -46,7 +49,7 @@ def embed(
 
 
 def Embedding(vocabulary: int, features: int, *, embedding_init=None) -> Layer:
-    """`embed` as a layer of a network; its parameter is `embedding`, rows of length about 1 unless given otherwise."""
+    """Returns a layer that computes `embed`; its parameter is `embedding`, by default with rows of length about 1."""
     initializer = embedding_init or jax.nn.initializers.normal(features**-0.5)
 
     def init(key, ids):

@@ -1,4 +1,4 @@
-"""Global pooling: one number a channel, whatever the size of the image."""
+"""Global pooling reduces an image of any size to one number for each channel."""
 
 import math
 
@@ -9,27 +9,27 @@ from jaxnn.layers.hand_written import Layer, Static, differentiable, without_par
 
 
 def average_forward(_, x):
-    """`y[n, c] = mean_{h, w} x[n, h, w, c]`."""
+    """Computes `y[n, c] = mean_{h, w} x[n, h, w, c]`."""
     _check(x)
     return x.mean(axis=_space(x.shape)), (Static(x.shape),)
 
 
 def average_backward(residuals, dy):
-    """`dx[n, h, w, c] = dy[n, c] / (height width)`."""
+    """Computes `dx[n, h, w, c] = dy[n, c] / (height width)`."""
     shape = residuals[0].value
     dx = lax.expand_dims(dy / math.prod(shape[1:-1]), _space(shape))
     return (), jnp.broadcast_to(dx, shape)
 
 
 def max_forward(_, x):
-    """`y[n, c] = max_{h, w} x[n, h, w, c]`."""
+    """Computes `y[n, c] = max_{h, w} x[n, h, w, c]`."""
     _check(x)
     pixels = x.reshape(len(x), -1, x.shape[-1])
     return pixels.max(axis=1), (pixels.argmax(axis=1), Static(x.shape))
 
 
 def max_backward(residuals, dy):
-    """`dx[n, h, w, c] = dy[n, c]` at the first maximum in row-major order, else 0."""
+    """Computes `dx[n, h, w, c] = dy[n, c]` at the first maximum in row-major order, else 0."""
     first, shape = residuals[0], residuals[1].value
     place = lax.broadcasted_iota(first.dtype, (shape[0], math.prod(shape[1:-1]), shape[-1]), 1)
     return (), jnp.where(place == first[:, None], dy[:, None], jnp.zeros((), dy.dtype)).reshape(shape)
@@ -40,15 +40,16 @@ _global_max_pool = differentiable(max_forward, max_backward)
 
 
 def global_average_pool(x):
-    """`y[n, c] = mean_{h, w} x[n, h, w, c]`: what replaced the dense layers (Lin, Chen and Yan 2013, arXiv 1312.4400).
+    """Computes `y[n, c] = mean_{h, w} x[n, h, w, c]`.
 
-    Gradient: `dx[n, h, w, c] = dy[n, c] / (height width)`.
+    Lin, Chen and Yan 2013 (arXiv 1312.4400) replaced dense layers by this mean. Gradient:
+    `dx[n, h, w, c] = dy[n, c] / (height width)`.
 
     Args:
-      x: (batch, ..., channels), at least one axis between.
+      x: (batch, ..., channels), with at least one axis between batch and channels.
 
     Raises:
-      ValueError: fewer than three axes.
+      ValueError: x has fewer than three axes.
 
     >>> global_average_pool(jnp.arange(8.0).reshape(1, 2, 2, 2)).tolist()
     [[3.0, 4.0]]
@@ -57,9 +58,10 @@ def global_average_pool(x):
 
 
 def global_max_pool(x):
-    """`y[n, c] = max_{h, w} x[n, h, w, c]`; the gradient goes to the first of equal maxima, as of `max_pool`.
+    """Computes `y[n, c] = max_{h, w} x[n, h, w, c]`.
 
-    Arguments and errors as `global_average_pool`.
+    The gradient goes to the first of equal maxima, as in `max_pool`. The arguments and errors are those of
+    `global_average_pool`.
 
     >>> global_max_pool(jnp.arange(8.0).reshape(1, 2, 2, 2)).tolist()
     [[6.0, 7.0]]
@@ -68,12 +70,12 @@ def global_max_pool(x):
 
 
 def GlobalAveragePool() -> Layer:
-    """`global_average_pool` as a layer of a network."""
+    """Returns a layer that computes `global_average_pool`."""
     return Layer(without_parameters, average_forward, average_backward)
 
 
 def GlobalMaxPool() -> Layer:
-    """`global_max_pool` as a layer of a network."""
+    """Returns a layer that computes `global_max_pool`."""
     return Layer(without_parameters, max_forward, max_backward)
 
 

@@ -1,7 +1,7 @@
-"""Layers in both directions: pairs (forward, backward), and what JAX and a network need of them.
+"""A hand-written layer is a pair (forward, backward); this module connects such pairs to JAX and to networks.
 
-forward(params, x, **static) -> (y, residuals)          residuals: a pytree of arrays, what backward needs
-backward(residuals, dy, **static) -> (dparams, dx)      dparams like params, dx like x
+forward(params, x, **static) -> (y, residuals)          residuals: a pytree of the arrays that backward needs
+backward(residuals, dy, **static) -> (dparams, dx)      dparams has the structure of params, dx that of x
 """
 
 from collections.abc import Callable, Hashable
@@ -18,7 +18,9 @@ from jaxnn.signatures import accepted
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Static:
-    """A leafless node of the residuals: `jit` and `vmap` carry its value in the tree's structure, untraced.
+    """Holds a static value in the residuals, as a tree node without leaves.
+
+    `jit` and `vmap` carry the value in the structure of the tree and do not trace it.
 
     >>> jax.tree.leaves(Static((2, 3)))
     []
@@ -28,46 +30,47 @@ class Static:
 
 
 def batch_minor(x):
-    """The same NHWC array, kept on CPU with the batch as the fastest-varying axis; elsewhere XLA knows better.
+    """Returns the same NHWC array, stored on CPU with the batch as the fastest-varying axis.
 
-    Between convolutions this turns every copy and every elementwise operation into long contiguous runs, whatever the
-    number of channels.
+    Between convolutions this turns every copy and every elementwise operation into long contiguous runs, for any number
+    of channels. On other platforms the function leaves the layout to XLA.
     """
     return with_layout_constraint(x, Layout((3, 1, 2, 0))) if jax.default_backend() == "cpu" else x
 
 
 class Layer(NamedTuple):
-    """A layer with its sizes chosen: pure functions that `chain` and `graph` compose into networks, themselves layers.
+    """Holds the pure functions of a layer whose sizes are chosen.
 
-    `forward` may also take the keywords `train` (bool), `key` (of dropout) and `state` (running statistics).
+    `chain` and `graph` compose layers into networks, which are layers themselves. `forward` may also accept the
+    keywords `train` (bool), `key` (for dropout) and `state` (running statistics).
     """
 
     init: Callable[..., Any]
-    """`(key, x) -> params`, in the shapes and the dtype that inputs like `x` need"""
+    """Computes `(key, x) -> params`, with the shapes and the dtype that inputs like `x` need."""
     forward: Callable[..., tuple[Any, Any]]
-    """`(params, x) -> (y, residuals)`"""
+    """Computes `(params, x) -> (y, residuals)`."""
     backward: Callable[..., tuple[Any, Any]]
-    """`(residuals, dy) -> (dparams, dx)`"""
+    """Computes `(residuals, dy) -> (dparams, dx)`."""
     init_state: Callable[..., Any] = lambda x: ()
-    """`(x) -> state`: what a layer keeps that has no gradient"""
+    """Computes `(x) -> state`, the values that a layer keeps and that have no gradient."""
     advance: Callable[[Any, Any], Any] = lambda state, residuals: state
-    """`(state, residuals) -> state` after a training step"""
+    """Computes `(state, residuals) -> state` after a training step."""
 
 
 def without_parameters(key, x) -> tuple[()]:
-    """The `init` of a layer that has none."""
+    """Returns `()`; this is the `init` of a layer that has no parameters."""
     return ()
 
 
 def differentiable(forward, backward):
-    """The layer `f(params, x, **static) -> y` whose gradient is `backward`.
+    """Returns the function `f(params, x, **static) -> y` whose gradient is `backward`.
 
     Args:
-      forward: `(params, x, **static) -> (y, residuals)`, residuals a pytree of arrays.
-      backward: `(residuals, dy, **static) -> (dparams, dx)`; None stands for the gradient of what has none, such as
-        integers and keys.
+      forward: `(params, x, **static) -> (y, residuals)`, where residuals are a pytree of arrays.
+      backward: `(residuals, dy, **static) -> (dparams, dx)`. None is the gradient of an argument that has no gradient,
+        such as integers and keys.
 
-    Forward-mode differentiation (`jax.jvp`) of the result raises; reverse over reverse works.
+    Forward-mode differentiation (`jax.jvp`) of the result raises an error; reverse over reverse works.
 
     >>> forward = lambda w, x: (w * x * x, (w, x))
     >>> backward = lambda residuals, dy: (residuals[1] ** 2 * dy, 2 * residuals[0] * residuals[1] * dy)
@@ -85,5 +88,5 @@ def differentiable(forward, backward):
 
 
 def run(layer: Layer, params, x, *, state=(), train: bool = False, key=None):
-    """`(y, residuals)` of a layer, which is given those of the keywords that it takes."""
+    """Returns `(y, residuals)` of a layer; its `forward` receives only those keywords that it accepts."""
     return layer.forward(params, x, **accepted(layer.forward, state=state, train=train, key=key))

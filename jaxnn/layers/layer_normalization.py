@@ -1,6 +1,7 @@
-"""Layer, group and root-mean-square normalization: of every example by itself, so training and test are the same.
+"""Layer, group and root-mean-square normalization normalize every example by itself.
 
-With x_hat = (x - m) r, m the mean and r = 1 / sqrt(E[(x - m)^2] + eps) over some axes, and d the gradient of x_hat,
+Training and test are therefore the same. Let x_hat = (x - m) r, where the mean m and r = 1 / sqrt(E[(x - m)^2] + eps)
+are computed over some axes, and let d be the gradient of x_hat. Then
 
     dx = r (d - E[d] - x_hat E[d x_hat]).
 """
@@ -15,37 +16,37 @@ from jaxnn.layers.hand_written import Layer, Static, differentiable
 
 
 def layer_forward(params, x, *, eps=1e-5):
-    """`y = scale x_hat + bias`, the features of every position standardized."""
+    """Computes `y = scale x_hat + bias`, where x_hat is standardized over the features of every position."""
     x_hat, r = _standardize(_wide(x), eps, _mean)
     return _affine(params, x_hat, x.dtype), (params["scale"], x_hat, r)
 
 
 def layer_backward(residuals, dy):
-    """`dx = r (d - E[d] - x_hat E[d x_hat])` with `d = scale dy`; `dscale = sum dy x_hat`, `dbias = sum dy`."""
+    """Computes `dx = r (d - E[d] - x_hat E[d x_hat])`, `dscale = sum dy x_hat` and `dbias = sum dy`; `d = scale dy`."""
     return _backward(*residuals, dy, _mean)
 
 
 def group_forward(params, x, *, groups, eps=1e-5):
-    """`y = scale x_hat + bias`, standardized over space and the features of a group."""
+    """Computes `y = scale x_hat + bias`, where x_hat is standardized over space and the features of a group."""
     x_hat, r = _standardize(_wide(x), eps, partial(_group_mean, groups=groups))
     return _affine(params, x_hat, x.dtype), (params["scale"], x_hat, r, Static(groups))
 
 
 def group_backward(residuals, dy):
-    """As `layer_backward`, E being over space and the features of a group."""
+    """Computes the gradients as `layer_backward` does, with E over space and the features of a group."""
     *residuals, groups = residuals
     return _backward(*residuals, dy, partial(_group_mean, groups=groups.value))
 
 
 def rms_forward(params, x, *, eps=1e-5):
-    """`y = scale x_hat` with `x_hat = x r`, `r = 1 / sqrt(E[x^2] + eps)`."""
+    """Computes `y = scale x_hat` with `x_hat = x r` and `r = 1 / sqrt(E[x^2] + eps)`."""
     wide = _wide(x)
     r = lax.rsqrt((wide * wide).mean(axis=-1, keepdims=True) + eps)
     return (wide * r * _row(params["scale"], x)).astype(x.dtype), (params["scale"], x, r)
 
 
 def rms_backward(residuals, dy):
-    """`dx = r (d - x_hat E[d x_hat])` with `d = scale dy`; `dscale = sum dy x_hat`."""
+    """Computes `dx = r (d - x_hat E[d x_hat])` with `d = scale dy`, and `dscale = sum dy x_hat`."""
     scale, x, r = residuals
     x_hat, d = _wide(x) * r, _wide(dy) * _row(scale, dy)
     dx = r * (d - x_hat * _mean(d * x_hat))
@@ -53,20 +54,20 @@ def rms_backward(residuals, dy):
 
 
 def layer_norm(params, x, *, eps: float = 1e-5):
-    """`scale (x - m) / sqrt(v + eps) + bias`, m and v the mean and variance over the features of every position.
+    """Computes `scale (x - m) / sqrt(v + eps) + bias`, where m and v are mean and variance over the last axis.
 
     Gradient: `dx = r (d - E[d] - x_hat E[d x_hat])` with `d = scale dy`, `r = 1 / sqrt(v + eps)`. Flax's eps is 1e-6,
     PyTorch's 1e-5.
 
     Args:
       params: `scale` and `bias` (features,).
-      x: (..., features).
-      eps: keeps a constant position finite.
+      x: (batch, ..., features).
+      eps: a small number that keeps the output finite where all features of a position are equal.
 
     Raises:
-      ValueError: parameters of another shape.
+      ValueError: the parameters have another shape, or x has fewer than two axes.
 
-    Ba, Kiros and Hinton 2016, arXiv 1607.06450.
+    Source: Ba, Kiros and Hinton 2016, arXiv 1607.06450.
 
     >>> layer_norm({"scale": jnp.ones(2), "bias": jnp.zeros(2)}, jnp.array([[1.0, 3.0]])).round(3).tolist()
     [[-1.0, 1.0]]
@@ -76,21 +77,24 @@ def layer_norm(params, x, *, eps: float = 1e-5):
 
 
 def group_norm(params, x, *, groups: int, eps: float = 1e-5):
-    """`scale (x - m) / sqrt(v + eps) + bias`, m and v over space and the features of a group, for every example.
+    """Computes `scale (x - m) / sqrt(v + eps) + bias`, where m and v are mean and variance over a group.
 
-    A group is `features / groups` neighbours; one group is layer normalization over space too, as many groups as
-    features instance normalization. Gradient as `layer_norm`.
+    For every example, the mean and the variance are over space and the features of the group. A group is
+    `features / groups` neighbouring features. One group is layer normalization over space too, and as many groups as
+    features are instance normalization. The gradient has the form of that of `layer_norm`, with E over space and the
+    group.
 
     Args:
       params: `scale` and `bias` (features,).
       x: (batch, ..., features).
-      groups: divides the features.
-      eps: keeps a constant group finite.
+      groups: divides the number of features.
+      eps: a small number that keeps the output of a constant group finite.
 
     Raises:
-      ValueError: parameters of another shape, `groups` does not divide the features.
+      ValueError: the parameters have another shape, x has fewer than two axes, or `groups` does not divide the number
+        of features.
 
-    Wu and He 2018, arXiv 1803.08494.
+    Source: Wu and He 2018, arXiv 1803.08494.
 
     >>> x = jnp.array([[1.0, 3.0, 10.0, 30.0]])
     >>> group_norm({"scale": jnp.ones(4), "bias": jnp.zeros(4)}, x, groups=2).round(3).tolist()
@@ -101,12 +105,13 @@ def group_norm(params, x, *, groups: int, eps: float = 1e-5):
 
 
 def rms_norm(params, x, *, eps: float = 1e-5):
-    """`scale x / sqrt(E[x^2] + eps)`, E over the features of every position; neither mean nor bias.
+    """Computes `scale x / sqrt(E[x^2] + eps)`, where E is the mean over the features of every position.
 
-    Gradient: `dx = r (d - x_hat E[d x_hat])` with `d = scale dy`. Arguments (but `scale` alone) and errors as
-    `layer_norm`.
+    It subtracts no mean and adds no bias. Gradient: `dx = r (d - x_hat E[d x_hat])` with `d = scale dy`,
+    `r = 1 / sqrt(E[x^2] + eps)` and `x_hat = x r`. The arguments and errors are those of `layer_norm`, except that
+    `params` has only `scale`.
 
-    Zhang and Sennrich 2019, arXiv 1910.07467.
+    Source: Zhang and Sennrich 2019, arXiv 1910.07467.
 
     >>> rms_norm({"scale": jnp.ones(2)}, jnp.array([[2.0, -2.0]])).round(3).tolist()
     [[1.0, -1.0]]
@@ -116,17 +121,17 @@ def rms_norm(params, x, *, eps: float = 1e-5):
 
 
 def LayerNorm(*, eps: float = 1e-5) -> Layer:
-    """`layer_norm` as a layer of a network."""
+    """Returns a layer that computes `layer_norm`."""
     return _layer(partial(layer_forward, eps=eps), layer_backward, ("scale", "bias"))
 
 
 def GroupNorm(groups: int, *, eps: float = 1e-5) -> Layer:
-    """`group_norm` as a layer of a network."""
+    """Returns a layer that computes `group_norm`."""
     return _layer(partial(group_forward, groups=groups, eps=eps), group_backward, ("scale", "bias"), groups=groups)
 
 
 def RMSNorm(*, eps: float = 1e-5) -> Layer:
-    """`rms_norm` as a layer of a network."""
+    """Returns a layer that computes `rms_norm`."""
     return _layer(partial(rms_forward, eps=eps), rms_backward, ("scale",))
 
 
@@ -160,14 +165,14 @@ def _backward(scale, x_hat, r, dy, mean):
 
 
 def _mean(x):
-    """Over the last axis, which stays; on CPU as a matrix product, faster than a sum along contiguous numbers."""
+    """Averages over the last axis and keeps it; on CPU by a matrix product, which is faster there than a sum."""
     if jax.default_backend() == "cpu":
         return x @ jnp.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
     return x.mean(axis=-1, keepdims=True)
 
 
 def _group_mean(x, *, groups):
-    """Over space and the features of a group, once for each of its features: (batch, 1, ..., features)."""
+    """Averages over space and a group, and repeats the mean for each of its features: (batch, 1, ..., features)."""
     batch, features = x.shape[0], x.shape[-1]
     of_features = x.reshape(batch, -1, features).mean(axis=1)
     of_groups = of_features.reshape(batch, groups, -1).mean(axis=2)
@@ -175,12 +180,12 @@ def _group_mean(x, *, groups):
 
 
 def _total(dy, scale):
-    """The sum over all axes but the last, like the parameter."""
+    """Sums over all axes except the last, in the dtype of the parameter."""
     return _wide(dy).sum(axis=tuple(range(dy.ndim - 1))).astype(scale.dtype)
 
 
 def _row(v, x):
-    """A vector of the features, to broadcast against x."""
+    """Reshapes a vector of the features so that it broadcasts against x."""
     return lax.expand_dims(v, range(x.ndim - 1))
 
 

@@ -1,4 +1,4 @@
-"""The locally connected layer: a convolution that shares no weights, so that every position learns its own features."""
+"""A locally connected layer is a convolution without shared weights: every position learns its own features."""
 
 import jax.numpy as jnp
 
@@ -15,14 +15,17 @@ from jaxnn.layers.window_geometry import (
 
 
 def forward(kernel, x, *, window, strides, padding):
-    """`Y_ij = P_ij K_ij`, P_ij being what the window at (i, j) sees: a matrix product a position."""
+    """Computes `Y_ij = P_ij K_ij`, one matrix product a position, where P_ij are the inputs in the window at (i, j)."""
     fitted = add_edges(x, fitting_edges(x.shape[1:3], window, strides=strides, padding=padding))
     taps = _windows_of(fitted, _tiling(kernel, window, strides))
     return jnp.einsum("ijpo,ijpn->nijo", kernel, taps), (kernel, x[:0], taps)
 
 
 def backward(residuals, dy, *, window, strides, padding):
-    """`dK_ij = P_ij^T dY_ij` and `dP_ij = dY_ij K_ij^T`, whose entries are added to the inputs they came from."""
+    """Computes `dK_ij = P_ij^T dY_ij` and `dP_ij = dY_ij K_ij^T`.
+
+    The entries of dP_ij are added to the inputs that they came from.
+    """
     kernel, no_x, taps = residuals
     dkernel = jnp.einsum("ijpn,nijo->ijpo", taps, dy)
     dtaps = jnp.einsum("ijpo,nijo->ijpn", kernel, dy)
@@ -34,20 +37,20 @@ _connect_locally = differentiable(forward, backward)
 
 
 def connect_locally(x, kernel, *, window, strides=(1, 1), padding="VALID"):
-    """A convolution whose kernel differs from position to position, as Flax's `nn.ConvLocal` lays it out.
+    """Computes a convolution whose kernel differs at each position, with the kernel layout of Flax's `nn.ConvLocal`.
 
-    `y[n, i, j] = sum_{c, a, b} x[n, i sy + a - py, j sx + b - px, c] kernel[i, j, (c, a, b)]`, x being zero outside.
-    The gradient of every position is that of a dense layer: `dK = P^T dY`, `dP = dY K^T`.
+    `y[n, i, j] = sum_{c, a, b} x[n, i sy + a - py, j sx + b - px, c] kernel[i, j, (c, a, b)]`, where x is zero outside
+    the image. The gradient of every position is that of a dense layer: `dK = P^T dY`, `dP = dY K^T`.
 
     Args:
       x: (batch, height, width, in).
-      kernel: (out height, out width, in * window height * window width, out), the inputs in this order.
-      window: height and width of what a position sees.
-      strides: inputs from a window to the next.
-      padding: "SAME", "VALID", or two pairs of zeros before and after.
+      kernel: (out height, out width, in * window height * window width, out), with the inputs in this order.
+      window: height and width of the window that a position reads.
+      strides: the number of inputs from one window to the next.
+      padding: "SAME", "SAME_LOWER", "VALID", or two pairs (zeros before, zeros after).
 
     Raises:
-      ValueError: shapes that do not fit, sizes less than 1, unknown padding.
+      ValueError: the shapes do not fit, a size is less than 1, or the padding is unknown.
 
     >>> connect_locally(jnp.ones((5, 8, 8, 3)), jnp.ones((3, 3, 3 * 4 * 4, 6)), window=(4, 4), strides=(2, 2)).shape
     (5, 3, 3, 6)
@@ -67,7 +70,7 @@ def connect_locally(x, kernel, *, window, strides=(1, 1), padding="VALID"):
 
 
 def kernel_shape(x_shape, features: int, *, window, strides, padding):
-    """Of `connect_locally`, for images (batch, height, width, in)."""
+    """Returns the shape of the kernel of `connect_locally` for images (batch, height, width, in)."""
     if len(x_shape) != 4:
         raise ValueError(f"`x` must have shape (batch, height, width, in); received {x_shape}. Is an axis missing?")
     out_size = positions(x_shape[1:3], window, strides=strides, padding=padding)
@@ -83,7 +86,7 @@ def _tiling(kernel, window, strides):
 
 
 def _windows_of(x, tiling):
-    """(batch, height, width, in) -> (rows, columns, in kh kw, batch)."""
+    """Gathers the windows: (batch, height, width, in) -> (rows, columns, in kh kw, batch)."""
     batch, _, _, features = x.shape
     taps = gather_taps(batch_minor(x).transpose(3, 1, 2, 0), tiling)
     taps = taps.reshape(*tiling.taps, features, *tiling.tiles, batch).transpose(3, 4, 2, 0, 1, 5)
@@ -91,7 +94,7 @@ def _windows_of(x, tiling):
 
 
 def _sum_of_windows(taps, tiling, features):
-    """The transpose of `_windows_of`."""
+    """Applies the transpose of `_windows_of`."""
     (ny, nx, _, batch), (kh, kw), (sy, sx) = taps.shape, tiling.taps, tiling.step
     taps = taps.reshape(ny, nx, features, kh, kw, batch).transpose(3, 4, 2, 0, 1, 5)
     x = scatter_taps(taps.reshape(kh * kw * features, -1), tiling, batch=batch)

@@ -1,4 +1,4 @@
-"""Maxout: a unit is the largest of several weighted sums, so that the network learns its own activation."""
+"""A maxout unit is the largest of several weighted sums, so that the network learns its own activation."""
 
 from functools import partial
 
@@ -10,13 +10,16 @@ from jaxnn.layers.hand_written import Layer, Static, differentiable
 
 
 def forward(params, x, *, pieces):
-    """`y_j = max_p z_{j p}`, `z = x W + b`."""
+    """Computes `y_j = max_p z_{j p}` with `z = x W + b`."""
     z, residuals = dense_layer.forward(params, x)
     return maxout(z, pieces=pieces), (residuals, z.reshape(len(x), -1, pieces).argmax(axis=-1), Static(pieces))
 
 
 def backward(residuals, dy):
-    """`dz_{j p} = dy_j` where p is the first largest piece, else 0; `dW`, `db` and `dx` as the dense layer's."""
+    """Computes `dz_{j p} = dy_j` where p is the first largest piece, else 0.
+
+    `dW`, `db` and `dx` follow from dz as in the dense layer.
+    """
     residuals, winner, pieces = residuals
     wins = winner[..., None] == jnp.arange(pieces.value, dtype=winner.dtype)[None, None]
     dz = jnp.where(wins, dy[..., None], jnp.zeros((), dy.dtype))
@@ -24,19 +27,19 @@ def backward(residuals, dy):
 
 
 def maxout_dense(params, x, *, pieces: int):
-    """`y_j = max_p (x W + b)_{j p}`: the dense layer and the maximum of every `pieces` consecutive sums.
+    """Computes `y_j = max_p (x W + b)_{j p}`: a dense layer, then the maximum of every `pieces` consecutive sums.
 
-    The gradient goes to the first of equal maxima. `activations.maxout` is the maximum alone.
+    The gradient goes to the first of equal maxima. `activations.maxout` computes only the maximum.
 
     Args:
       params: `kernel` (in, out pieces) and `bias` (out pieces,).
       x: (batch, in).
-      pieces: sums a unit.
+      pieces: the number of sums for each unit.
 
     Raises:
-      ValueError: shapes that do not fit.
+      ValueError: the shapes do not fit.
 
-    Goodfellow et al. 2013, arXiv 1302.4389.
+    Source: Goodfellow et al. 2013, arXiv 1302.4389.
 
     >>> params = {"kernel": jnp.array([[1.0, -1.0]]), "bias": jnp.zeros(2)}
     >>> maxout_dense(params, jnp.array([[-3.0], [2.0]]), pieces=2).tolist()  # a learned absolute value
@@ -47,7 +50,7 @@ def maxout_dense(params, x, *, pieces: int):
 
 
 def Maxout(features: int, *, pieces: int = 2, kernel_init=dense_layer.uniform) -> Layer:
-    """`maxout_dense` with `features` outputs, as a layer of a network."""
+    """Returns a layer that computes `maxout_dense` with `features` outputs."""
 
     def checked(params, x):
         _check(params, x, pieces)

@@ -1,4 +1,4 @@
-"""Layers that only move numbers: a batch of images made flat, and branches that join."""
+"""These layers have no parameters: they flatten a batch of images, or join branches."""
 
 from functools import reduce
 from itertools import accumulate, pairwise
@@ -10,7 +10,7 @@ from jaxnn.layers.hand_written import Layer, Static, without_parameters
 
 
 def Flatten() -> Layer:
-    """(batch, ...) -> (batch, features): what a dense layer takes.
+    """Returns a layer that reshapes (batch, ...) to (batch, features), the shape that a dense layer accepts.
 
     >>> y, residuals = Flatten().forward((), jnp.zeros((2, 3, 4)))
     >>> y.shape, Flatten().backward(residuals, y)[1].shape
@@ -27,7 +27,7 @@ def Flatten() -> Layer:
 
 
 def Add() -> Layer:
-    """`y = x_1 + x_2 + ...` of a tuple of arrays of one shape; every `dx_i = dy`.
+    """Returns a layer that computes `y = x_1 + x_2 + ...` from a tuple of arrays of one shape; every `dx_i = dy`.
 
     >>> y, residuals = Add().forward((), (jnp.ones(2), jnp.array([1.0, 2.0])))
     >>> y.tolist(), [dx.tolist() for dx in Add().backward(residuals, y)[1]]
@@ -49,7 +49,7 @@ def Add() -> Layer:
 
 
 def Concatenate(*, axis: int = -1) -> Layer:
-    """The arrays of a tuple one after another along `axis`; every `dx_i` is its own part of dy.
+    """Returns a layer that joins the arrays of a tuple along `axis`; every `dx_i` is the part of dy for x_i.
 
     >>> y, residuals = Concatenate().forward((), (jnp.ones((1, 2)), jnp.zeros((1, 1))))
     >>> y.tolist(), [dx.tolist() for dx in Concatenate().backward(residuals, y)[1]]

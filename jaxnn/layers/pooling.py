@@ -1,7 +1,7 @@
-"""Max and average pooling, windows and strides of any size, with hand-written backward passes.
+"""Max and average pooling have windows and strides of any size, and hand-written backward passes.
 
-Where the stride is the window and nothing is padded, windows share no input and `disjoint_pooling` is the faster one
-between convolutions. Else `overlapping_pooling`.
+If the strides equal the window and nothing is padded, the windows share no input. `pooling_disjoint_windows` then does
+the work, which is faster between convolutions. Otherwise `pooling_overlapping_windows` does it.
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ Padding = str | Sequence[tuple[int, int]]
 
 
 class Windows(NamedTuple):
-    """How windows lie over images; every field is of (height, width)."""
+    """Describes how windows are placed on images; every field is for (height, width)."""
 
     size: tuple[int, int]
     strides: tuple[int, int]
     image: tuple[int, int]
     edges: tuple[tuple[int, int], tuple[int, int]]
-    """rows or columns to add before and after; negative after: what no stride reaches is cut off"""
+    """Counts rows or columns to add before and after; a negative number cuts off those that no window reaches."""
 
     @property
     def are_disjoint(self) -> bool:
-        """They touch but do not overlap, and lie within the image."""
+        """Is True if the windows touch but do not overlap, and lie within the image."""
         return self.size == self.strides and all(low == 0 >= high for low, high in self.edges)
 
 
 def max_forward(_, x, *, window, strides=None, padding="VALID"):
-    """`y[n, i, j, c] = max_{a, b} x[n, i sy + a, j sx + b, c]`, x padded with minus infinity."""
+    """Computes `y[n, i, j, c] = max_{a, b} x[n, i sy + a, j sx + b, c]`, where x is padded with minus infinity."""
     windows = _windows(x.shape, window, strides, padding)
     fitted = _fit(x, windows, -jnp.inf)
     if windows.are_disjoint:
@@ -47,7 +47,7 @@ def max_forward(_, x, *, window, strides=None, padding="VALID"):
 
 
 def max_backward(residuals, dy):
-    """`dx[n, h, w, c]` sums `dy` over the windows of which `x[n, h, w, c]` is the first maximum."""
+    """Computes `dx[n, h, w, c]`, the sum of `dy` over the windows whose first maximum is `x[n, h, w, c]`."""
     residuals, windows = residuals[0], residuals[1].value
     if windows.are_disjoint:
         dx = pooling_disjoint_windows.max_backward(residuals, dy, window=windows.size)
@@ -57,7 +57,10 @@ def max_backward(residuals, dy):
 
 
 def average_forward(_, x, *, window, strides=None, padding="VALID", count_include_pad=True):
-    """`y[n, i, j, c] = sum_{a, b} x[n, i sy + a, j sx + b, c] / (wy wx)`, x padded with zeros."""
+    """Computes `y[n, i, j, c] = sum_{a, b} x[n, i sy + a, j sx + b, c] / (wy wx)`, where x is padded with zeros.
+
+    Without `count_include_pad`, the divisor is the number of inputs in the window that are not padding.
+    """
     windows = _windows(x.shape, window, strides, padding)
     fitted = _fit(x, windows, 0.0)
     if windows.are_disjoint:
@@ -68,7 +71,10 @@ def average_forward(_, x, *, window, strides=None, padding="VALID", count_includ
 
 
 def average_backward(residuals, dy):
-    """`dx[n, h, w, c]` sums `dy / (wy wx)` over the windows that see `x[n, h, w, c]`."""
+    """Computes `dx[n, h, w, c]`, the sum of `dy / (wy wx)` over the windows that contain `x[n, h, w, c]`.
+
+    Without `count_include_pad`, the divisor is the same as in `average_forward`.
+    """
     windows, share = residuals[0].value, residuals[1]
     dy = dy if share is None else dy / share
     if windows.are_disjoint:
@@ -84,20 +90,21 @@ def average_backward(residuals, dy):
 def max_pool(
     x, window: tuple[int, int] = (2, 2), *, strides: tuple[int, int] | None = None, padding: Padding = "VALID"
 ):
-    """`y[n, i, j, c] = max_{a, b} x[n, i sy + a, j sx + b, c]`, in windows that may overlap.
+    """Computes `y[n, i, j, c] = max_{a, b} x[n, i sy + a, j sx + b, c]` over windows that may overlap.
 
-    The gradient goes to the first of equal maxima in row-major order (PyTorch's and XLA's rule; `jnp.max` would share),
-    and adds up where windows overlap.
+    The gradient goes to the first of equal maxima in row-major order. This is the rule of PyTorch and XLA, while
+    `jnp.max` would share the gradient. Where windows overlap, their gradients are added.
 
     Args:
       x: (batch, height, width, channels).
       window: (height, width) of the window, wy and wx.
-      strides: sy and sx; those of the window unless given.
-      padding: "VALID" (none: a far edge that fills no window is left out), "SAME", or pairs of rows and of columns to
-        put before and after, fewer than the window's. What is padded is minus infinity.
+      strides: sy and sx; by default those of the window.
+      padding: "VALID" (no padding: a far edge that fills no window is left out), "SAME", or two pairs: how many rows
+        and how many columns to add before and after, fewer than the window has. The padding is minus infinity.
 
     Raises:
-      ValueError: another number of axes, a window larger than the padded image, a padding as large as the window.
+      ValueError: x has another number of axes, the window is larger than the padded image, or the padding is as large
+        as the window.
 
     >>> max_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0].tolist()
     [[5.0, 7.0], [13.0, 15.0]]
@@ -116,10 +123,11 @@ def average_pool(
     padding: Padding = "VALID",
     count_include_pad: bool = True,
 ):
-    """`y[n, i, j, c] = mean_{a, b} x[n, i sy + a, j sx + b, c]`; its gradient spreads `dy / (wy wx)` over the window.
+    """Computes `y[n, i, j, c] = mean_{a, b} x[n, i sy + a, j sx + b, c]`.
 
-    Arguments and errors as `max_pool`, but what is padded is zeros. They count in the mean, as Flax and PyTorch have it
-    (Keras and TensorFlow do not count them: `count_include_pad=False`).
+    The gradient spreads `dy / (wy wx)` over the window. The arguments and errors are those of `max_pool`, but the
+    padding is zeros. The zeros count in the mean, as in Flax and PyTorch; Keras and TensorFlow do not count them, which
+    is `count_include_pad=False`.
 
     >>> average_pool(jnp.arange(16.0).reshape(1, 4, 4, 1))[0, :, :, 0].tolist()
     [[2.5, 4.5], [10.5, 12.5]]
@@ -133,7 +141,7 @@ def average_pool(
 def MaxPool(
     window: tuple[int, int] = (2, 2), *, strides: tuple[int, int] | None = None, padding: Padding = "VALID"
 ) -> Layer:
-    """`max_pool` as a layer of a network."""
+    """Returns a layer that computes `max_pool`."""
     forward = partial(max_forward, window=window, strides=strides, padding=padding)
     return Layer(without_parameters, forward, max_backward)
 
@@ -145,7 +153,7 @@ def AveragePool(
     padding: Padding = "VALID",
     count_include_pad: bool = True,
 ) -> Layer:
-    """`average_pool` as a layer of a network."""
+    """Returns a layer that computes `average_pool`."""
     forward = partial(
         average_forward, window=window, strides=strides, padding=padding, count_include_pad=count_include_pad
     )
@@ -178,19 +186,19 @@ def _windows(shape, size, strides, padding) -> Windows:
 
 
 def _fit(x, windows, value):
-    """`x` padded, without the rows and columns at the far edges that no stride reaches."""
+    """Pads `x`, and cuts off the rows and columns at the far edges that no window reaches."""
     config = [(0, 0, 0), *((low, high, 0) for low, high in windows.edges), (0, 0, 0)]
     return lax.pad(x, jnp.array(value, x.dtype), config)
 
 
 def _unfit(dx, windows):
-    """The transpose of `_fit`: the padding's gradient dropped, zeros where no window came."""
+    """Applies the transpose of `_fit`: drops the gradient of the padding, and puts zeros where no window reaches."""
     config = [(0, 0, 0), *((-low, -high, 0) for low, high in windows.edges), (0, 0, 0)]
     return lax.pad(dx, jnp.zeros((), dx.dtype), config)
 
 
 def _share_inside(windows):
-    """The share of every window that is image and not padding: (1, rows, columns, 1)."""
+    """Returns the share of every window that is image and not padding: (1, rows, columns, 1)."""
     shares = []
     for n, k, s, (low, high) in zip(windows.image, windows.size, windows.strides, windows.edges, strict=True):
         first = np.arange(-low, n + high - k + 1, s)

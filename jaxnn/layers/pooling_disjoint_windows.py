@@ -1,7 +1,8 @@
-"""Pooling over windows that do not overlap, in both directions.
+"""These functions pool over windows that do not overlap, forward and backward.
 
-The window's positions are separate planes, `(wy wx) (channels, rows, columns, batch)`: the maximum is then an
-elementwise maximum of planes, and so is its gradient, which compilers fuse with what stands before and after.
+Each position in the window becomes a separate plane: `(wy wx) (channels, rows, columns, batch)`. The maximum is then an
+elementwise maximum of planes, and its gradient is elementwise too. Compilers fuse both with the operations before and
+after them.
 """
 
 from functools import reduce
@@ -12,14 +13,14 @@ from jaxnn.layers.hand_written import batch_minor
 
 
 def max_forward(x, *, window):
-    """`y = max_p plane_p`; the window divides the image."""
+    """Computes `y = max_p plane_p`; the window divides the image."""
     planes = _planes(x, window)
     y = reduce(jnp.maximum, planes)
     return _unplane(y), (planes, y)
 
 
 def max_backward(residuals, dy, *, window):
-    """`dplane_p = dy` where p is the first plane that equals y, else 0."""
+    """Computes `dplane_p = dy` where p is the first plane that equals y, else 0."""
     planes, y = residuals
     dy = batch_minor(dy).transpose(3, 1, 2, 0)
     taken, dplanes = jnp.zeros(y.shape, bool), []
@@ -31,19 +32,19 @@ def max_backward(residuals, dy, *, window):
 
 
 def average_forward(x, *, window):
-    """`y = mean_p plane_p`; the window divides the image."""
+    """Computes `y = mean_p plane_p`; the window divides the image."""
     planes = _planes(x, window)
     return _unplane(sum(planes) / len(planes))
 
 
 def average_backward(dy, *, window):
-    """`dplane_p = dy / (wy wx)`."""
+    """Computes `dplane_p = dy / (wy wx)`."""
     positions = window[0] * window[1]
     return _from_planes([dy.transpose(3, 1, 2, 0) / positions] * positions, window)
 
 
 def _planes(x, window):
-    """(batch, height, width, channels) -> a list of wy wx planes (channels, rows, columns, batch)."""
+    """Splits (batch, height, width, channels) into a list of wy wx planes (channels, rows, columns, batch)."""
     batch, height, width, channels = x.shape
     wy, wx = window
     x = x.reshape(batch, height // wy, wy, width // wx, wx, channels).transpose(2, 4, 5, 1, 3, 0)

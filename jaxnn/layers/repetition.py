@@ -1,4 +1,4 @@
-"""One layer many times over, each time with parameters of its own, in a loop: depth that costs no compilation."""
+"""A loop applies one layer many times, each time with its own parameters; the compiled program does not grow."""
 
 import jax
 import jax.numpy as jnp
@@ -8,13 +8,14 @@ from jaxnn.layers.hand_written import Layer, run
 
 
 def repeat(layer: Layer, times: int) -> Layer:
-    """The network `f(p_n, ... f(p_2, f(p_1, x)))`, whose program does not grow with n; input and output are alike.
+    """Returns the network `f(p_n, ... f(p_2, f(p_1, x)))`, whose program does not grow with n.
 
     Parameters, state and residuals are those of the layer with a leading axis of length n. The forward pass is a
-    `lax.scan` over them, the backward pass one in reverse: `(dp_i, dy_{i-1}) = backward(residuals_i, dy_i)`.
+    `lax.scan` over the parameters and the state. The backward pass is a `lax.scan` over the residuals in reverse:
+    `(dp_i, dy_{i-1}) = backward(residuals_i, dy_i)`.
 
     Args:
-      layer: a layer, or a network of them, whose outputs have the shape and dtype of its inputs.
+      layer: a layer, or a network of layers, whose outputs have the shape and dtype of its inputs.
       times: n.
 
     Raises:

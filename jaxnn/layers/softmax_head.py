@@ -1,4 +1,4 @@
-"""The head of a classifier: softmax and cross-entropy in one, whose gradient is `softmax - target`."""
+"""This head of a classifier computes softmax and cross-entropy together; their gradient is `softmax - target`."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -8,7 +8,7 @@ from jaxnn.losses.per_example import is_label, nan_unless
 
 
 def forward(labels, logits):
-    """`p = exp(z - max z) / sum exp(z - max z)`, `loss = -sum_k t_k log p_k`."""
+    """Computes `loss = -sum_k t_k log p_k` with `p = exp(z - max z) / sum exp(z - max z)`."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     exponentials = jnp.exp(shifted)
     total = exponentials.sum(axis=1, keepdims=True)
@@ -21,7 +21,10 @@ def forward(labels, logits):
 
 
 def backward(residuals, dloss):
-    """`dz_k = (p_k - t_k) dloss`; of soft targets `dt_k = -log p_k dloss`, and p is multiplied by their sum."""
+    """Computes `dz_k = (p_k - t_k) dloss`.
+
+    For soft targets, p_k is multiplied by the sum of the targets, and the targets get `dt_k = -log p_k dloss`.
+    """
     t, p, log_p = residuals
     if t.ndim == 1:
         return None, (p - is_label(t, p).astype(p.dtype)) * dloss[:, None]
@@ -34,16 +37,16 @@ _softmax_cross_entropy = differentiable(forward, backward)
 def softmax_cross_entropy(
     logits: Float[Array, "batch classes"], labels: Int[Array, " batch"] | Float[Array, "batch classes"]
 ) -> Float[Array, " batch"]:
-    """`-sum_k t_k log softmax(z)_k` in nats, as `losses.cross_entropy`, with the lecture's gradient written out.
+    """Computes `-sum_k t_k log softmax(z)_k` in nats, like `losses.cross_entropy`, with the lecture's gradient by hand.
 
-    Gradient: `dz_k = softmax(z)_k - t_k`, the probabilities saved by the forward pass.
+    Gradient: `dz_k = softmax(z)_k - t_k`. The forward pass saves the probabilities for it.
 
     Args:
       logits: (batch, classes).
-      labels: (batch,) integers, of which one that is no class gives NaN, or (batch, classes) probabilities.
+      labels: (batch,) integers, or (batch, classes) probabilities. An integer that is not a class gives NaN.
 
     Raises:
-      ValueError: labels of another shape.
+      ValueError: the labels have another shape.
 
     >>> softmax_cross_entropy(jnp.zeros((2, 10)), jnp.array([3, 7])).round(4)
     Array([2.3026, 2.3026], dtype=float32)

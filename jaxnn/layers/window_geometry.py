@@ -1,4 +1,4 @@
-"""Windows that slide over images: where they stand, and what must be added to or cut off the image so that they fit."""
+"""Windows slide over images; these functions compute where windows are and which edges to add or to cut off."""
 
 from numbers import Integral
 
@@ -12,7 +12,7 @@ NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
 
 
 def extents(window, dilation=(1, 1)) -> tuple[int, int]:
-    """Rows and columns from a window's first tap to its last, where taps stand `dilation` apart.
+    """Returns the number of rows and columns from the first tap of a window to its last; taps are `dilation` apart.
 
     >>> extents((3, 3), (2, 1))
     (5, 3)
@@ -21,7 +21,7 @@ def extents(window, dilation=(1, 1)) -> tuple[int, int]:
 
 
 def explicit_padding(x_size, window, *, strides, padding, dilation=(1, 1)):
-    """The padding as two pairs (before, after), whether it is given so or named.
+    """Returns the padding as two pairs (before, after); the argument may be such pairs or a name.
 
     >>> explicit_padding((8, 8), (3, 2), strides=(1, 2), padding="SAME")
     ((1, 1), (0, 0))
@@ -32,7 +32,7 @@ def explicit_padding(x_size, window, *, strides, padding, dilation=(1, 1)):
 
 
 def positions(x_size, window, *, strides, padding, dilation=(1, 1)) -> tuple[int, int]:
-    """How many windows stand in a column and in a row of the padded image.
+    """Returns how many windows fit into a column and into a row of the padded image.
 
     >>> positions((9, 8), (3, 2), strides=(2, 1), padding="VALID")
     (4, 7)
@@ -43,9 +43,9 @@ def positions(x_size, window, *, strides, padding, dilation=(1, 1)) -> tuple[int
 
 
 def fitting_edges(x_size, window, *, strides, padding, dilation=(1, 1)):
-    """Rows and columns to add before and after, negative to cut off, so that the last window ends where x does.
+    """Returns the rows and columns to add before and after, so that the last window ends where the image ends.
 
-    That is the padding, without what no stride reaches.
+    A negative number cuts them off. These edges are the padding without the rows and columns that no window reaches.
 
     >>> fitting_edges((8, 8), (3, 3), strides=(2, 1), padding="VALID")
     ((0, -1), (0, 0))
@@ -57,17 +57,20 @@ def fitting_edges(x_size, window, *, strides, padding, dilation=(1, 1)):
 
 
 def add_edges(x, edges):
-    """`x` (batch, height, width, channels) with zeros added before and after, or cut where the number is negative."""
+    """Adds rows and columns of zeros before and after `x` (batch, height, width, channels).
+
+    Where the number is negative, it cuts rows or columns off.
+    """
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((low, high, 0) for low, high in edges), (0, 0, 0)])
 
 
 def remove_edges(x, edges):
-    """The transpose of `add_edges`: what was added is cut off, what was cut off comes back as zeros."""
+    """Applies the transpose of `add_edges`: it cuts off the added edges, and puts zeros where edges were cut off."""
     return add_edges(x, [(-low, -high) for low, high in edges])
 
 
 def check_sizes(**sizes):
-    """Refuses what is not a pair of whole numbers of at least 1, by its name.
+    """Raises a ValueError for an argument that is not a pair of whole numbers of at least 1.
 
     >>> check_sizes(strides=(2, 0))
     Traceback (most recent call last):
@@ -82,7 +85,7 @@ def check_sizes(**sizes):
 
 
 def check_padding(padding, *, names=NAMED_PADDINGS):
-    """Refuses what is neither one of the names nor two pairs of whole numbers."""
+    """Raises a ValueError if the padding is neither one of the names nor two pairs."""
     if isinstance(padding, str):
         if padding not in names:
             raise unknown("padding", padding, names)

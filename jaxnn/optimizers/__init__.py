@@ -1,8 +1,8 @@
-"""Optimizers from scratch: the Optax pair `init(params) -> state`, `update(grads, state, params) -> (updates, state)`.
+"""Optimizers are Optax pairs: `init(params) -> state` and `update(grads, state, params) -> (updates, state)`.
 
-Ours and Optax's chain with each other both ways, and take each other's place: names, argument names and defaults are
-Optax's. Every method is one equation for one parameter, mapped over the tree. Methods that use curvature are in
-`jaxnn.second_order`.
+All are written from scratch. Our pairs and Optax's can be chained with each other in either order, and one can replace
+the other: names, argument names and defaults are Optax's. Each method is one equation for one parameter, and the
+equation is mapped over the tree. Methods that use curvature are in `jaxnn.second_order`.
 """
 
 from jaxnn.optimizers.adagrad_family import adadelta as adadelta

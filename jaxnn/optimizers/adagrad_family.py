@@ -1,4 +1,4 @@
-"""Steps divided by the root of squared gradients: their sum, or their moving average."""
+"""These optimizers divide a step by the root of squared gradients: of their sum, or of their moving average."""
 
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from jaxnn.optimizers.weight_decay import decay_terms
 
 
 class AdagradState(NamedTuple):
-    """`G` is the sum of all squared gradients."""
+    """Holds the sum `G` of all squared gradients."""
 
     step: jax.Array
     G: Any
@@ -27,19 +27,19 @@ class AdagradState(NamedTuple):
 def adagrad(
     learning_rate, initial_accumulator_value=0.1, eps=1e-7, *, eps_in_sqrt: bool = True
 ) -> GradientTransformation:
-    """AdaGrad (Duchi, Hazan and Singer 2011, JMLR 12, sec. 1.1):
+    """Returns the optimizer AdaGrad (Duchi, Hazan and Singer 2011, JMLR 12, sec. 1.1):
 
         G <- G + g^2,        w <- w - lr g / sqrt(G + eps)
 
     Args:
       learning_rate: number or schedule.
-      initial_accumulator_value: of G: 0.1 in Optax and Keras, 0 in the paper and PyTorch (whose first step has the
-        size of lr, whatever the gradient's).
-      eps: keeps the division finite; where G is 0 there is no step.
-      eps_in_sqrt: False divides by sqrt(G) + eps, as PyTorch does (eps 1e-10).
+      initial_accumulator_value: first value of G: 0.1 in Optax and Keras, 0 in the paper and PyTorch. With 0 the first
+        step has the size of lr, whatever the size of the gradient.
+      eps: keeps the division finite. Where G is 0 there is no step.
+      eps_in_sqrt: False divides by sqrt(G) + eps, as PyTorch does (with eps 1e-10).
 
     Raises:
-      ValueError: a number out of its range.
+      ValueError: a number is out of its range.
 
     >>> optimizer = adagrad(0.1, initial_accumulator_value=0.0)
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -64,7 +64,10 @@ def adagrad(
 
 
 class RmspropState(NamedTuple):
-    """Moving averages `v` of g^2 and `m` of g (None unless centered), and the velocity `b` (None without momentum)."""
+    """Holds the moving averages `v` of g^2 and `m` of g, and the velocity `b`.
+
+    `m` is None unless centered, and `b` is None without momentum.
+    """
 
     step: jax.Array
     m: Any
@@ -83,25 +86,30 @@ def rmsprop(
     nesterov: bool = False,
     bias_correction: bool = False,
 ) -> GradientTransformation:
-    """RMSProp (Tieleman and Hinton 2012, lecture 6.5; centered: Graves 2013, arXiv 1308.0850, eq. 38-45):
+    """Returns the optimizer RMSProp (Tieleman and Hinton 2012, lecture 6.5).
+
+    The centered form is from Graves (2013, arXiv 1308.0850, eq. 38-45):
 
         v <- decay v + (1 - decay) g^2,             u = -lr g / sqrt(v + eps)
         m <- decay m + (1 - decay) g,               u = -lr g / sqrt(v - m^2 + eps)     (centered)
         b <- momentum b + u,    w <- w + b          (w <- w + momentum b + u with `nesterov`; without momentum w + u)
 
-    The rate stands inside the velocity, as in Optax; PyTorch has it outside: the same path while lr is constant.
+    The learning rate is inside the velocity, as in Optax. In PyTorch it is outside; the path is the same while lr is
+    constant.
 
     Args:
       learning_rate: number or schedule.
-      decay: of the averages in [0, 1): 0.9 in Optax and Keras, 0.99 in PyTorch.
-      eps, eps_in_sqrt: sqrt(v + eps) in Optax and Keras; with False sqrt(v) + eps, as in PyTorch.
-      initial_scale: first value of v; with 0 the first steps are up to lr / sqrt(1 - decay) long.
-      centered: divide by the deviation. A variance that rounding made negative counts as 0 (Optax: NaN).
-      momentum, nesterov: in [0, 1), number or schedule, or None; and whether to look ahead.
-      bias_correction: divide v and m by 1 - decay^t, as Adam does.
+      decay: decay of the averages, in [0, 1): 0.9 in Optax and Keras, 0.99 in PyTorch.
+      eps, eps_in_sqrt: True divides by sqrt(v + eps), as Optax and Keras do; False divides by sqrt(v) + eps, as PyTorch
+        does.
+      initial_scale: first value of v. With 0 the first steps are up to lr / sqrt(1 - decay) long.
+      centered: True divides by the standard deviation. A variance that rounding made negative counts as 0 (Optax: NaN).
+      momentum: number or schedule in [0, 1), or None for no velocity.
+      nesterov: True looks ahead along the velocity; it needs momentum.
+      bias_correction: True divides v and m by 1 - decay^t, as Adam does.
 
     Raises:
-      ValueError: a number out of its range, or `nesterov` without momentum.
+      ValueError: a number is out of its range, or `nesterov` is used without momentum.
 
     >>> optimizer = rmsprop(0.1, decay=0.75)
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -136,11 +144,11 @@ def rmsprop(
 
         return (state.step + 1,), equation
 
-    return scale_by(Direction(init, begin))  # the rate is inside
+    return scale_by(Direction(init, begin))  # u contains the learning rate already
 
 
 class AdadeltaState(NamedTuple):
-    """Moving averages of the squared gradients, `e_g`, and of the squared steps, `e_x`."""
+    """Holds the moving averages of the squared gradients, `e_g`, and of the squared steps, `e_x`."""
 
     step: jax.Array
     e_g: Any
@@ -148,20 +156,23 @@ class AdadeltaState(NamedTuple):
 
 
 def adadelta(learning_rate=None, rho=0.9, eps=1e-6, weight_decay=0.0, weight_decay_mask=None) -> GradientTransformation:
-    """AdaDelta (Zeiler 2012, arXiv 1212.5701, algorithm 1), whose steps have the unit of the parameters:
+    """Returns the optimizer AdaDelta (Zeiler 2012, arXiv 1212.5701, algorithm 1).
+
+    Its steps have the unit of the parameters:
 
         e_g <- rho e_g + (1 - rho) g^2
         dx = sqrt(e_x + eps) / sqrt(e_g + eps) g
         e_x <- rho e_x + (1 - rho) dx^2,        w <- w - lr dx
 
     Args:
-      learning_rate: number or schedule; None is the paper's 1.
-      rho: decay of both averages in [0, 1).
-      eps: starts the steps, and keeps the division finite.
-      weight_decay, weight_decay_mask: adds `weight_decay w` to the gradient (L2, not decoupled); mask as in `adamw`.
+      learning_rate: number or schedule; None is 1, as in the paper.
+      rho: decay of both averages, in [0, 1).
+      eps: makes the first steps possible, and keeps the division finite.
+      weight_decay, weight_decay_mask: adds `weight_decay w` to the gradient (L2, not decoupled); the mask is as in
+        `adamw`.
 
     Raises:
-      ValueError: a number out of its range; weight decay without parameters.
+      ValueError: a number is out of its range; `update` has weight decay but no parameters.
 
     >>> optimizer = adadelta()
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))

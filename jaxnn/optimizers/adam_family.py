@@ -1,4 +1,4 @@
-"""Adam, AdamW, NAdam: each parameter has a step size from moving averages of its gradient and of its square."""
+"""Adam, AdamW and NAdam give each parameter a step size, from moving averages of its gradient and of its square."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from jaxnn.optimizers.leafwise_update import filled_like
 
 
 class AdamState(NamedTuple):
-    """First moment `m` and second raw moment `v` of the gradient."""
+    """Holds the first moment `m` and the second raw moment `v` of the gradient."""
 
     step: jax.Array
     m: Any
@@ -72,7 +72,7 @@ def scale_by_adam(
       b1, b2, eps, eps_root, mu_dtype, nesterov, bias_correction, eps_beside: as in `adam`.
 
     Raises:
-      ValueError: a number out of its range, or an unknown `eps_beside`.
+      ValueError: a number is out of its range, or `eps_beside` is unknown.
 
     >>> transformation = scale_by_adam()
     >>> updates, _ = transformation.update(jnp.array([3.0, -0.01]), transformation.init(jnp.zeros(2)))
@@ -95,24 +95,28 @@ def adam(
     bias_correction: bool = True,
     eps_beside: str = "corrected",
 ) -> GradientTransformation:
-    """Adam (Kingma and Ba 2014, arXiv 1412.6980, algorithm 1); with t counted from 1,
+    """Returns the optimizer Adam (Kingma and Ba 2014, arXiv 1412.6980, algorithm 1).
+
+    With t counted from 1:
 
         m <- b1 m + (1 - b1) g,           m_hat = m / (1 - b1^t)
         v <- b2 v + (1 - b2) g^2,         v_hat = v / (1 - b2^t)
         w <- w - lr m_hat / (sqrt(v_hat + eps_root) + eps)
 
     Args:
-      learning_rate: number or schedule `step -> number`, the step counted from 0.
-      b1, b2: decays of the moments in [0, 1); numbers or traced.
-      eps, eps_root: keep the division, and its derivative where one differentiates through the step, finite.
-      mu_dtype: of m; None for the parameter's. For both moments see `in_float32`.
-      nesterov: NAdam, see `nadam`.
-      bias_correction: False is the form of the lectures, m_hat = m and v_hat = v: short first steps.
-      eps_beside: "corrected", as in the paper's algorithm, Optax and PyTorch, or "uncorrected", as in Keras,
-        TensorFlow and the end of the paper's section 2: eps stands beside sqrt(v), which is larger in early steps.
+      learning_rate: number or schedule `step -> number`; the step is counted from 0.
+      b1, b2: decays of the moments, in [0, 1); numbers or traced.
+      eps, eps_root: keep the division finite, and also its derivative where one differentiates through the step.
+      mu_dtype: dtype of m; None is the parameter's dtype. For both moments see `in_float32`.
+      nesterov: True is NAdam; see `nadam`.
+      bias_correction: False is the form of the lectures, with m_hat = m and v_hat = v. The first step then has the size
+        lr (1 - b1) / sqrt(1 - b2), which is 3.2 lr with the default decays.
+      eps_beside: "corrected" adds eps to sqrt(v_hat), as in the paper's algorithm, Optax and PyTorch. "uncorrected"
+        adds eps to sqrt(v), as in Keras, TensorFlow and the end of the paper's section 2; eps then has more effect in
+        early steps.
 
     Raises:
-      ValueError: a number out of its range, or an unknown `eps_beside`.
+      ValueError: a number is out of its range, or `eps_beside` is unknown.
 
     >>> optimizer = adam(0.1)
     >>> updates, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -137,22 +141,24 @@ def adamw(
     bias_correction: bool = True,
     eps_beside: str = "corrected",
 ) -> GradientTransformation:
-    """Adam with decoupled weight decay (Loshchilov and Hutter 2017, arXiv 1711.05101): to Adam's step it adds
+    """Returns Adam with decoupled weight decay (Loshchilov and Hutter 2017, arXiv 1711.05101).
+
+    To Adam's step it adds
 
         w <- w - lr weight_decay w
 
-    which is not Adam on a loss with an L2 penalty: there large gradients shrink the decay as they shrink the step. The
-    decay is multiplied by the whole lr, as in Optax and PyTorch (whose default is 1e-2), not by the paper's schedule
-    alone.
+    This is not Adam on a loss with an L2 penalty, where large gradients shrink the decay as they shrink the step. The
+    decay is multiplied by the whole lr, as in Optax and PyTorch (PyTorch's default decay is 1e-2). The paper multiplies
+    it by the schedule alone.
 
     Args:
       learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov, bias_correction, eps_beside: as in `adam`.
       weight_decay: number or schedule.
-      mask: which parameters decay: a tree of bools, a function `params -> tree`, or globs of paths, such as
-        `jaxnn.parameter_paths.WEIGHTS`; None for all.
+      mask: selects the parameters that decay: a tree of bools, a function `params -> tree`, or globs of paths, such as
+        `jaxnn.parameter_paths.WEIGHTS`; None selects all.
 
     Raises:
-      ValueError: a number out of its range; `update` without parameters.
+      ValueError: a number is out of its range; `update` has weight decay but no parameters.
 
     >>> optimizer = adamw(0.1, weight_decay=0.5, mask="kernel")
     >>> params = {"kernel": jnp.float32(2.0), "bias": jnp.float32(2.0)}
@@ -161,11 +167,13 @@ def adamw(
     """
     own = {"nesterov": nesterov, "bias_correction": bias_correction, "eps_beside": eps_beside}
     direction = adam_direction(b1, b2, eps, eps_root, mu_dtype, **own)
-    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask)
+    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask, name="adamw")
 
 
 def corrections(step, b1, b2, *, nesterov: bool = False, bias_correction: bool = True):
-    """The scalars of `m_hat = of_m m + of_g g` and `v_hat = of_v v`, multiplied, not divided by, for each parameter.
+    """Computes the scalars of `m_hat = of_m m + of_g g` and `v_hat = of_v v`.
+
+    They are factors, so that each parameter needs a multiplication and not a division.
 
     >>> [float(x) for x in corrections(0, 0.5, 0.75)]
     [2.0, 0.0, 4.0]
@@ -178,7 +186,7 @@ def corrections(step, b1, b2, *, nesterov: bool = False, bias_correction: bool =
 
 
 def check_moments(*, b1, b2, eps, eps_root=0.0, eps_beside="corrected") -> None:
-    """Raises ValueError for a number out of its range."""
+    """Raises ValueError for a number out of its range, or an unknown `eps_beside`."""
     for name, decay in (("b1", b1), ("b2", b2)):
         check_range(name, decay, 0, 1)
     for name, number in (("eps", eps), ("eps_root", eps_root)):

@@ -1,4 +1,8 @@
-"""Adam with another measure of the gradients' size: their maximum, its maximum, or none until it can be trusted."""
+"""AdaMax, AMSGrad and RAdam are variants of Adam that measure the size of the gradients in another way.
+
+AdaMax uses their maximum, AMSGrad uses the maximum of the second moment, and RAdam uses no measure until the second
+moment can be trusted.
+"""
 
 from typing import Any, NamedTuple
 
@@ -13,7 +17,7 @@ from jaxnn.optimizers.leafwise_update import filled_like
 
 
 class AdamaxState(NamedTuple):
-    """First moment `m` and exponentially weighted maximum `u` of the gradient."""
+    """Holds the first moment `m` and the exponentially weighted maximum `u` of the gradient."""
 
     step: jax.Array
     m: Any
@@ -21,7 +25,9 @@ class AdamaxState(NamedTuple):
 
 
 def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
-    """AdaMax (Kingma and Ba 2014, arXiv 1412.6980, algorithm 2): Adam under the infinity norm; with t from 1,
+    """Returns the optimizer AdaMax (Kingma and Ba 2014, arXiv 1412.6980, algorithm 2): Adam with the infinity norm.
+
+    With t counted from 1:
 
         m <- b1 m + (1 - b1) g
         u <- max(b2 u, |g| + eps)
@@ -30,10 +36,11 @@ def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
     Args:
       learning_rate: number or schedule.
       b1, b2: decays in [0, 1).
-      eps: keeps the division finite; inside the maximum as in Optax and PyTorch (Keras: u + eps; the paper: none).
+      eps: keeps the division finite. It is inside the maximum, as in Optax and PyTorch. Keras divides by u + eps; the
+        paper has no eps.
 
     Raises:
-      ValueError: a number out of its range.
+      ValueError: a number is out of its range.
 
     >>> optimizer = adamax(0.1)
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -59,7 +66,7 @@ def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
 
 
 class AmsgradState(NamedTuple):
-    """Adam's moments, and the largest second moment so far, `v_max`."""
+    """Holds Adam's moments `m` and `v`, and the largest second moment so far, `v_max`."""
 
     step: jax.Array
     m: Any
@@ -79,20 +86,24 @@ def amsgrad(
     *,
     maximum_of: str = "corrected",
 ) -> GradientTransformation:
-    """AMSGrad (Reddi, Kale and Kumar 2018, arXiv 1904.09237, algorithm 2): Adam whose steps cannot grow again by v;
+    """Returns the optimizer AMSGrad (Reddi, Kale and Kumar 2018, arXiv 1904.09237, algorithm 2).
+
+    It is Adam, except that a falling v cannot make the steps grow again:
 
         v_max <- max(v_max, v_hat),        w <- w - lr m_hat / (sqrt(v_max + eps_root) + eps)       (Optax)
         v_max <- max(v_max, v),            the step from v_max / (1 - b2^t)                         (PyTorch, "raw")
 
-    with m_hat and v_hat as in `adam`; the paper has no bias correction at all.
+    with m_hat and v_hat as in `adam`. The paper has no bias correction at all.
 
     Args:
       learning_rate, b1, b2, eps, eps_root, mu_dtype: as in `adam`.
-      bias_correction_mu, bias_correction_nu: False for m_hat = m, for v_hat = v; both False is the paper.
-      maximum_of: "corrected" or "raw" second moments; "raw" is PyTorch's and Keras' (which also place eps otherwise).
+      bias_correction_mu, bias_correction_nu: False uses m_hat = m, and v_hat = v; with both False it is the paper's
+        method.
+      maximum_of: uses the maximum of the "corrected" or of the "raw" second moments. "raw" is the choice of PyTorch and
+        Keras, which also place eps differently.
 
     Raises:
-      ValueError: a number out of its range, or an unknown `maximum_of`.
+      ValueError: a number is out of its range, or `maximum_of` is unknown.
 
     >>> optimizer = amsgrad(0.1)
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -134,22 +145,24 @@ def radam(
     nesterov: bool = False,
     eps_beside: str = "corrected",
 ) -> GradientTransformation:
-    """RAdam (Liu et al. 2019, arXiv 1908.03265, algorithm 2): momentum alone until v rests on enough gradients;
+    """Returns the optimizer RAdam (Liu et al. 2019, arXiv 1908.03265, algorithm 2).
+
+    It uses momentum alone until v is the average of enough gradients:
 
         rho_inf = 2 / (1 - b2) - 1,        rho = rho_inf - 2 t b2^t / (1 - b2^t)
         r = sqrt((rho - 4) (rho - 2) rho_inf / ((rho_inf - 4) (rho_inf - 2) rho))
         w <- w - lr r m_hat / (sqrt(v_hat + eps_root) + eps)    if rho >= threshold
         w <- w - lr m_hat                                       else
 
-    with t counted from 1, m_hat and v_hat as in `adam`.
+    with t counted from 1, and m_hat and v_hat as in `adam`.
 
     Args:
       learning_rate, b1, b2, eps, eps_root, nesterov: as in `adam`.
-      threshold: of rho: 5 in Optax and PyTorch, 4 in the paper; at least 4.
+      threshold: smallest rho at which v is used: 5 in Optax and PyTorch, 4 in the paper; at least 4.
       eps_beside: "corrected", as in Optax, or "uncorrected", as in PyTorch.
 
     Raises:
-      ValueError: a number out of its range; b2 of 0.6 or less, with which rho never passes 4.
+      ValueError: a number is out of its range, or b2 is 0.6 or less, with which rho never exceeds 4.
 
     >>> optimizer = radam(0.1)
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -182,7 +195,7 @@ def radam(
 
 
 def _lengths(step, b2):
-    """How many gradients the second moment averages: in the limit, and now."""
+    """Computes how many gradients the second moment averages: in the limit, and at this step."""
     t, b2 = jnp.asarray(step + 1, float), jnp.asarray(b2, float)
     rho_inf = 2 / (1 - b2) - 1
     return rho_inf, rho_inf - 2 * t * b2**t / (1 - b2**t)

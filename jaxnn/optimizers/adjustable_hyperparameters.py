@@ -1,4 +1,7 @@
-"""Hyperparameters as part of the optimizer's state: change them, or map over them, without compiling again."""
+"""An optimizer can keep its hyperparameters in its state, where they can change without a new compilation.
+
+`vmap` can also map over them.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -12,20 +15,20 @@ from jaxnn.optimizers.gradient_transformation import GradientTransformation, run
 
 
 class AdjustableState(NamedTuple):
-    """`hyperparameters` are float32 leaves, schedules included; `inner` is the state of the optimizer itself."""
+    """Holds the `hyperparameters` as float32 leaves, schedules included, and the optimizer's own state `inner`."""
 
     hyperparameters: dict[str, Any]
     inner: Any
 
 
 def adjustable(factory: Callable[..., GradientTransformation]):
-    """The same optimizer with its numbers in the state: `adjustable(adam)(learning_rate=1e-3)`.
+    """Returns a factory of the same optimizer with its numbers in the state: `adjustable(adam)(learning_rate=1e-3)`.
 
-    Numbers, and the numbers inside our schedules, become float32 leaves of the state: a new learning rate is a new
-    state, not a new program, and `vmap` maps over it. Two optimizers made from one factory share their `update`.
-    None, booleans and strings stay what they are, and so do typed keys.
+    Numbers, and the numbers inside our schedules, become float32 leaves of the state. A new learning rate is then a new
+    state, not a new program, and `vmap` maps over it. Two optimizers made from one factory share their `update`. None,
+    booleans, strings and typed keys are not changed.
 
-    The factory may be your own, of a whole chain: a function of keywords, defined once.
+    The factory may be your own function of keywords that makes a whole chain. Define the function only once.
 
     >>> from jaxnn.optimizers import sgd
     >>> from jaxnn.optimizers.chaining import chain
@@ -39,13 +42,13 @@ def adjustable(factory: Callable[..., GradientTransformation]):
     """
 
     def make(**hyperparameters) -> GradientTransformation:
-        factory(**hyperparameters)  # refuses what is out of range while the numbers can still be seen
+        factory(**hyperparameters)  # raises for numbers out of range while their values are known
         static = {k: v for k, v in hyperparameters.items() if v is None or isinstance(v, bool | str)}
         traced = {k: jax.tree.map(_as_float32, v) for k, v in hyperparameters.items() if k not in static}
         update = _shared_update(factory, tuple(sorted(static.items())))
 
         def init(params):
-            own = jax.tree.map(jnp.copy, traced)  # the state may be donated, and another be made
+            own = jax.tree.map(jnp.copy, traced)  # copies: one state may be donated, and a second one made
             return AdjustableState(own, factory(**static, **traced).init(params))
 
         return GradientTransformation(init, update)
@@ -54,16 +57,18 @@ def adjustable(factory: Callable[..., GradientTransformation]):
 
 
 def with_hyperparameters(state, **changes):
-    """The state with other values of some hyperparameters, in every adjustable optimizer in it that has them.
+    """Returns the state with new values of some hyperparameters.
+
+    Every adjustable optimizer in the state that has a hyperparameter of that name gets the new value.
 
     Args:
-      state: an `AdjustableState`, or whatever contains one: the state of a chain, of groups, the whole TrainState.
-      changes: name -> number, traced or not, one for each member of a population; or a schedule of the kind that it
-        had. They are not checked for their range.
+      state: an `AdjustableState`, or a tree that contains one: the state of a chain, of groups, the whole TrainState.
+      changes: name -> number, traced or not, or one number for each member of a population; or a schedule of the same
+        kind as before. Their range is not checked.
 
     Raises:
-      ValueError: nothing adjustable in the state, an unknown name, a schedule of another kind, a shape that is not
-        the old one's.
+      ValueError: nothing in the state is adjustable, a name is unknown, a schedule is of another kind, or an array does
+        not have the shape of the old value.
 
     >>> from jaxnn.optimizers import sgd
     >>> state = adjustable(sgd)(learning_rate=0.5).init(jnp.zeros(1))
@@ -102,7 +107,7 @@ def _is_adjustable(x):
 
 
 def _adjustable_states(tree):
-    """All of them, those inside another's `inner` too."""
+    """Returns all adjustable states in the tree, also those inside the `inner` of another."""
     found = [x for x in jax.tree.leaves(tree, is_leaf=_is_adjustable) if _is_adjustable(x)]
     return [*found, *(deeper for x in found for deeper in _adjustable_states(x.inner))]
 
@@ -115,7 +120,7 @@ def _changed(changes, x):
 
 
 def _like(name, new, old):
-    """In the structure and shapes of the old value, so that no compiled program has to change."""
+    """Returns the new value in the structure and shapes of the old one, so that no compiled program has to change."""
     if jax.tree.structure(new) != jax.tree.structure(old):
         raise ValueError(
             f"`{name}` must be of the kind that it was, {jax.tree.structure(old)}; received "

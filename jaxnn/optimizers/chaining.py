@@ -1,4 +1,4 @@
-"""Transformations one after another, and the simplest of them: identity and scaling."""
+"""A chain applies transformations one after another; the simplest transformations are identity and scaling."""
 
 from typing import NamedTuple
 
@@ -16,27 +16,28 @@ from jaxnn.optimizers.leafwise_update import leafwise
 
 
 class ScaleByScheduleState(NamedTuple):
-    """How many updates were made."""
+    """Holds the number of updates so far."""
 
     step: jax.Array
 
 
 def chain(*transformations) -> GradientTransformation:
-    """One transformation of several: what the first makes of the gradient, the second receives.
+    """Returns one transformation made of several: each receives the output of the one before it.
 
         u_0 = g,        u_i = T_i(u_(i-1), w),        w <- w + u_n
 
-    Order matters: a clip before an optimizer bounds the gradient, one behind it the step; weight decay before Adam is
-    an L2 penalty, behind it decoupled. All see the same parameters, and the extra arguments that they take.
+    The order matters. A clip before an optimizer bounds the gradient; a clip after it bounds the step. Weight decay
+    before Adam is an L2 penalty; after Adam it is decoupled. All transformations see the same parameters, and each gets
+    the extra arguments that it accepts.
 
     Args:
-      transformations: ours or Optax's; none is the identity.
+      transformations: ours or Optax's; without any, the chain is the identity.
 
     Returns:
       A transformation whose state is the tuple of their states.
 
     Raises:
-      ValueError: something is no pair (init, update), or a state of another length.
+      ValueError: an argument is not a pair (init, update), or a state has another length.
 
     >>> from jaxnn.optimizers import sgd
     >>> optimizer = chain(scale(10.0), sgd(0.1))
@@ -75,7 +76,7 @@ def identity() -> GradientTransformation:
 
 
 def scale(step_size) -> GradientTransformation:
-    """`u = step_size g`, the sign as given: a descent needs a negative one.
+    """Returns the transformation `u = step_size g`. It keeps the sign as given: a descent needs a negative one.
 
     Args:
       step_size: a number, traced or not.
@@ -87,14 +88,14 @@ def scale(step_size) -> GradientTransformation:
 
 
 def scale_by_learning_rate(learning_rate, *, flip_sign: bool = True) -> GradientTransformation:
-    """`u = -learning_rate g`: what stands last in a chain that computes a direction.
+    """Returns the transformation `u = -learning_rate g`, the last link of a chain that computes a direction.
 
     Args:
-      learning_rate: number or schedule `step -> number`; a schedule's step is counted in the state.
-      flip_sign: False keeps the sign: gradient ascent.
+      learning_rate: number or schedule `step -> number`; the step of a schedule is counted in the state.
+      flip_sign: False keeps the sign, for gradient ascent.
 
     Raises:
-      ValueError: a number that is not positive.
+      ValueError: the number is not positive.
 
     >>> scale_by_learning_rate(0.5).update(jnp.ones(2), ())[0]
     Array([-0.5, -0.5], dtype=float32)
@@ -112,7 +113,7 @@ def scale_by_learning_rate(learning_rate, *, flip_sign: bool = True) -> Gradient
 
 
 def stateless(function) -> GradientTransformation:
-    """A transformation of `function(grads, params) -> updates`."""
+    """Returns a transformation without state from `function(grads, params) -> updates`."""
 
     def update(grads, state, params=None, **extra):
         return function(grads, params), state

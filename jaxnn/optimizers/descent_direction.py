@@ -21,13 +21,13 @@ class Direction(NamedTuple):
     """
 
     init: Callable[[Any], Any]
-    """`params -> state`"""
+    """makes the state: `params -> state`"""
     begin: Callable[[Any], tuple[tuple, Callable]]
-    """`state -> (scalars after this step, equation)`, where `equation(g, *leaves) -> (d, *leaves)`"""
+    """begins a step: `state -> (scalars after it, equation)`, where `equation(g, *leaves) -> (d, *leaves)`"""
 
 
 def scale_by(direction: Direction) -> GradientTransformation:
-    """Makes the transformation `u = d`, a link for chains that multiply the direction by a rate afterwards.
+    """Makes the transformation `u = d`, a link for chains that multiply the direction by a learning rate later.
 
     >>> from jaxnn.optimizers.adam_family import adam_direction
     >>> import jax.numpy as jnp
@@ -39,11 +39,11 @@ def scale_by(direction: Direction) -> GradientTransformation:
     def update(grads, state, params=None, **extra):
         return advance(direction, grads, state, lambda d: d)
 
-    return GradientTransformation(direction.init, update)
+    return _named(direction, update)
 
 
 def descend(
-    direction: Direction, learning_rate, *, weight_decay=0.0, mask=None, ratio: Callable | None = None
+    direction: Direction, learning_rate, *, weight_decay=0.0, mask=None, ratio: Callable | None = None, name: str = ""
 ) -> GradientTransformation:
     """Makes the optimizer `w <- w - lr (d + weight_decay w)`.
 
@@ -52,11 +52,12 @@ def descend(
     Args:
       direction: computes d.
       learning_rate, weight_decay: number or schedule `step -> number`.
-      mask: which parameters decay, as in `add_decayed_weights`.
+      mask: selects the parameters that decay, as in `add_decayed_weights`.
       ratio: `ratio(w, u)` multiplies u = d + weight_decay w, leaf by leaf.
+      name: what `explain_groups` calls the optimizer; by default the name of the function that made the direction.
 
     Raises:
-      ValueError: a number out of its range; `update` without the parameters that decay or ratio need.
+      ValueError: a number is out of its range; `update` does not get the parameters that decay or ratio need.
     """
     check_learning_rate(learning_rate)
     check_at_least("weight_decay", weight_decay, 0)
@@ -73,7 +74,7 @@ def descend(
 
         return advance(direction, grads, state, step, given=(decay, None if ratio is None else params))
 
-    return GradientTransformation(direction.init, update)
+    return _named(direction, update, name)
 
 
 def advance(direction: Direction, grads, state, step: Callable, *, given=()):
@@ -87,3 +88,10 @@ def advance(direction: Direction, grads, state, step: Callable, *, given=()):
 
     updates, *slots = leafwise(whole, grads, *slots, given=given)
     return updates, type(state)(*scalars, *slots)
+
+
+def _named(direction, update, name="") -> GradientTransformation:
+    """Returns the pair; its `update` has the name of the optimizer, which `explain_groups` shows."""
+    name = name or direction.begin.__qualname__.split(".")[0].removesuffix("_direction")
+    update.__qualname__ = f"{name}.<locals>.update"
+    return GradientTransformation(direction.init, update)

@@ -1,4 +1,4 @@
-"""One update from several gradients: a large batch in the memory of a small one."""
+"""Gradient accumulation makes one update from several gradients: a large batch in the memory of a small one."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,10 @@ from jaxnn.optimizers.leafwise_update import leafwise
 
 
 class AccumulationState(NamedTuple):
-    """`position` gradients of this update are in `total` (float32 at least); `inner` is the optimizer's own state."""
+    """Holds the sum `total` (float32 at least) of the `position` gradients of this update so far.
+
+    `inner` is the optimizer's own state.
+    """
 
     position: jax.Array
     total: Any
@@ -27,16 +30,17 @@ def accumulate(optimizer, *, steps) -> GradientTransformation:
 
         G <- G + g_i,        at each `steps`-th: u = T(G / steps), G <- 0
 
-    With batches of one size and a loss that is a mean over the batch, this is the update of a batch `steps` times as
-    large. The optimizer runs only when it is due (`lax.cond`), and its step counts updates: a schedule inside it must
-    be made for that many. Behind `accumulate` in a chain stands nothing that moves weights by itself.
+    With batches of equal size and a loss that is a mean over the batch, this is the update of a batch that is `steps`
+    times as large. The optimizer runs only when its update is due (`lax.cond`), and its step counts updates, not
+    gradients: a schedule inside it must be made for that number of updates. In a chain, do not put a transformation
+    after `accumulate` that moves weights by itself, such as weight decay.
 
     Args:
-      optimizer: what receives the mean, ours or Optax's.
+      optimizer: the pair that receives the mean, ours or Optax's.
       steps: at least 1; traced or not.
 
     Raises:
-      ValueError: `steps` below 1, or an optimizer that is no pair (init, update).
+      ValueError: `steps` is below 1, or the optimizer is not a pair (init, update).
 
     >>> from jaxnn.optimizers import sgd
     >>> optimizer = accumulate(sgd(1.0), steps=2)
@@ -73,5 +77,5 @@ def accumulate(optimizer, *, steps) -> GradientTransformation:
 
 
 def wide_zeros(params):
-    """Zeros to sum in: float32 for half precision, since a sum of many small numbers would stop growing there."""
+    """Returns zeros to sum in, float32 for half precision, where a sum of many small numbers would stop growing."""
     return jax.tree.map(lambda p: jnp.zeros_like(p, jnp.promote_types(jnp.result_type(p), jnp.float32)), params)

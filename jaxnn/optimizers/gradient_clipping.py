@@ -1,4 +1,4 @@
-"""Bounds on a gradient: entry by entry, leaf by leaf, as a whole, or by the size of the weights it moves."""
+"""These transformations bound a gradient: by entry, by leaf, as a whole, or by the size of the weights it moves."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,9 @@ from jaxnn.optimizers.leafwise_update import is_trainable, leafwise
 
 
 def clip(max_delta) -> GradientTransformation:
-    """`u = min(max(g, -max_delta), max_delta)`, entry by entry; it may turn the gradient's direction.
+    """Returns the transformation `u = min(max(g, -max_delta), max_delta)`, applied to each entry.
+
+    It may change the direction of the gradient.
 
     Args:
       max_delta: positive; traced or not.
@@ -22,7 +24,9 @@ def clip(max_delta) -> GradientTransformation:
 
 
 def clip_by_norm(max_norm) -> GradientTransformation:
-    """`u = g min(1, max_norm / ||g||)` for each leaf by itself (Keras's `clipnorm`); Optax has it by the rms instead.
+    """Returns the transformation `u = g min(1, max_norm / ||g||)`, applied to each leaf (Keras's `clipnorm`).
+
+    Optax bounds the rms of a leaf instead.
 
     Args:
       max_norm: positive; traced or not.
@@ -35,10 +39,10 @@ def clip_by_norm(max_norm) -> GradientTransformation:
 
 
 def clip_by_block_rms(threshold) -> GradientTransformation:
-    """`u = g min(1, threshold / rms(g))` for each leaf by itself; rms(g) = ||g|| / sqrt(number of entries).
+    """Returns the transformation `u = g min(1, threshold / rms(g))`, applied to each leaf.
 
-    So a large leaf may have a larger norm than a small one, as in Adafactor (Shazeer and Stern 2018, arXiv 1804.04235,
-    section 6); `clip_by_norm` bounds all leaves alike.
+    Here rms(g) = ||g|| / sqrt(number of entries). So a large leaf may have a larger norm than a small one, as in
+    Adafactor (Shazeer and Stern 2018, arXiv 1804.04235, section 6). `clip_by_norm` has the same bound for all leaves.
 
     Args:
       threshold: positive; traced or not.
@@ -55,10 +59,10 @@ def clip_by_block_rms(threshold) -> GradientTransformation:
 
 
 def clip_by_global_norm(max_norm) -> GradientTransformation:
-    """`u = g min(1, max_norm / ||g||)`, the norm taken over all leaves together: the direction is kept.
+    """Returns the transformation `u = g min(1, max_norm / ||g||)`, with one norm over all leaves.
 
-    The remedy for exploding gradients of recurrent networks (Pascanu et al. 2012, arXiv 1211.5063). A NaN anywhere
-    makes every update NaN, as in Optax. PyTorch's `clip_grad_norm_` divides by ||g|| + 1e-6.
+    It keeps the direction. It is the remedy for exploding gradients of recurrent networks (Pascanu et al. 2012, arXiv
+    1211.5063). A NaN anywhere makes every update NaN, as in Optax. PyTorch's `clip_grad_norm_` divides by ||g|| + 1e-6.
 
     Args:
       max_norm: positive; traced or not.
@@ -80,17 +84,17 @@ def adaptive_grad_clip(clipping, eps=1e-3, *, axis: int | tuple[int, ...] | None
 
         u_i = g_i min(1, clipping max(||w_i||, eps) / ||g_i||)
 
-    A unit is what feeds one output: a column of a dense kernel (in, out), an output channel of HWIO and DHWIO kernels;
-    scalars and vectors are one unit. A leaf with three axes is taken as (in, heads, features), summed over the first;
-    for kernels of one spatial dimension give `axis=(0, 1)`.
+    A unit is the set of weights that feed one output: a column of a dense kernel (in, out), or an output channel of
+    HWIO and DHWIO kernels. Scalars and vectors are one unit. A leaf with three axes is read as (in, heads, features),
+    and its norm runs over the first axis. For kernels of one spatial dimension give `axis=(0, 1)`.
 
     Args:
-      clipping: largest ratio of gradient to weight; the paper has 0.01 for batches of 4096. Traced or not.
-      eps: stands in for the norm of weights that are smaller, such as biases that start at zero.
-      axis: the axes that a unit runs over, for every leaf; None goes by the number of axes as above.
+      clipping: largest ratio of gradient norm to weight norm; the paper uses 0.01 for batches of 4096. Traced or not.
+      eps: replaces the norm of weights where that norm is smaller, as for biases that start at zero.
+      axis: the axes over which the norm of a unit runs, for every leaf; None chooses by the number of axes, as above.
 
     Raises:
-      ValueError: no parameters, or a leaf with more than five axes and no `axis`.
+      ValueError: `update` gets no parameters, or a leaf has more than five axes and `axis` is None.
 
     >>> params, grads = jnp.array([[3.0, 0.0], [4.0, 0.0]]), jnp.array([[3.0, 3.0], [4.0, 4.0]])
     >>> adaptive_grad_clip(0.5, eps=5.0).update(grads, (), params)[0]
@@ -116,7 +120,7 @@ def adaptive_grad_clip(clipping, eps=1e-3, *, axis: int | tuple[int, ...] | None
 
 
 def global_norm(tree) -> jax.Array:
-    """The Euclidean norm of all floating leaves together, half precision summed in float32.
+    """Computes the Euclidean norm of all floating leaves together; half precision is summed in float32.
 
     >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.bfloat16(4.0)}))
     5.0
@@ -129,13 +133,13 @@ def _sum_of_squares(tree):
 
 
 def _squares(x, axis=None):
-    """Sum of |x|^2, along `axis` with the axes kept."""
+    """Computes the sum of |x|^2 over all entries, or along `axis` with the axes kept."""
     x = jnp.asarray(x, jnp.promote_types(jnp.result_type(x), jnp.float32))
     return jnp.sum(jnp.real(x * jnp.conj(x)), axis=axis, keepdims=axis is not None)
 
 
 def _shrinking(squares, bound):
-    """`min(1, bound / sqrt(squares))`, with derivative 0 at zero, and NaN for NaN."""
+    """Computes `min(1, bound / sqrt(squares))`, with derivative 0 at zero, and NaN for NaN."""
     inside = squares <= bound * bound
     return jnp.where(inside, 1, bound / jnp.sqrt(jnp.where(inside, 1, squares)))
 

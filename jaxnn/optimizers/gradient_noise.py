@@ -1,4 +1,4 @@
-"""Noise on the gradient, less of it with every step."""
+"""This module adds noise to the gradient, less of it with every step."""
 
 import numbers
 from typing import NamedTuple
@@ -11,27 +11,32 @@ from jaxnn.optimizers.leafwise_update import is_trainable, leafwise
 
 
 class AddNoiseState(NamedTuple):
-    """The key is never changed: a step's noise is drawn from `fold_in(key, step)`, so that it can be replayed."""
+    """Holds the step and the key, which never changes.
+
+    The noise of a step is drawn from `fold_in(key, step)`, so that it can be drawn again.
+    """
 
     step: jax.Array
     key: jax.Array
 
 
 def add_noise(eta, gamma=0.55, *, key) -> GradientTransformation:
-    """Gaussian noise on every entry (Neelakantan et al. 2015, arXiv 1511.06807, section 3); with t counted from 0,
+    """Adds Gaussian noise to every entry (Neelakantan et al. 2015, arXiv 1511.06807, section 3).
+
+    With t counted from 0:
 
         u = g + n,        n ~ N(0, eta / (1 + t)^gamma)
 
-    The paper has eta in {0.01, 0.3, 1} and gamma 0.55. Optax draws other numbers of the same law: it splits its key and
-    carries it on.
+    The paper uses eta in {0.01, 0.3, 1} and gamma 0.55. Optax draws other numbers of the same distribution: it splits
+    its key and keeps the new key.
 
     Args:
       eta: variance of the first step's noise, at least 0; traced or not.
-      gamma: how fast it falls, at least 0; traced or not.
+      gamma: sets how fast the variance falls, at least 0; traced or not.
       key: a typed key (`jax.random.key(0)`) or an integer seed.
 
     Raises:
-      ValueError: a negative number, or a key that is neither.
+      ValueError: a number is negative, or the key is neither a typed key nor an integer.
 
     >>> noise = add_noise(0.01, key=0)
     >>> updates, state = noise.update(jnp.zeros(10_000), noise.init(jnp.zeros(10_000)))
@@ -56,7 +61,7 @@ def add_noise(eta, gamma=0.55, *, key) -> GradientTransformation:
 
 
 def _normal_like(grads, key):
-    """Standard normal entries, float32 for half precision; a leaf that has no update stands for itself."""
+    """Draws standard normal entries, float32 for half precision; returns a leaf that has no update as it is."""
     leaves, tree = jax.tree.flatten(grads)
     keys = jax.random.split(key, max(len(leaves), 1))
     wide = lambda g: jnp.promote_types(jnp.result_type(g), jnp.float32)
@@ -65,7 +70,7 @@ def _normal_like(grads, key):
 
 
 def _as_key(key):
-    """A function that makes the key, since making an optimizer must not touch a device."""
+    """Returns a function that makes the key, because making an optimizer must not touch a device."""
     if isinstance(key, numbers.Integral) and not isinstance(key, bool):
         return lambda: jax.random.key(int(key))
     if not jnp.issubdtype(getattr(key, "dtype", None), jax.dtypes.prng_key):

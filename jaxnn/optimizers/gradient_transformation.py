@@ -1,4 +1,4 @@
-"""The pair that every optimizer is, and what all of them share and check."""
+"""Every optimizer is a pair (init, update); this module holds the pair and the checks that all optimizers share."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from jaxnn.signatures import passable
 
 
 def check_at_least(name: str, value, low: float) -> None:
-    """Raises ValueError unless a Python number is finite and at least `low`; scalar arrays and schedules pass.
+    """Raises ValueError unless a number is finite and at least `low`; None, scalar arrays and schedules pass.
 
     >>> check_at_least("patience", 0, 1)
     Traceback (most recent call last):
@@ -37,7 +37,7 @@ def check_transformation(name: str, value) -> None:
 
 
 def require_params(params, transformation: str) -> None:
-    """Raises ValueError where `update` was called without the parameters that it computes with."""
+    """Raises ValueError if `update` was called without the parameters that it computes with."""
     if params is None:
         raise ValueError(
             f"{transformation} needs the parameters; received params=None. Call `update(grads, state, params)`."
@@ -45,22 +45,22 @@ def require_params(params, transformation: str) -> None:
 
 
 def run_update(transformation, grads, state, params, extra):
-    """The transformation's `update`, given those of the `extra` arguments that it takes.
+    """Runs the transformation's `update` with those of the `extra` arguments that it accepts.
 
-    Ours take any; of Optax's, only those of type `GradientTransformationExtraArgs` do.
+    Our transformations accept any; of Optax's, only those of type `GradientTransformationExtraArgs` do.
     """
     return transformation.update(grads, state, params, **passable(transformation.update, **extra))
 
 
 class GradientTransformation(NamedTuple):
-    """Two pure functions: `init(params) -> state` and `update(grads, state, params=None, **extra)`."""
+    """Holds two pure functions: `init(params) -> state` and `update(grads, state, params=None, **extra)`."""
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
 
 
 def apply_updates(params, updates):
-    """`params + updates`, leaf by leaf, in the dtype of the parameter; what has no gradient (float0) stays.
+    """Returns `params + updates` in the dtypes of the parameters; a leaf without gradient (float0) does not change.
 
     >>> apply_updates({"w": jnp.ones(2)}, {"w": -0.5 * jnp.ones(2)})["w"].tolist()
     [0.5, 0.5]
@@ -70,15 +70,15 @@ def apply_updates(params, updates):
 
 
 def value_at(hyperparameter, step):
-    """A hyperparameter is a number or a schedule `step -> number`."""
+    """Returns the value of a hyperparameter that is a number or a schedule `step -> number`."""
     return hyperparameter(step) if callable(hyperparameter) else hyperparameter
 
 
 def check_range(name: str, value, low: float, high: float = math.inf) -> None:
-    """Raises ValueError unless `low < value < high`, or 0 where the range is [0, 1).
+    """Raises ValueError unless `low < value < high`; where the range is [0, 1), the value 0 passes too.
 
-    None, schedules and scalar arrays pass: what is traced has no value yet, so only Python's and NumPy's own numbers
-    are looked at.
+    None, schedules and scalar arrays of JAX pass: a traced array has no value yet, so only the numbers of Python and
+    NumPy are checked.
 
     >>> check_range("learning_rate", float("nan"), 0)
     Traceback (most recent call last):
@@ -91,12 +91,15 @@ def check_range(name: str, value, low: float, high: float = math.inf) -> None:
 
 
 def check_learning_rate(value) -> None:
-    """Raises ValueError unless it is positive, a schedule or a scalar array; no other hyperparameter must be given."""
+    """Raises ValueError unless the value is a positive number, a schedule or a scalar array.
+
+    None raises as well: a learning rate must be given, while other hyperparameters may be None.
+    """
     if value is None:
         raise ValueError("`learning_rate` must be a number or a schedule; received None.")
     check_range("learning_rate", value, 0)
 
 
 def zeros_like(params):
-    """A tree of zeros in the shapes and dtypes of the parameters."""
+    """Returns a tree of zeros in the shapes and dtypes of the parameters."""
     return jax.tree.map(jnp.zeros_like, params)

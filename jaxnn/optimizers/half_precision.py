@@ -1,4 +1,4 @@
-"""Optimizers of half-precision parameters whose state does not lose what the parameters cannot hold."""
+"""An optimizer of half-precision parameters can keep its state in float32, which rounding harms less."""
 
 import jax
 
@@ -7,18 +7,18 @@ from jaxnn.optimizers.leafwise_update import widen
 
 
 def in_float32(optimizer) -> GradientTransformation:
-    """The same optimizer with its state and its arithmetic in float32 for bfloat16 and float16 leaves.
+    """Returns the same optimizer with its state and arithmetic in float32 for bfloat16 and float16 leaves.
 
-    A moment in bfloat16 has 8 bits: `0.999 v + 0.001 g^2` rounds to v and the average stands still. Here gradients and
-    parameters are widened on the way in and the updates are rounded to the dtype of the gradients on the way out;
-    leaves of 32 bits and more are left alone. (`mu_dtype="float32"` of some optimizers, as in Optax, widens the first
-    moment only.) What is added to a bfloat16 parameter is still rounded by the parameter.
+    A moment in bfloat16 has 8 bits of precision: `0.999 v + 0.001 g^2` rounds to v, and the average no longer changes.
+    Here gradients and parameters are converted to float32 before the update, and the updates are rounded to the dtype
+    of the gradients after it. Leaves of 32 bits and more do not change. (`mu_dtype="float32"` of some optimizers, as in
+    Optax, converts the first moment only.) An update that is added to a bfloat16 parameter is still rounded there.
 
     Args:
       optimizer: any pair, ours or Optax's.
 
     Raises:
-      ValueError: not a pair.
+      ValueError: the optimizer is not a pair.
 
     >>> from jaxnn.optimizers import adam
     >>> state = in_float32(adam(0.1)).init(jax.numpy.ones(2, "bfloat16"))

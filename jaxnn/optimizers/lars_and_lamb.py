@@ -1,4 +1,4 @@
-"""Steps in proportion to the size of the layer's weights, for large batches."""
+"""LARS and LAMB make steps in proportion to the size of a layer's weights, for large batches."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ from jaxnn.optimizers.weight_decay import decay_terms, selected
 
 
 class LarsState(NamedTuple):
-    """`v` is the velocity."""
+    """Holds the velocity `v`."""
 
     step: jax.Array
     v: Any
@@ -37,24 +37,28 @@ def lars(
     momentum=0.9,
     nesterov: bool = False,
 ) -> GradientTransformation:
-    """LARS (You, Gitman and Ginsburg 2017, arXiv 1708.03888, algorithm 1); for the weights w of each layer,
+    """Returns the optimizer LARS (You, Gitman and Ginsburg 2017, arXiv 1708.03888, algorithm 1).
+
+    For the weights w of each layer:
 
         g <- g + weight_decay w
         trust = trust_coefficient |w| / (|g| + eps)         (1 where |w| or |g| is 0)
         v <- momentum v - lr trust g,        w <- w + v     (w <- w + momentum v - lr trust g with `nesterov`)
 
-    A layer is a leaf. This is Optax's; the paper's trust has |g| + weight_decay |w| below, norms before the sum.
+    A layer is a leaf. This is Optax's form. In the paper, the denominator of trust is |g| + weight_decay |w|: the norms
+    are computed before the sum.
 
     Args:
       learning_rate: number or schedule.
-      weight_decay, weight_decay_mask: number or schedule; the mask as in `adamw`.
-      trust_coefficient: the length of a step relative to that of the weights, at rate 1.
+      weight_decay, weight_decay_mask: number or schedule; the mask is as in `adamw`.
+      trust_coefficient: the length of a step relative to the length of the weights, at learning rate 1.
       eps: keeps the division finite.
-      trust_ratio_mask: which leaves are scaled so; biases are often left out. The others have trust 1.
-      momentum, nesterov: in [0, 1), number or schedule; and whether to look ahead.
+      trust_ratio_mask: selects the leaves that are scaled so; biases are often left out. The others have trust 1.
+      momentum: number or schedule in [0, 1).
+      nesterov: True looks ahead along the velocity.
 
     Raises:
-      ValueError: a number out of its range; `update` without parameters.
+      ValueError: a number is out of its range; `update` gets no parameters.
 
     >>> optimizer, w = lars(1.0), jnp.array([3.0, 4.0])
     >>> optimizer.update(jnp.array([0.0, 1e6]), optimizer.init(w), w)[0]  # 0.001 of |w| = 5
@@ -91,30 +95,32 @@ def lars(
 def lamb(
     learning_rate, b1=0.9, b2=0.999, eps=1e-6, eps_root=0.0, weight_decay=0.0, mask=None
 ) -> GradientTransformation:
-    """LAMB (You et al. 2019, arXiv 1904.00962, algorithm 2): the layer's size and Adam's direction,
+    """Returns the optimizer LAMB (You et al. 2019, arXiv 1904.00962, algorithm 2).
+
+    A step has Adam's direction, and a size in proportion to the layer's weights:
 
         u = m_hat / (sqrt(v_hat + eps_root) + eps) + weight_decay w
         w <- w - lr (|w| / |u|) u                           (ratio 1 where |w| or |u| is 0)
 
-    with m_hat and v_hat as in `adam`. A layer is a leaf; the paper's bound on |w| (phi) is the identity, as in Optax.
+    with m_hat and v_hat as in `adam`. A layer is a leaf. The paper's bound on |w| (phi) is the identity, as in Optax.
 
     Args:
       learning_rate, b1, b2, eps, eps_root: as in `adam`.
-      weight_decay, mask: as in `adamw`, but scaled with the rest.
+      weight_decay, mask: as in `adamw`, but the decay is scaled with the rest of u.
 
     Raises:
-      ValueError: a number out of its range; `update` without parameters.
+      ValueError: a number is out of its range; `update` gets no parameters.
 
     >>> optimizer, w = lamb(0.1), jnp.array([3.0, 4.0])
     >>> jnp.linalg.norm(optimizer.update(jnp.array([1.0, 1e-3]), optimizer.init(w), w)[0]).round(4)  # lr |w|
     Array(0.5, dtype=float32)
     """
-    direction = adam_direction(b1, b2, eps, eps_root)
-    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask, ratio=trust_ratio)
+    how = {"weight_decay": weight_decay, "mask": mask, "ratio": trust_ratio}
+    return descend(adam_direction(b1, b2, eps, eps_root), learning_rate, **how, name="lamb")
 
 
 def scale_by_trust_ratio(trust_coefficient=1.0, eps=0.0) -> GradientTransformation:
-    """Multiplies the update of each leaf by `trust_coefficient |w| / (|u| + eps)`, 1 where |w| or |u| is 0.
+    """Multiplies the update of each leaf by `trust_coefficient |w| / (|u| + eps)`, or by 1 where |w| or |u| is 0.
 
     `lamb(lr)` is `chain(scale_by_adam(eps=1e-6), scale_by_trust_ratio(), scale_by_learning_rate(lr))`.
 
@@ -122,7 +128,7 @@ def scale_by_trust_ratio(trust_coefficient=1.0, eps=0.0) -> GradientTransformati
       trust_coefficient, eps: as in `lars`.
 
     Raises:
-      ValueError: a number out of its range; `update` without parameters.
+      ValueError: a number is out of its range; `update` gets no parameters.
 
     >>> w = jnp.array([3.0, 4.0])
     >>> scale_by_trust_ratio().update(jnp.array([0.0, 2.0]), (), w)[0]
@@ -140,7 +146,7 @@ def scale_by_trust_ratio(trust_coefficient=1.0, eps=0.0) -> GradientTransformati
 
 
 def trust_ratio(w, u, *, coefficient=1.0, eps=0.0):
-    """`coefficient |w| / (|u| + eps)`, 1 where one of the norms is 0.
+    """Computes `coefficient |w| / (|u| + eps)`, or 1 where one of the norms is 0.
 
     >>> float(trust_ratio(jnp.array([3.0, 4.0]), jnp.array([0.0, 2.0])))
     2.5

@@ -1,4 +1,4 @@
-"""From an equation for one parameter to the update of a whole tree."""
+"""`leafwise` turns an equation for one parameter into the update of a whole tree."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,18 @@ import jax.numpy as jnp
 def leafwise(equation: Callable, grads, *slots, given=()) -> tuple:
     """Maps `equation(g, *s, *given) -> (update, *new_s)` over the floating leaves; returns a tree for each result.
 
-    A half-precision leaf is computed in float32 and rounded once, at the end: no hyperparameter is ever rounded. Every
-    result takes the dtype of what it replaces. What is not floating (integers, and the float0 that JAX gives as their
-    gradient) has no update, and its slots stay.
+    A half-precision leaf is computed in float32 and rounded once, at the end, so no hyperparameter is ever rounded.
+    Every result has the dtype of the value that it replaces. A leaf that is not floating (an integer, or the float0
+    that JAX returns as its gradient) has no update, and its slots do not change.
 
     Args:
-      equation: of arrays of one leaf, elementwise or not.
-      grads: a tree; None in it stands for a frozen subtree.
+      equation: maps the arrays of one leaf, elementwise or not.
+      grads: a tree; None in it means a frozen subtree.
       slots: trees of the same structure, such as moments; a slot that is None as a whole stays None.
       given: trees of the same structure that are read only, such as parameters.
 
     Raises:
-      ValueError: a slot of another structure.
+      ValueError: a slot has another structure.
 
     >>> updates, v = leafwise(lambda g, v: (-g, v + g * g), {"w": jnp.float32(3.0)}, {"w": jnp.bfloat16(1.0)})
     >>> updates, v
@@ -36,12 +36,12 @@ def leafwise(equation: Callable, grads, *slots, given=()) -> tuple:
 
 
 def is_trainable(leaf) -> bool:
-    """Whether a leaf is floating (or complex): what can move by a gradient."""
+    """Returns True if a leaf is floating (or complex), so that a gradient can move it."""
     return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 
 def widen(x):
-    """Half precision to float32; anything else as it is.
+    """Converts half precision to float32; returns anything else as it is.
 
     >>> widen(jnp.bfloat16(1)).dtype, widen(3)
     (dtype('float32'), 3)
@@ -52,7 +52,7 @@ def widen(x):
 
 
 def filled_like(params, value=0.0, *, dtype=None):
-    """A tree like the parameters, filled with `value`; floating leaves take `dtype` where it is given.
+    """Returns a tree like the parameters, filled with `value`; floating leaves have `dtype` if it is given.
 
     >>> filled_like({"w": jnp.ones(2, jnp.bfloat16)}, 0.5, dtype="float32")
     {'w': Array([0.5, 0.5], dtype=float32)}

@@ -1,4 +1,4 @@
-"""Look-ahead: slow weights that follow the fast ones from time to time."""
+"""Look-ahead keeps slow weights, which follow the fast weights from time to time."""
 
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from jaxnn.optimizers.leafwise_update import leafwise
 
 
 class LookaheadState(NamedTuple):
-    """`slow` are the slow weights: evaluate with them; `inner` is the state of the fast optimizer."""
+    """Holds the slow weights `slow`, which are for evaluation, and the state `inner` of the fast optimizer."""
 
     step: jax.Array
     slow: Any
@@ -27,21 +27,23 @@ class LookaheadState(NamedTuple):
 def lookahead(
     fast_optimizer, sync_period=5, slow_step_size=0.5, *, reset_state: bool = False
 ) -> GradientTransformation:
-    """"k steps forward, 1 step back" (Zhang et al. 2019, arXiv 1907.08610, algorithm 1): after every k fast steps
+    """Returns the optimizer Lookahead (Zhang et al. 2019, arXiv 1907.08610, algorithm 1).
+
+    It goes "k steps forward, 1 step back": after every k fast steps
 
         slow <- slow + alpha (fast - slow),        fast <- slow
 
-    The slow weights are a part of the state, and the parameters are the fast ones, so that it stands wherever an
-    optimizer does; Optax keeps both in a pair in place of the parameters. It must stand last in a chain.
+    The slow weights are a part of the state, and the parameters are the fast weights. So it can be used wherever an
+    optimizer can. Optax keeps both in a pair that replaces the parameters. In a chain it must be last.
 
     Args:
       fast_optimizer: any transformation.
       sync_period: k, at least 1; traced or not.
       slow_step_size: alpha in (0, 1); traced or not.
-      reset_state: begin anew with the moments of the fast optimizer at each synchronization.
+      reset_state: True initializes the state of the fast optimizer anew at each synchronization.
 
     Raises:
-      ValueError: a number out of its range, no parameters, or an optimizer that is no pair (init, update).
+      ValueError: a number is out of its range, parameters are missing, or the optimizer is not a pair (init, update).
 
     >>> from jaxnn.optimizers import sgd
     >>> optimizer = lookahead(sgd(1.0), sync_period=2)
@@ -52,7 +54,7 @@ def lookahead(
     ...     params = params + updates
     >>> params, state.slow
     (Array([-1.], dtype=float32), Array([-1.], dtype=float32))
-    """  # fmt: skip
+    """
     check_transformation("fast_optimizer", fast_optimizer)
     check_at_least("sync_period", sync_period, 1)
     check_range("slow_step_size", slow_step_size, 0, 1)

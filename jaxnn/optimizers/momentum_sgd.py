@@ -1,4 +1,4 @@
-"""Gradient descent: plain, with momentum, and with Nesterov's momentum."""
+"""Gradient descent steps against the gradient: plain, with momentum, or with Nesterov's momentum."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from jaxnn.optimizers.leafwise_update import filled_like, widen
 
 
 class SgdState(NamedTuple):
-    """`v` is the velocity, None without momentum."""
+    """Holds the velocity `v`, which is None without momentum."""
 
     step: jax.Array
     v: Any
@@ -20,23 +20,27 @@ class SgdState(NamedTuple):
 def sgd(
     learning_rate, momentum=None, nesterov: bool = False, accumulator_dtype=None, *, rate_inside: bool = False
 ) -> GradientTransformation:
-    """Gradient descent, by the gradient of a batch or (full batch) of the whole set; with momentum mu,
+    """Returns gradient descent, with the gradient of a batch or of the whole set (full batch).
+
+    With momentum mu:
 
         v <- mu v + g,        w <- w - lr v                    (heavy ball; Polyak 1964)
         v <- mu v + g,        w <- w - lr (g + mu v)           (Nesterov, after the change of variables)
 
-    The rate stands outside the velocity, as in Optax and PyTorch. The lectures and Keras keep it inside (`rate_inside`:
-    v <- mu v - lr g, w <- w + v), which is the same path while lr is constant. PyTorch's dampening is not offered.
+    The learning rate is outside the velocity, as in Optax and PyTorch. The lectures and Keras have it inside
+    (`rate_inside`: v <- mu v - lr g, w <- w + v); the path is the same while lr is constant. PyTorch's dampening is not
+    offered.
 
     Args:
       learning_rate: number or schedule `step -> number`.
-      momentum: mu in [0, 1), number, traced, or a schedule: `linear(0.5, 0.99, steps=...)`; None keeps no velocity.
-      nesterov: look ahead (Sutskever et al. 2013, sec. 2); needs momentum. See also `nesterov_point`.
-      accumulator_dtype: of the velocity; None for the parameter's.
-      rate_inside: the lectures' velocity, of steps in place of gradients.
+      momentum: mu in [0, 1): a number, traced or not, or a schedule such as `linear(0.5, 0.99, steps=...)`; None keeps
+        no velocity.
+      nesterov: True looks ahead (Sutskever et al. 2013, sec. 2); it needs momentum. See also `nesterov_point`.
+      accumulator_dtype: dtype of the velocity; None is the parameter's dtype.
+      rate_inside: True uses the lectures' velocity, which sums steps in place of gradients.
 
     Raises:
-      ValueError: a number out of its range, or `nesterov` without momentum.
+      ValueError: a number is out of its range, or `nesterov` is used without momentum.
 
     >>> optimizer = sgd(0.1, momentum=0.9)
     >>> _, state = optimizer.update(jnp.ones(1), optimizer.init(jnp.zeros(1)))
@@ -46,8 +50,8 @@ def sgd(
     check_learning_rate(learning_rate)
     own = {"nesterov": nesterov, "accumulator_dtype": accumulator_dtype}
     if rate_inside:
-        return scale_by(momentum_direction(momentum, **own, scale=lambda step: -value_at(learning_rate, step)))
-    return descend(momentum_direction(momentum, **own), learning_rate)
+        return scale_by(sgd_direction(momentum, **own, scale=lambda step: -value_at(learning_rate, step)))
+    return descend(sgd_direction(momentum, **own), learning_rate)
 
 
 def scale_by_momentum(momentum, nesterov: bool = False, accumulator_dtype=None) -> GradientTransformation:
@@ -57,17 +61,17 @@ def scale_by_momentum(momentum, nesterov: bool = False, accumulator_dtype=None) 
       momentum, nesterov, accumulator_dtype: as in `sgd`.
 
     Raises:
-      ValueError: a momentum out of its range.
+      ValueError: the momentum is out of its range, or `nesterov` is used without momentum.
 
     >>> transformation = scale_by_momentum(0.9)
     >>> _, state = transformation.update(jnp.ones(1), transformation.init(jnp.zeros(1)))
     >>> transformation.update(jnp.ones(1), state)[0]
     Array([1.9], dtype=float32)
     """
-    return scale_by(momentum_direction(momentum, nesterov=nesterov, accumulator_dtype=accumulator_dtype))
+    return scale_by(sgd_direction(momentum, nesterov=nesterov, accumulator_dtype=accumulator_dtype))
 
 
-def momentum_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1) -> Direction:
+def sgd_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1) -> Direction:
     """Computes `d = v` for `v <- mu v + scale g`, or `d = mu v + scale g` with `nesterov`; `d = scale g` without mu.
 
     Args:
@@ -99,19 +103,19 @@ def momentum_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scal
 
 
 def nesterov_point(params, state: SgdState, *, learning_rate, momentum):
-    """Where Nesterov's method evaluates the gradient: `w - lr mu v`, ahead of the parameters along their velocity.
+    """Computes the point where Nesterov's method evaluates the gradient: `w - lr mu v`, ahead along the velocity.
 
-    With the gradient at this point the heavy ball is Nesterov's method as its author wrote it (1983):
+    With the gradient at this point, the heavy ball is Nesterov's method as its author wrote it (1983):
 
         g = grad f(w - lr mu v),        v <- mu v + g,        w <- w - lr v
 
-    `sgd(..., nesterov=True)` keeps the look-ahead points themselves as its parameters, so that the gradient is taken
-    where the parameters are; while lr and mu are constant its path is the path of these points.
+    `sgd(..., nesterov=True)` keeps the look-ahead points themselves as its parameters, so it uses the gradient at the
+    parameters. While lr and mu are constant, its path is the path of these points.
 
     Args:
       params: the parameters w.
-      state: of `sgd(learning_rate, momentum)`: without `nesterov`, without `rate_inside`.
-      learning_rate, momentum: the same as were given to `sgd`.
+      state: the state of `sgd(learning_rate, momentum)`, made without `nesterov` and without `rate_inside`.
+      learning_rate, momentum: the same values as for `sgd`.
 
     >>> optimizer, w = sgd(0.1, momentum=0.5), jnp.float32(1.0)
     >>> state = optimizer.init(w)

@@ -1,4 +1,4 @@
-"""Steps that turn every direction of a weight matrix alike."""
+"""Muon makes steps that change a weight matrix almost equally in all directions."""
 
 from typing import Any, NamedTuple
 
@@ -29,11 +29,14 @@ COEFFICIENTS = {
         (2.8366, -3.0525, 1.2012),
     ),
 }
-"""Of the Newton-Schulz polynomial: one for all steps, or one for each."""
+"""Holds the coefficients of the Newton-Schulz polynomial: three for all steps, or three for each step."""
 
 
 class MuonState(NamedTuple):
-    """Momentum `m` of the matrices, None elsewhere; Adam's state of the `others`, None at the matrices."""
+    """Holds the momentum `m` of the matrices (None at the other leaves), and Adam's state of the `others`.
+
+    Adam's state has None at the matrices.
+    """
 
     step: jax.Array
     m: Any
@@ -60,26 +63,30 @@ def muon(
     matrices=None,
     consistent_rms=None,
 ) -> GradientTransformation:
-    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon): for a matrix w of shape (n_in, n_out),
+    """Returns the optimizer Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon).
+
+    For a matrix w of shape (n_in, n_out):
 
         m <- beta m + (1 - beta) g,        m_hat as in `adam`, or in `nadam` with `nesterov`
         w <- w - lr (sqrt(max(1, n_out / n_in)) O + weight_decay w),        O = orthogonalize(m_hat)
 
-    and for every other leaf AdamW, or NAdamW with `nesterov`. As `optax.contrib.muon`, Frobenius preconditioning only.
+    Every other leaf is moved by AdamW, or by NAdamW with `nesterov`. This is `optax.contrib.muon`, with Frobenius
+    preconditioning only.
 
     Args:
-      learning_rate, adam_learning_rate: number or schedule; for the other leaves, the same unless given.
-      ns_coeffs, ns_steps, eps: of `orthogonalize`; eps is also Adam's.
-      beta, mu_dtype: decay in [0, 1), and dtype, of the momentum.
-      weight_decay, weight_decay_mask: of the matrices; the mask as in `adamw`.
-      nesterov, adaptive: look ahead; multiply O by <m_hat, O> (Bernstein and Newhouse 2024, arXiv 2409.20325).
-      adam_b1, adam_b2, adam_eps_root, adam_weight_decay: of the other leaves.
-      matrices: mask of the leaves to orthogonalize; None for all of rank 2, but embeddings and the last layer are best
-        left to Adam. A selected kernel of higher rank counts as (all other axes, last axis).
-      consistent_rms: multiplies O by consistent_rms sqrt(max(n_in, n_out)) instead (0.2: arXiv 2502.16982).
+      learning_rate, adam_learning_rate: number or schedule. The second is for the other leaves; None uses the first.
+      ns_coeffs, ns_steps, eps: arguments of `orthogonalize`; eps is also Adam's.
+      beta, mu_dtype: decay in [0, 1) and dtype of the momentum.
+      weight_decay, weight_decay_mask: for the matrices; the mask is as in `adamw`.
+      nesterov: True looks ahead.
+      adaptive: True multiplies O by <m_hat, O> (Bernstein and Newhouse 2024, arXiv 2409.20325).
+      adam_b1, adam_b2, adam_eps_root, adam_weight_decay: for the other leaves.
+      matrices: mask of the leaves to orthogonalize. None selects all leaves of rank 2, but Adam is better for
+        embeddings and the last layer. A selected kernel of higher rank is reshaped to (all other axes, last axis).
+      consistent_rms: a number multiplies O by consistent_rms sqrt(max(n_in, n_out)) instead (0.2: arXiv 2502.16982).
 
     Raises:
-      ValueError: a number out of its range, or a selected leaf of rank below 2.
+      ValueError: a number is out of its range, or a selected leaf has rank below 2.
 
     >>> optimizer = muon(0.1)
     >>> optimizer.update(jnp.diag(jnp.array([3.0, 0.3])), optimizer.init(jnp.zeros((2, 2))))[0].round(2)[0, 0]
@@ -133,23 +140,26 @@ def muon(
 
 
 def orthogonalize(matrix, *, ns_coeffs="standard", ns_steps=5, eps=1e-8):
-    """Nearly U V^T of `matrix = U S V^T`, by products alone: the Newton-Schulz iteration; with (a, b, c) = `ns_coeffs`,
+    """Computes nearly U V^T of `matrix = U S V^T` by matrix products alone, with the Newton-Schulz iteration.
+
+    With (a, b, c) = `ns_coeffs`:
 
         X <- matrix / (|matrix| + eps)                                      (Frobenius norm: no singular value above 1)
         X <- a X + b (X X^T) X + c (X X^T)^2 X                              (ns_steps times)
 
-    which maps each singular value by `a s + b s^3 + c s^5` and touches no vector. The standard coefficients lift small
-    values fast and leave all but the smallest between 0.7 and 1.2, not at 1.
+    This maps each singular value s to `a s + b s^3 + c s^5` and does not change the singular vectors. The standard
+    coefficients raise small values fast. They bring all but the smallest values between 0.7 and 1.2, not to 1.
 
     Args:
       matrix: of shape (m, n).
-      ns_coeffs: (a, b, c), or a sequence of such, one for each step (then `ns_steps` is ignored), or "standard" (Jordan
-        et al. 2024) or "dion" (Ahn et al. 2025, arXiv 2504.05295), five steps that end nearer to 1.
+      ns_coeffs: (a, b, c), or a sequence of such triples, one for each step (then `ns_steps` is ignored), or a name:
+        "standard" (Jordan et al. 2024), or "dion" (Ahn et al. 2025, arXiv 2504.05295), which has five steps that end
+        nearer to 1.
       ns_steps: Python int.
       eps: keeps the division finite.
 
     Raises:
-      ValueError: another rank, unknown coefficients, no step.
+      ValueError: the matrix has another rank, the coefficients are unknown, or `ns_steps` is below 1.
 
     >>> jnp.linalg.svd(orthogonalize(jnp.array([[3.0, 1.0], [0.0, 0.2]])), compute_uv=False).round(2)
     Array([1. , 0.7], dtype=float32)
@@ -170,7 +180,10 @@ def _orthogonalize(X, polynomials, eps):
 
 
 def _inner(X, Y):
-    """<X, Y>; rows by a product, lest XLA join the sum to the products before it: 5 times as slow on CPU (jax 0.10)."""
+    """Computes the inner product <X, Y>; a matrix product sums the rows.
+
+    With a plain sum, XLA joins the sum to the products before it: 5 times as slow on CPU (jax 0.10).
+    """
     return jnp.sum(jnp.matmul(X * Y, jnp.ones(X.shape[-1], X.dtype), precision="highest"))
 
 
@@ -208,7 +221,7 @@ def _are_matrices(tree, matrices):
 
 
 def _divided(tree, mask):
-    """The leaves where the mask is True and those where it is False, None in the others' places."""
+    """Returns the leaves where the mask is True and those where it is False, with None in place of the others."""
     if tree is None:
         return None, None
     chosen = jax.tree.map(lambda x, flag: x if flag else None, tree, mask)

@@ -1,4 +1,4 @@
-"""NAdam: Adam whose first moment looks one step ahead."""
+"""NAdam is Adam with a first moment that looks one step ahead."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from jaxnn.optimizers.leafwise_update import filled_like
 
 
 class NadamState(NamedTuple):
-    """Adam's moments, and the `product` of all mu so far."""
+    """Holds Adam's moments `m` and `v`, and the `product` of all mu so far."""
 
     step: jax.Array
     product: jax.Array
@@ -23,11 +23,13 @@ class NadamState(NamedTuple):
 def nadam(
     learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, mu_dtype=None, *, momentum_decay=None
 ) -> GradientTransformation:
-    """NAdam (Dozat 2016, ICLR workshop): Adam's step from a first moment one step ahead; with t counted from 1,
+    """Returns the optimizer NAdam (Dozat 2016, ICLR workshop): Adam with a first moment one step ahead.
+
+    With t counted from 1:
 
         m_hat = b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t)              (Optax)
 
-    PyTorch and Keras follow the paper's schedule of the momentum; with psi = `momentum_decay`,
+    PyTorch and Keras follow the paper's schedule of the momentum. With psi = `momentum_decay`:
 
         mu_t = b1 (1 - 0.96^(t psi) / 2)
         m_hat = mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t)
@@ -37,7 +39,7 @@ def nadam(
       momentum_decay: psi, 0.004 in PyTorch and Keras; None keeps the momentum constant, as Optax does.
 
     Raises:
-      ValueError: a number out of its range.
+      ValueError: a number is out of its range.
 
     >>> optimizer = nadam(0.1)
     >>> updates, _ = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -72,7 +74,7 @@ def nadam(
 def nadamw(
     learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, mu_dtype=None, weight_decay=1e-4, mask=None
 ) -> GradientTransformation:
-    """NAdam, with constant momentum, and decoupled weight decay: `adamw(..., nesterov=True)`.
+    """Returns NAdam with constant momentum and decoupled weight decay: `adamw(..., nesterov=True)`.
 
     Args:
       learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask: as in `adamw`.

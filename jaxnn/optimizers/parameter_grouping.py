@@ -1,4 +1,4 @@
-"""An optimizer for each group of parameters, or none: groups are named by patterns of paths."""
+"""Each group of parameters has its own optimizer, or none; patterns of paths select the groups."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -16,24 +16,24 @@ _LISTED = 10
 
 
 class ParameterGroupsState(NamedTuple):
-    """The states of the groups in their order, the rest's last; a frozen group has an empty one."""
+    """Holds the states of the groups in their order, the rest's last; a frozen group has an empty state."""
 
     groups: tuple[Any, ...]
 
 
 def parameter_groups(groups: Mapping[Pattern, Any], *, rest=_NO_REST) -> GradientTransformation:
-    """Each parameter is moved by the optimizer of the first group whose pattern its path fits.
+    """Moves each parameter by the optimizer of the first group whose pattern fits its path.
 
-    An optimizer sees its own group only (None stands for all other leaves), so a norm over all its gradients, as in
-    `clip_by_global_norm`, is the norm over the group. What is frozen gets updates of zero and keeps no moments; as its
-    gradient is not used, a compiled step does not compute it.
+    An optimizer sees its own group only (all other leaves are None). So a norm over all its gradients, as in
+    `clip_by_global_norm`, is the norm over the group. A frozen parameter gets updates of zero and has no moments. Its
+    gradient is not used, so a compiled step does not compute it.
 
     Args:
       groups: pattern (`jaxnn.parameter_paths.select`) -> optimizer, or None to freeze; tried in the given order.
-      rest: optimizer, or None, of the leaves that no pattern fits; without it every leaf must be in a group.
+      rest: optimizer, or None, for the leaves that no pattern fits; without `rest` every leaf must be in a group.
 
     Raises:
-      ValueError: at `init`, a leaf in no group, a pattern that fits no path, or none that is left by those before it.
+      ValueError: at `init`, a leaf is in no group, a pattern fits no path, or all its leaves fit earlier patterns.
 
     >>> from jaxnn.optimizers import sgd
     >>> optimizer = parameter_groups({"encoder/*": None, "bias": sgd(2.0)}, rest=sgd(0.1))
@@ -67,7 +67,7 @@ def parameter_groups(groups: Mapping[Pattern, Any], *, rest=_NO_REST) -> Gradien
 
 
 def explain_groups(groups: Mapping[Pattern, Any], params, *, rest=_NO_REST) -> str:
-    """A table of who moves what: group, optimizer, number of leaves and of parameters, the first paths.
+    """Returns a table of the groups: group, optimizer, number of leaves and of parameters, the first paths.
 
     >>> from jaxnn.optimizers import sgd
     >>> params = {"conv1": {"kernel": jnp.ones((3, 3, 1, 8)), "bias": jnp.ones(8)}, "head": jnp.ones((8, 2))}
@@ -91,7 +91,7 @@ def explain_groups(groups: Mapping[Pattern, Any], params, *, rest=_NO_REST) -> s
 
 
 def _members(groups, rest):
-    """The groups with the rest as the last of them."""
+    """Returns the groups, with the rest as the last one."""
     return dict(groups) if rest is _NO_REST else {**groups, _NO_REST: rest}
 
 
@@ -100,7 +100,7 @@ def _numbered(members):
 
 
 def _labels(members, params):
-    """The tree with the number of its group at each leaf; static, for it follows from the paths alone."""
+    """Returns the tree with the number of its group at each leaf; it is static, because only the paths decide."""
     labels = jax.tree.map(lambda _: -1, params)
     if not jax.tree.leaves(params):
         return labels
@@ -124,7 +124,7 @@ def _labels(members, params):
 
 
 def _only(tree, labels, i):
-    """The leaves of one group; None in place of the others."""
+    """Returns the leaves of one group, with None in place of the others."""
     return jax.tree.map(lambda label, leaf: leaf if label == i else None, labels, tree)
 
 
@@ -135,7 +135,10 @@ def _merged(updates, moved, labels, i):
 
 
 def _optimizer_name(optimizer):
-    """What made it: the name in front of `<locals>`, or the factory of an adjustable one."""
+    """Returns the name of the function that made the optimizer.
+
+    This is the name in front of `<locals>`, or the factory of an adjustable optimizer.
+    """
     if optimizer is None:
         return "frozen"
     function = optimizer.update

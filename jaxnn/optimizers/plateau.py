@@ -1,4 +1,4 @@
-"""The drop of the learning rate when a metric stalls, as a pure machine `(state, metric) -> state`."""
+"""The learning rate drops when a metric stalls; a pure function `(state, metric) -> state` decides when."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +14,10 @@ _SIGNS = {"min": 1, "max": -1}
 
 
 class PlateauState(NamedTuple):
-    """`scale` multiplies the learning rate; `waited` evaluations went by without improvement on `best`."""
+    """Holds the `scale` of the learning rate, the `best` metric and two counts of evaluations.
+
+    `waited` evaluations have passed without improvement on `best`. The next `cooling` evaluations are not counted.
+    """
 
     scale: jax.Array
     best: jax.Array
@@ -23,14 +26,14 @@ class PlateauState(NamedTuple):
 
 
 class PlateauScale(NamedTuple):
-    """Two pure functions: `init() -> PlateauState` and `update(state, metric) -> PlateauState`."""
+    """Holds two pure functions: `init() -> PlateauState` and `update(state, metric) -> PlateauState`."""
 
     init: Callable[[], PlateauState]
     update: Callable[[PlateauState, Any], PlateauState]
 
 
 class ReduceOnPlateauState(NamedTuple):
-    """`count` values since the last judgement, of this mean."""
+    """Holds the `mean` of the `count` values since the last judgement, and the state of the scale, `plateau`."""
 
     count: jax.Array
     mean: jax.Array
@@ -40,21 +43,22 @@ class ReduceOnPlateauState(NamedTuple):
 def plateau_scale(
     factor=0.1, *, patience=10, rtol=1e-4, atol=0.0, cooldown=0, min_scale=0.0, mode: str = "min"
 ) -> PlateauScale:
-    """A scale that starts at 1 and is multiplied by `factor` where the metric has stalled.
+    """Makes a scale that starts at 1 and is multiplied by `factor` when the metric has stalled.
 
-    An evaluation is an improvement where metric < best - rtol |best| - atol (`mode="max"`: > best + ...); NaN never is.
-    At the `patience`-th evaluation in a row without one, scale <- max(factor scale, min_scale), and the next `cooldown`
-    evaluations are not counted. Keras and Optax act at that evaluation too, PyTorch one later; for metrics below zero
-    Optax's and PyTorch's (1 - rtol) best lies above best, ours below.
+    An evaluation is an improvement if `metric < best - rtol |best| - atol`; with `mode="max"`, if
+    `metric > best + rtol |best| + atol`. NaN is never an improvement. At the `patience`-th evaluation in a row without
+    improvement, the scale becomes `max(factor scale, min_scale)`, and the next `cooldown` evaluations are not counted.
+    Keras and Optax act at that evaluation too, PyTorch one evaluation later. For metrics below zero, the bound
+    `(1 - rtol) best` of Optax and PyTorch is above best; ours is below.
 
     Args:
-      factor, min_scale: how far the scale falls at once, in [0, 1), and where the fall ends.
-      patience, cooldown: numbers of evaluations, at least 1 and 0.
-      rtol, atol: by how much, relative and absolute, a metric must be better; at least 0.
-      mode: "min" (a loss) or "max" (an accuracy). All but this may be traced, inside `scan` and `vmap`.
+      factor, min_scale: the factor of one drop, in [0, 1), and the smallest scale.
+      patience, cooldown: numbers of evaluations, at least 1 and at least 0.
+      rtol, atol: by how much a metric must be better, relative and absolute; at least 0.
+      mode: "min" (a loss) or "max" (an accuracy). All arguments except `mode` may be traced, inside `scan` and `vmap`.
 
     Raises:
-      ValueError: a number out of its range, or another mode.
+      ValueError: a number is out of its range, or the mode is unknown.
 
     >>> from jaxnn.optimizers import adjustable, sgd
     >>> from jaxnn.optimizers.adjustable_hyperparameters import with_hyperparameters
@@ -99,17 +103,18 @@ def plateau_scale(
 def reduce_on_plateau(
     factor=0.1, patience=10, *, rtol=1e-4, atol=0.0, cooldown=0, accumulation_size=1, min_scale=0.0, mode: str = "min"
 ) -> GradientTransformation:
-    """The machine `plateau_scale` as a link of a chain, behind the optimizer: `u = scale g`.
+    """Makes `plateau_scale` a link of a chain, placed after the optimizer: `u = scale g`.
 
-    Its `update` needs the metric as the extra argument `value`, at every step, and judges the mean of each
-    `accumulation_size` values: take as many as an epoch has steps where the value is the training loss of a batch.
+    Its `update` needs the metric as the extra argument `value`, at every step. It judges the mean of each
+    `accumulation_size` values. Where the value is the training loss of a batch, set `accumulation_size` to the number
+    of steps in an epoch.
 
     Args:
       factor, patience, rtol, atol, cooldown, min_scale, mode: as for `plateau_scale`.
-      accumulation_size: values in a mean, at least 1.
+      accumulation_size: number of values in a mean, at least 1.
 
     Raises:
-      ValueError: a number out of its range, or no `value`.
+      ValueError: a number is out of its range, or `value` is missing.
 
     >>> plateau = reduce_on_plateau(0.5, patience=1)
     >>> state = plateau.init(jnp.zeros(1))

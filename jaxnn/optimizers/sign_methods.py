@@ -1,4 +1,4 @@
-"""Steps that follow the sign of the gradient and not its size."""
+"""These optimizers follow the sign of the gradient and not its size."""
 
 from typing import Any, NamedTuple
 
@@ -15,19 +15,19 @@ from jaxnn.optimizers.leafwise_update import filled_like, leafwise
 
 
 class SignSgdState(NamedTuple):
-    """Nothing but the step."""
+    """Holds the step and nothing else."""
 
     step: jax.Array
 
 
 def sign_sgd(learning_rate) -> GradientTransformation:
-    """Sign descent (Bernstein et al. 2018, arXiv 1802.04434): `w <- w - lr sign(g)`, where sign(0) = 0.
+    """Returns sign descent (Bernstein et al. 2018, arXiv 1802.04434): `w <- w - lr sign(g)`, where sign(0) = 0.
 
     Args:
-      learning_rate: number or schedule; a schedule that ends at 0, if the path is to end.
+      learning_rate: number or schedule. The path comes to rest only with a schedule that ends at 0.
 
     Raises:
-      ValueError: a number out of its range.
+      ValueError: a number is out of its range.
 
     >>> optimizer = sign_sgd(0.5)
     >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))[0]
@@ -39,28 +39,30 @@ def sign_sgd(learning_rate) -> GradientTransformation:
 
 
 class LionState(NamedTuple):
-    """`m` is the moving average of the gradient."""
+    """Holds the moving average `m` of the gradient."""
 
     step: jax.Array
     m: Any
 
 
 def lion(learning_rate, b1=0.9, b2=0.99, mu_dtype=None, weight_decay=1e-3, mask=None) -> GradientTransformation:
-    """Lion (Chen et al. 2023, arXiv 2302.06675, algorithm 2): the sign of an average that leans on the last gradient,
+    """Returns the optimizer Lion (Chen et al. 2023, arXiv 2302.06675, algorithm 2).
+
+    It follows the sign of an average that gives the last gradient more weight than m does:
 
         w <- w - lr (sign(b1 m + (1 - b1) g) + weight_decay w)
         m <- b2 m + (1 - b2) g
 
-    Every coordinate moves by lr: take a tenth of Adam's rate, and ten times its decay.
+    Every coordinate moves by lr. So use a tenth of Adam's learning rate, and ten times its weight decay.
 
     Args:
       learning_rate: number or schedule.
-      b1, b2: decays in [0, 1): of what is followed, and of what is kept.
-      mu_dtype: of m; None for the parameter's.
+      b1, b2: decays in [0, 1): of the average whose sign is followed, and of the average m that is kept.
+      mu_dtype: dtype of m; None is the parameter's dtype.
       weight_decay, mask: decoupled, as in `adamw`.
 
     Raises:
-      ValueError: a number out of its range; weight decay without parameters.
+      ValueError: a number is out of its range; `update` has weight decay but no parameters.
 
     >>> optimizer, w = lion(0.5, weight_decay=0.0), jnp.zeros(2)
     >>> optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(w))[0]
@@ -80,7 +82,7 @@ def lion(learning_rate, b1=0.9, b2=0.99, mu_dtype=None, weight_decay=1e-3, mask=
 
 
 class RpropState(NamedTuple):
-    """The last gradient `g`, 0 where its sign changed, and the step sizes `delta`."""
+    """Holds the last gradient `g` (0 where its sign changed) and the step sizes `delta`."""
 
     g: Any
     delta: Any
@@ -89,24 +91,26 @@ class RpropState(NamedTuple):
 def rprop(
     learning_rate, eta_minus=0.5, eta_plus=1.2, min_step_size=1e-6, max_step_size=50.0, *, backtracking: bool = False
 ) -> GradientTransformation:
-    """Rprop, of full-batch gradients (Riedmiller and Braun 1993): a step size for each parameter, that grows while the
-    sign of its gradient stays and shrinks when it changes; with g' the gradient before,
+    """Returns the optimizer Rprop for full-batch gradients (Riedmiller and Braun 1993).
+
+    Each parameter has its own step size. It grows while the sign of the parameter's gradient stays, and shrinks when
+    the sign changes. With g' the gradient before:
 
         delta <- clip(delta * (eta_plus if g g' > 0, eta_minus if g g' < 0, else 1), min_step_size, max_step_size)
         g <- 0 where g g' < 0
         w <- w - delta sign(g)
 
-    This is iRprop- (Igel and Huesken 2000), which PyTorch documents. With `backtracking` the step that went too far
-    is taken back as well, as in 1993. Optax applies each step one iteration late.
+    This is iRprop- (Igel and Huesken 2000), which PyTorch documents. With `backtracking` the step that went too far is
+    also undone, as in 1993. Optax applies each step one iteration late.
 
     Args:
-      learning_rate: every delta at the start; a number, no schedule.
+      learning_rate: every delta at the start; a number, not a schedule.
       eta_minus, eta_plus: factors, below and above 1.
       min_step_size, max_step_size: bounds of delta.
-      backtracking: w <- w + (the delta before) sign(g') where g g' < 0.
+      backtracking: True undoes the step before: w <- w + (the delta before) sign(g') where g g' < 0.
 
     Raises:
-      ValueError: a number out of its range, or a schedule.
+      ValueError: a number is out of its range, or the learning rate is a schedule.
 
     >>> optimizer = rprop(0.5)
     >>> _, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))

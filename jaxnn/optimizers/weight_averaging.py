@@ -1,7 +1,8 @@
-"""Averages of the weights along the path: evaluated with, never trained with.
+"""Averages of the weights along the path are for evaluation, never for training.
 
-An average is a pair of pure functions `init(params) -> state` and `update(state, params) -> state`, for any `scan`;
-`averaging` puts it behind an optimizer, so that it is kept in the optimizer's state, saved and resumed with it:
+An average is a pair of pure functions `init(params) -> state` and `update(state, params) -> state`, for any `scan`.
+`averaging` puts an average after an optimizer. The average is then kept in the optimizer's state, and is saved and
+resumed with it:
 
 >>> from jaxnn.optimizers import sgd
 >>> from jaxnn.training import init_state
@@ -15,7 +16,8 @@ An average is a pair of pure functions `init(params) -> state` and `update(state
 >>> state.params["w"], average.params["w"]  # the mean of 1, 2, 3
 (Array([3.], dtype=float32), Array([2.], dtype=float32))
 
-Batch statistics belong to the weights that they were measured with: measure them anew for an average (Izmailov et al.).
+Batch statistics belong to the weights with which they were measured: measure them again for an average (Izmailov et
+al.).
 """
 
 from collections.abc import Callable
@@ -39,7 +41,10 @@ from jaxnn.optimizers.leafwise_update import is_trainable, leafwise
 
 
 class AverageState(NamedTuple):
-    """The average is `total / weight`, the sum and the weights of what went in; `step` counts the updates."""
+    """Holds the weighted sum `total` of the parameters and the sum of its weights, `weight`.
+
+    The average is `total / weight`; `step` counts the updates.
+    """
 
     step: jax.Array
     weight: jax.Array
@@ -47,31 +52,32 @@ class AverageState(NamedTuple):
 
 
 class WeightAverage(NamedTuple):
-    """Two pure functions: `init(params) -> AverageState` and `update(state, params) -> AverageState`."""
+    """Holds two pure functions: `init(params) -> AverageState` and `update(state, params) -> AverageState`."""
 
     init: Callable[[Any], AverageState]
     update: Callable[[AverageState, Any], AverageState]
 
 
 class AveragingState(NamedTuple):
-    """The average beside the state of the optimizer."""
+    """Holds the `average` and the optimizer's own state `inner`."""
 
     average: AverageState
     inner: Any
 
 
 def exponential_average(decay=0.999, *, debias: bool = True) -> WeightAverage:
-    """The exponential moving average of the weights (Polyak and Juditsky 1992; EMA):
+    """Returns the exponential moving average of the weights (EMA; Polyak and Juditsky 1992):
 
         a <- decay a + (1 - decay) w
 
     Args:
-      decay: in [0, 1): a memory of about 1 / (1 - decay) steps; number, traced, or schedule `step -> number`.
-      debias: start from nothing and divide by the sum of the weights, 1 - decay^t where decay is constant, as in Adam;
-        False starts from the initial parameters, which then count for long.
+      decay: in [0, 1), for a memory of about 1 / (1 - decay) steps; a number, traced or not, or a schedule
+        `step -> number`.
+      debias: True starts from zero and divides by the sum of the averaging weights, which is 1 - decay^t where decay is
+        constant, as in Adam. False starts from the initial parameters, which then influence the average for long.
 
     Raises:
-      ValueError: a decay out of its range.
+      ValueError: the decay is out of its range.
 
     >>> ema = exponential_average(0.5)
     >>> state = ema.update(ema.update(ema.init(jnp.zeros(1)), jnp.array([3.0])), jnp.array([6.0]))
@@ -95,16 +101,16 @@ def exponential_average(decay=0.999, *, debias: bool = True) -> WeightAverage:
 
 
 def uniform_average(*, start=0, every=1) -> WeightAverage:
-    """The mean of the weights after updates start, start + every, start + 2 every, ... (updates counted from 1).
+    """Returns the mean of the weights after updates start, start + every, start + 2 every, ... (counted from 1).
 
     Stochastic weight averaging (Izmailov et al. 2018, arXiv 1803.05407) has a constant or cyclic learning rate from
-    `start` on, and `every` the length of a cycle. Before `start` the average is the weights themselves.
+    `start` on, and `every` is the length of a cycle. Before `start` the average is the current weights.
 
     Args:
-      start, every: numbers of updates, at least 0 and 1; traced or not.
+      start, every: numbers of updates, at least 0 and at least 1; traced or not.
 
     Raises:
-      ValueError: a number out of its range.
+      ValueError: a number is out of its range.
 
     >>> swa = uniform_average(start=2, every=2)
     >>> state = swa.init(jnp.zeros(1))
@@ -126,9 +132,9 @@ def uniform_average(*, start=0, every=1) -> WeightAverage:
 
 
 def averaging(optimizer, average: WeightAverage) -> GradientTransformation:
-    """The same optimizer, and the average of the weights that it reaches kept in its state.
+    """Returns the same optimizer, which also keeps the average of the weights that it reaches in its state.
 
-    It must stand outermost: what is behind it in a chain moves the weights without its knowledge.
+    It must be outermost: a transformation after it in a chain would move the weights without its knowledge.
 
     >>> from jaxnn.optimizers import sgd
     >>> optimizer = averaging(sgd(1.0), exponential_average(0.9))
@@ -150,14 +156,14 @@ def averaging(optimizer, average: WeightAverage) -> GradientTransformation:
 
 
 def averaged_params(state, params):
-    """The averaged weights, in the dtypes of `params`; `params` themselves where nothing was averaged yet.
+    """Returns the averaged weights in the dtypes of `params`, or `params` themselves if nothing was averaged yet.
 
     Args:
-      state: an `AverageState`, or whatever contains one, such as the optimizer's state or the whole TrainState.
+      state: an `AverageState`, or a tree that contains one, such as the optimizer's state or the whole TrainState.
       params: the parameters that belong to it.
 
     Raises:
-      ValueError: no average in the state, or several.
+      ValueError: the state contains no average, or several.
     """
     is_average = lambda x: isinstance(x, AverageState)
     found = [x for x in jax.tree.leaves(state, is_leaf=is_average) if is_average(x)]

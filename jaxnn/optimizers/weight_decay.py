@@ -1,4 +1,4 @@
-"""Weight decay: which parameters it pulls and how hard, and as a link of a chain."""
+"""Weight decay pulls weights towards zero; a mask selects the weights, and a link of a chain adds the decay."""
 
 import numbers
 from typing import NamedTuple
@@ -12,11 +12,12 @@ from jaxnn.parameter_paths import select
 
 
 def selected(mask, tree):
-    """The mask of a tree: True or False for each leaf.
+    """Returns the mask of a tree: True or False for each leaf.
 
     Args:
-      mask: None for all; a bool, or a tree of bools that is the tree's or a prefix of it (as in Optax); a function
-        `tree -> mask`; a glob, or a tuple of globs, for the paths of the leaves (`jaxnn.parameter_paths.select`).
+      mask: None selects all leaves. Otherwise: a bool; a tree of bools with the structure of `tree` or of a prefix of
+        it (as in Optax); a function `tree -> mask`; a glob, or a tuple of globs, for the paths of the leaves
+        (`jaxnn.parameter_paths.select`).
       tree: parameters, or gradients.
 
     >>> selected("kernel", {"kernel": 1.0, "bias": 2.0})
@@ -32,7 +33,9 @@ def selected(mask, tree):
 
 
 def decay_terms(weight_decay, *, mask, grads, params, step):
-    """The tree of `weight_decay * w`, 0 where the mask is False; all 0, and no parameters needed, if it is Python's 0.
+    """Computes the tree of `weight_decay * w`, with 0 where the mask is False.
+
+    If `weight_decay` is Python's 0, all terms are 0 and no parameters are needed.
 
     >>> params = {"w": jax.numpy.ones(1), "b": jax.numpy.ones(1)}
     >>> decay_terms(0.5, mask="w", grads=params, params=params, step=0)
@@ -53,30 +56,32 @@ def _term(strength, w, flag):
 
 
 class DecayedWeightsState(NamedTuple):
-    """How many updates were made; only a schedule needs it."""
+    """Holds the number of updates so far; only a schedule needs it."""
 
     step: jax.Array
 
 
 def add_decayed_weights(weight_decay=0.0, mask=None) -> GradientTransformation:
-    """`u = g + weight_decay w`, for the leaves that the mask names.
+    """Adds weight decay to the gradient: `u = g + weight_decay w`, for the leaves that the mask selects.
 
-    Before the optimizer it is coupled: the gradient of the penalty weight_decay ||w||^2 / 2, which Adam then divides by
-    the root of its second moment, so that weights with large gradients decay less. Behind the moments and before the
-    learning rate it is decoupled (AdamW; Loshchilov and Hutter 2017, arXiv 1711.05101): every weight decays alike,
+    Before the optimizer it is coupled: the gradient of the penalty weight_decay ||w||^2 / 2. Adam then divides it by
+    the root of its second moment, so that weights with large gradients decay less. After the moments and before the
+    learning rate it is decoupled (AdamW; Loshchilov and Hutter 2017, arXiv 1711.05101): every weight decays by the same
+    fraction,
 
         w <- w - lr (m_hat / (sqrt(v_hat) + eps) + weight_decay w)
 
-    For plain gradient descent both are the same. Optax's default holds: all leaves decay, biases and scales of
-    normalization too; `mask=jaxnn.parameter_paths.WEIGHTS` leaves those alone.
+    For plain gradient descent both are the same. By default all leaves decay, as in Optax, also biases and the scales
+    of normalization; `mask=jaxnn.parameter_paths.WEIGHTS` leaves those out.
 
     Args:
-      weight_decay: at least 0; number, traced, or schedule `step -> number`.
-      mask: None, all; a path pattern or a tuple of them (`jaxnn.parameter_paths.select`); a tree of bools, or a prefix
-        of one; or a function `params -> tree of bools`.
+      weight_decay: at least 0; a number, traced or not, or a schedule `step -> number`.
+      mask: None selects all leaves; a path pattern or a tuple of them (`jaxnn.parameter_paths.select`); a tree of
+        bools, or a prefix of one; or a function `params -> tree of bools`.
 
     Raises:
-      ValueError: a negative number, no parameters, a pattern that fits nothing, a mask of another structure.
+      ValueError: a number is negative, parameters are missing, a pattern fits nothing, or the mask has another
+        structure.
 
     >>> params = {"kernel": jnp.ones(1), "bias": jnp.ones(1)}
     >>> decay = add_decayed_weights(0.1, mask="kernel")
@@ -86,7 +91,7 @@ def add_decayed_weights(weight_decay=0.0, mask=None) -> GradientTransformation:
     check_at_least("weight_decay", weight_decay, 0)
 
     def init(params):
-        _checked(mask, params)  # a wrong mask is refused before the first step
+        _checked(mask, params)  # a wrong mask raises before the first step
         return DecayedWeightsState(jnp.zeros((), jnp.int32)) if callable(weight_decay) else ()
 
     def update(grads, state, params=None, **extra):

@@ -1,8 +1,9 @@
-"""Second-order optimizers from scratch: Newton, Gauss-Newton, natural gradient, L-BFGS and their line searches.
+"""Second-order optimizers use curvature: Newton, Gauss-Newton, natural gradient, L-BFGS and their line searches.
 
-They are Optax pairs, `init(params) -> state` and `update(grads, state, params, **extra) -> (updates, state)`. What
-needs curvature takes `value_fn` (or `residual_fn`, `outputs_fn`) as an extra argument of `update`. `fit` passes the
-loss of the batch to those that ask for it, and `minimize` drives any of them on one function.
+They are written from scratch, and they are Optax pairs: `init(params) -> state` and
+`update(grads, state, params, **extra) -> (updates, state)`. A method that needs curvature gets `value_fn` (or
+`residual_fn`, `outputs_fn`) as an extra argument of `update`. `fit` passes the loss of the batch to the optimizers that
+ask for it, and `minimize` runs any of them on one function.
 """
 
 from jaxnn.second_order.conjugate_gradients import conjugate_gradient as conjugate_gradient

@@ -1,4 +1,4 @@
-"""Linear systems of symmetric positive definite matrices that are known only by their products."""
+"""Conjugate gradients solve linear systems whose symmetric positive definite matrix is known only by products."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,10 @@ from jaxnn.second_order.flat_parameters import dot
 
 
 class Solution(NamedTuple):
-    """`x`, the residual `r = b - A x`, the products taken, and whether `|r|` fell below the tolerance."""
+    """Holds the solution `x`, the residual `r = b - A x`, the number of products `steps`, and `converged`.
+
+    `converged` is True if `|r|` is within the tolerance.
+    """
 
     x: jax.Array
     r: jax.Array
@@ -27,19 +30,20 @@ class _Iterate(NamedTuple):
 
 
 def conjugate_gradient(matvec: Callable, b, *, tolerance=1e-5, max_steps=None) -> Solution:
-    """Solves `A x = b` from `x = 0` (Hestenes and Stiefel 1952), in n steps at most but for rounding:
+    """Solves `A x = b` from `x = 0` (Hestenes and Stiefel 1952), in at most n steps except for rounding:
 
         alpha = r^T r / p^T A p,    x <- x + alpha p,    r' = r - alpha A p
         p <- r' + (r'^T r' / r^T r) p
 
-    The directions p are conjugate (`p_i^T A p_j = 0`), the residuals orthogonal. Where `p^T A p <= 0`, so that A is not
-    positive definite, it stops with the x reached so far, as Newton's method wants it (Nocedal and Wright, alg. 7.1).
+    The directions p are conjugate (`p_i^T A p_j = 0`), and the residuals are orthogonal. Where `p^T A p <= 0`, A is not
+    positive definite, and the iteration stops with the x reached so far, as Newton's method needs it (Nocedal and
+    Wright, alg. 7.1).
 
     Args:
       matvec: `v -> A v`.
-      b: (n,).
+      b: the right-hand side, of shape (n,).
       tolerance: stops when `|r| <= tolerance |b|`; number or traced.
-      max_steps: default n; number or traced.
+      max_steps: largest number of products, by default n; number or traced.
 
     >>> A = jnp.array([[4.0, 1.0], [1.0, 3.0]])
     >>> solution = conjugate_gradient(lambda v: A @ v, jnp.array([6.0, 7.0]))

@@ -1,4 +1,4 @@
-"""Parameters as one vector, for methods that need inner products and matrices over all of them."""
+"""Parameters become one vector here, for methods that need inner products and matrices over all of them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,23 +12,23 @@ from jaxnn.signatures import accepted
 
 
 class FlatParameters(NamedTuple):
-    """The n numbers of all floating leaves, in float32 or wider, and the ways there and back."""
+    """Holds the n numbers of all floating leaves, in float32 or wider, and the functions that convert both ways."""
 
     w: jax.Array
-    """(n,)"""
+    """the vector, of shape (n,)"""
     vector: Callable[[Any], jax.Array]
-    """a tree like the parameters, such as their gradient -> (n,)"""
+    """maps a tree like the parameters, such as their gradient, to (n,)"""
     params: Callable[[jax.Array], Any]
-    """(n,) -> parameters: each leaf in its dtype, what cannot move (integers) in its place"""
+    """maps (n,) to parameters: each leaf in its dtype; leaves that cannot move (integers) keep their values"""
     updates: Callable[[jax.Array], Any]
-    """(n,) -> updates: likewise, but 0 for what cannot move"""
+    """maps (n,) to updates: each leaf in its dtype; leaves that cannot move get 0"""
 
 
 def flatten_parameters(params) -> FlatParameters:
-    """Lays the floating leaves of a tree one after the other.
+    """Joins the floating leaves of a tree, one after the other, into one vector.
 
     Raises:
-      ValueError: `params` is None, or has complex leaves; later, a tree of another structure.
+      ValueError: `params` is None, or has complex leaves; later, `vector` gets a tree of another structure.
 
     >>> flat = flatten_parameters({"bias": jnp.array([1.0]), "kernel": jnp.array([[2.0, 3.0]]), "size": 4})
     >>> flat.w.tolist()
@@ -66,7 +66,10 @@ def flatten_parameters(params) -> FlatParameters:
 
 
 def flat_objective(value_fn: Callable, flat: FlatParameters, **extra) -> Callable[[jax.Array], jax.Array]:
-    """`value_fn` of the vector, with those of the extra arguments that its signature names, such as a batch."""
+    """Returns `value_fn` as a function of the vector.
+
+    It gets those of the extra arguments that its signature names, such as a batch.
+    """
     given = accepted(value_fn, **extra)
 
     def f(w):
@@ -79,7 +82,7 @@ def flat_objective(value_fn: Callable, flat: FlatParameters, **extra) -> Callabl
 
 
 def require(name: str, value, *, use: str):
-    """The extra argument `name` of an update, or ValueError where it is missing."""
+    """Returns the extra argument `name` of an update, or raises ValueError if it is missing."""
     if value is None:
         raise ValueError(
             f"`{name}` must be given, {use}; received None. Call `update(grads, state, params, {name}=...)`."
@@ -88,5 +91,5 @@ def require(name: str, value, *, use: str):
 
 
 def dot(x, y):
-    """The inner product in full precision on every device."""
+    """Computes the inner product in full precision on every device."""
     return jnp.vdot(x, y, precision="highest")

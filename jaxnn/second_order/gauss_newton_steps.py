@@ -1,6 +1,7 @@
-"""Sums of squares `|r(w)|^2 / 2`: the gradient is `J^T r`, the Hessian nearly `J^T J` where r is small or straight.
+"""Gauss-Newton methods minimize sums of squares `|r(w)|^2 / 2`, where J is the Jacobian of the residuals r.
 
-The linear problems are solved as such, by singular values of J: `J^T J` itself would square the condition number.
+The gradient is `J^T r`, and the Hessian is nearly `J^T J` where r is small or nearly linear. The linear problems are
+solved as least squares, by singular values of J, because `J^T J` itself would square the condition number.
 """
 
 from collections.abc import Callable
@@ -21,23 +22,25 @@ SCALINGS = ("identity", "diagonal")
 
 
 def gauss_newton(learning_rate=1.0, damping=0.0, *, linesearch=None, mode: str = "reverse") -> GradientTransformation:
-    """`w <- w - lr (J^T J + lambda I)^-1 J^T r` (Gauss 1809): the best w for the residuals drawn as straight lines.
+    """Returns the optimizer `w <- w - lr (J^T J + lambda I)^-1 J^T r` (Gauss 1809).
 
-    Newton's step where residuals are linear; elsewhere it needs no second derivatives, and always leads down. Without
-    damping, a J of deficient rank gives the shortest of the best steps.
+    With lr = 1 and lambda = 0 it goes to the best w for the linearized residuals. Where the residuals are linear this
+    is Newton's step; elsewhere it needs no second derivatives, and it always leads down. Without damping, if J has
+    deficient rank, the step is the shortest of the best steps.
 
-    `update(grads, state, params, residual_fn=...)` finds the gradient itself; grads only gives the structure. A
-    `linesearch` needs `value_fn`, `|r|^2 / 2` up to a factor, besides, and grads to be its gradient.
+    `update(grads, state, params, residual_fn=...)` computes the gradient itself; `grads` only gives the structure. A
+    `linesearch` also needs `value_fn`, which is `|r|^2 / 2` up to a factor, and `grads` must then be the gradient of
+    `value_fn`.
 
     Args:
       learning_rate: number or schedule.
       damping: lambda, a number or a schedule.
       linesearch: scales the step, or None; see `searched`.
-      mode: "reverse" finds J row by row, "forward" column by column: faster where residuals outnumber parameters, but
-        raises in layers with a hand-written gradient (`jaxnn.layers`).
+      mode: "reverse" computes J row by row, "forward" column by column. "forward" is faster where there are more
+        residuals than parameters, but raises in layers with a hand-written gradient (`jaxnn.layers`).
 
     Raises:
-      ValueError: a number out of its range; in `update`, `params` or `residual_fn` missing.
+      ValueError: a number is out of its range; in `update`, `params` or `residual_fn` is missing.
 
     >>> x, y = jnp.array([0.0, 1.0, 2.0]), jnp.array([1.0, 3.0, 5.0])
     >>> optimizer, w = gauss_newton(), jnp.zeros(2)
@@ -55,7 +58,7 @@ def gauss_newton(learning_rate=1.0, damping=0.0, *, linesearch=None, mode: str =
 
 
 class LevenbergMarquardtState(NamedTuple):
-    """The damping lambda of the next step, and the factor nu by which a failure raises it."""
+    """Holds the damping lambda of the next step, and the factor nu by which a failure raises it."""
 
     step: jax.Array
     damping: jax.Array
@@ -63,23 +66,27 @@ class LevenbergMarquardtState(NamedTuple):
 
 
 def levenberg_marquardt(damping=1e-3, *, scaling: str = "identity", mode: str = "reverse") -> GradientTransformation:
-    """Gauss-Newton that keeps to where its straight lines can be trusted (Levenberg 1944, Marquardt 1963):
+    """Returns Gauss-Newton with steps that stay where the linearization can be trusted.
+
+    The method is that of Levenberg (1944) and Marquardt (1963):
 
         d = -(J^T J + lambda D)^-1 J^T r,        rho = (|r(w)|^2 - |r(w + d)|^2) / (|r(w)|^2 - |r(w) + J d|^2)
         rho > 0:  w <- w + d,  lambda <- lambda max(1/3, 1 - (2 rho - 1)^3),  nu <- 2
         else:     w stays,     lambda <- lambda nu,                           nu <- 2 nu
 
-    the rule for lambda is Nielsen's (1999). The value never rises; NaN and infinite residuals count as failures.
+    The rule for lambda is Nielsen's (1999). The value never rises; NaN and infinite residuals count as failures.
 
-    `update(grads, state, params, residual_fn=...)` finds the gradient itself; grads only gives the structure.
+    `update(grads, state, params, residual_fn=...)` computes the gradient itself; `grads` only gives the structure.
 
     Args:
-      damping: lambda at first: small for a start near the solution, about 1 for one far away.
-      scaling: D: "identity", or "diagonal" of `J^T J`, which makes the steps indifferent to the units of w.
+      damping: first value of lambda: small for a start near the solution, about 1 for a start far away.
+      scaling: D: "identity", or "diagonal" for the diagonal of `J^T J`, which makes the steps independent of the units
+        of w.
       mode: see `gauss_newton`.
 
     Raises:
-      ValueError: a number out of its range, an unknown scaling; in `update`, `params` or `residual_fn` missing.
+      ValueError: a number is out of its range, or the scaling is unknown; in `update`, `params` or `residual_fn` is
+        missing.
 
     >>> residual_fn = lambda w: jnp.array([10 * (w[1] - w[0] ** 2), 1 - w[0]])  # Rosenbrock's valley
     >>> optimizer, w = levenberg_marquardt(), jnp.array([-1.2, 1.0])
@@ -101,7 +108,7 @@ def levenberg_marquardt(damping=1e-3, *, scaling: str = "identity", mode: str = 
 
     def update(grads, state, params=None, *, residual_fn=None, **extra):
         flat = flatten_parameters(params)
-        flat.vector(grads)  # of the same structure, or an error
+        flat.vector(grads)  # raises if the structure is another
         r, J = _linearized(residual_fn, flat, mode, extra)
         D = _squared_columns(J) if scaling == "diagonal" else jnp.ones_like(flat.w)
         d = -_least_squares(J, r, state.damping * D)
@@ -130,7 +137,7 @@ def _linearized(residual_fn, flat, mode, extra):
 
 
 def _least_squares(J, r, weights):
-    """`argmin_d |J d - r|^2 + sum_i weights_i d_i^2`."""
+    """Computes `argmin_d |J d - r|^2 + sum_i weights_i d_i^2`."""
     rows = jnp.concatenate([J, jnp.diag(jnp.sqrt(weights))])
     return jnp.linalg.lstsq(rows, jnp.concatenate([r, jnp.zeros_like(weights)]))[0]
 
@@ -140,6 +147,6 @@ def _transposed(J, r):
 
 
 def _squared_columns(J):
-    """The diagonal of `J^T J`, kept above 0 for parameters without influence."""
+    """Computes the diagonal of `J^T J`, kept above 0 for parameters without influence."""
     squares = jnp.sum(J**2, axis=0)
     return jnp.maximum(squares, jnp.finfo(J.dtype).eps * squares.max(initial=0))

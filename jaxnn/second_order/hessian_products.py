@@ -1,4 +1,4 @@
-"""Products of curvature matrices and vectors, without the matrices."""
+"""Products of curvature matrices and vectors can be computed without the matrices."""
 
 from collections.abc import Callable
 
@@ -11,18 +11,19 @@ MODES = ("reverse", "forward")
 
 
 def hessian_vector_product(value_fn: Callable, params, *, mode: str = "reverse") -> Callable:
-    """The map `v -> H v`, H the Hessian of `value_fn` at `params` (Pearlmutter 1994): `H v = d/de grad f(w + e v)`.
+    """Returns the map `v -> H v`, where H is the Hessian of `value_fn` at `params` (Pearlmutter 1994).
 
-    A product costs a few gradients, whatever the number of parameters. The gradient is linearized once, here.
+    The product is `H v = d/de grad f(w + e v)` at e = 0. It costs a few gradients, whatever the number of parameters.
+    The gradient is linearized once, when the map is made.
 
     Args:
       value_fn: `params -> scalar`.
-      params: a tree of floats, and so is v.
-      mode: "reverse" differentiates the gradient backwards (`H v = grad <grad f, v>`), which every function bears;
-        "forward" (along v) needs less memory, but raises where a hand-written gradient is made of other such.
+      params: a tree of floats; v is such a tree too.
+      mode: "reverse" differentiates the gradient backwards (`H v = grad <grad f, v>`), which works for every function.
+        "forward" (along v) needs less memory, but raises where a hand-written gradient contains another one.
 
     Raises:
-      ValueError: an unknown mode.
+      ValueError: the mode is unknown.
 
     >>> product = hessian_vector_product(lambda w: w[0] ** 2 * w[1], jnp.array([1.0, 3.0]))
     >>> product(jnp.array([1.0, 10.0])).tolist()  # H = [[6, 2], [2, 0]]
@@ -36,17 +37,17 @@ def hessian_vector_product(value_fn: Callable, params, *, mode: str = "reverse")
 
 
 def gauss_newton_vector_product(function: Callable, params, *, metric: Callable = lambda u: u, mode: str = "reverse"):
-    """The map `v -> J^T B J v`, J the Jacobian of `function` at `params` (Schraudolph 2002).
+    """Returns the map `v -> J^T B J v`, where J is the Jacobian of `function` at `params` (Schraudolph 2002).
 
     Args:
       function: `params -> array`, such as residuals or the outputs of a network.
-      params: a tree of floats, and so is v.
-      metric: `u -> B u`, of arrays like the outputs; positive semidefinite B makes the product so.
-      mode: "reverse" finds `J v` as the gradient of `u -> <J^T u, v>`; "forward" directly, which is cheaper, but raises
-        in layers with a hand-written gradient (`jaxnn.layers`).
+      params: a tree of floats; v is such a tree too.
+      metric: `u -> B u`, on arrays like the outputs. If B is positive semidefinite, so is the product.
+      mode: "reverse" computes `J v` as the gradient of `u -> <J^T u, v>`. "forward" computes it directly, which is
+        cheaper, but raises in layers with a hand-written gradient (`jaxnn.layers`).
 
     Raises:
-      ValueError: an unknown mode.
+      ValueError: the mode is unknown.
 
     >>> product = gauss_newton_vector_product(lambda w: jnp.array([w[0] * w[1], w[1]]), jnp.array([2.0, 3.0]))
     >>> product(jnp.array([1.0, 0.0])).tolist()  # J = [[3, 2], [0, 1]]
@@ -62,11 +63,11 @@ def gauss_newton_vector_product(function: Callable, params, *, metric: Callable 
 
 
 def as_matrix(product: Callable, w) -> jax.Array:
-    """The (n, n) matrix of a symmetric product over vectors (n,), such as w."""
+    """Computes the (n, n) matrix of a symmetric product over vectors of shape (n,), such as w."""
     return jax.vmap(product)(jnp.eye(len(w), dtype=w.dtype))
 
 
 def check_mode(mode: str) -> None:
-    """Raises ValueError for a mode of differentiation that there is not."""
+    """Raises ValueError if the mode of differentiation is unknown."""
     if mode not in MODES:
         raise unknown("mode", mode, MODES)

@@ -1,4 +1,4 @@
-"""Quasi-Newton: the inverse Hessian from the last few steps and the changes of the gradient along them."""
+"""Quasi-Newton methods estimate the inverse Hessian from the last few steps and gradient changes along them."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,11 @@ UNIT_ZOOM = scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_stra
 
 
 class LbfgsState(NamedTuple):
-    """The last parameters and gradient, and rings of `m` pairs: rows of S and Y, and `rho = 1 / s^T y` (0: no pair)."""
+    """Holds the last parameters `w` and gradient `g`, and rings of m pairs.
+
+    The rows of S are steps, the rows of Y are changes of the gradient, and `rho = 1 / s^T y` (0 where there is no
+    pair).
+    """
 
     step: jax.Array
     w: jax.Array
@@ -25,19 +29,23 @@ class LbfgsState(NamedTuple):
 
 
 def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> GradientTransformation:
-    """The direction `P g` of L-BFGS (Liu and Nocedal 1989; Nocedal and Wright, alg. 7.4), P from the last m pairs
+    """Returns the direction `P g` of L-BFGS (Liu and Nocedal 1989; Nocedal and Wright, alg. 7.4).
+
+    P is the estimated inverse Hessian. It begins at `P = gamma I` and is updated with each of the last m pairs:
 
         s = w' - w,  y = g' - g,  rho = 1 / s^T y:     P <- (I - rho s y^T) P (I - rho y s^T) + rho s s^T
 
-    begun at `P = gamma I`. A pair with `s^T y <= 0` (to rounding) would spoil a positive definite P; it is passed over,
-    so that `P g` always rises. Optax keeps such pairs, and its direction can then lead up; else both are the same.
+    A pair with `s^T y <= 0` (to rounding) would make P lose its positive definiteness. Such a pair is skipped, so that
+    the function always rises along `P g`. Optax keeps such pairs, and its step can then lead up; otherwise both are the
+    same.
 
     Args:
       memory_size: m; the state holds 2 m + 2 copies of the parameters, as vectors.
-      scale_init_precond: `gamma = s^T y / y^T y` of the last pair; `min(1, 1 / |g|)` where there is none. Else 1.
+      scale_init_precond: True uses `gamma = s^T y / y^T y` of the last pair, or `min(1, 1 / |g|)` where there is none.
+        False uses `gamma = 1`.
 
     Raises:
-      ValueError: a memory of less than one pair; in `update`, `params` missing.
+      ValueError: the memory is less than one pair; in `update`, `params` is missing.
 
     >>> direction = scale_by_lbfgs(memory_size=2)
     >>> w, state = jnp.array([1.0]), direction.init(jnp.array([1.0]))
@@ -75,18 +83,20 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
 def lbfgs(
     learning_rate=None, memory_size: int = 10, scale_init_precond: bool = True, linesearch=UNIT_ZOOM
 ) -> GradientTransformation:
-    """L-BFGS: `w <- w - lr eta P g`, P as `scale_by_lbfgs` has it, eta by a line search; for full batches.
+    """Returns the optimizer L-BFGS for full batches: `w <- w - lr eta P g`, where a line search finds eta.
 
-    `update(grads, state, params, value=..., grad=..., value_fn=...)`; of the three, `value_fn` must be given, unless
-    `linesearch` is None. `value_and_grad_from_state` takes what the search found for the next step; so does `minimize`.
+    P is that of `scale_by_lbfgs`. The call is `update(grads, state, params, value=..., grad=..., value_fn=...)`. Of
+    these three extra arguments, `value_fn` must be given, unless `linesearch` is None. `value_and_grad_from_state` and
+    `minimize` reuse the value and gradient of the search for the next step.
 
     Args:
-      learning_rate: None is 1; a number, or a schedule `step -> number`.
+      learning_rate: a number, or a schedule `step -> number`; None is 1.
       memory_size, scale_init_precond: see `scale_by_lbfgs`.
-      linesearch: strong Wolfe from a step of 1 by default, which makes every pair curved; None for a plain step.
+      linesearch: by default a search for strong Wolfe steps that begins at 1, which gives every pair `s^T y > 0`; None
+        for a plain step.
 
     Raises:
-      ValueError: a number out of its range; in `update`, `params` or `value_fn` missing.
+      ValueError: a number is out of its range; in `update`, `params` or `value_fn` is missing.
 
     >>> f = lambda w: jnp.sum(w**2)
     >>> optimizer, w = lbfgs(), jnp.array([1.0, 2.0, 3.0])
@@ -102,7 +112,7 @@ def lbfgs(
 
 
 def _two_loops(g, rings, newest_first, *, gamma):
-    """`P g` by 4 m inner products and sums."""
+    """Computes `P g` by 4 m inner products and sums."""
     S, Y, rho = rings
 
     def right(q, i):

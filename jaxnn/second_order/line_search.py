@@ -1,13 +1,14 @@
-"""How far to go along a direction d: the contract of a search for eta on the line `phi(eta) = f(w + eta d)`.
+"""A line search finds how far to go along a direction d: it chooses eta on the line `phi(eta) = f(w + eta d)`.
 
-A search is a gradient transformation: what comes in as updates is d, what goes out is `eta d`, and `update` takes the
-function, and its value and gradient at the parameters:
+A search is a gradient transformation. It receives d as updates and returns `eta d`. Its `update` needs the function,
+and the value and gradient of the function at the parameters:
 
     update(d, state, params, value=value, grad=grad, value_fn=value_fn)
 
-A search never goes up. Where d does not descend (`phi'(0) >= 0`, or NaN), or where the budget of evaluations is spent
-without any lower value, eta is 0; a trial with a NaN or infinite value counts as too high, so the step shrinks. Optax's
-chain drops the extra arguments of a pair that is not its own: give it `optax.GradientTransformationExtraArgs(*search)`.
+A search never goes up by more than the tolerances of its condition. Where d does not descend (`phi'(0) >= 0`, or NaN),
+or where the budget of evaluations is spent without any lower value, eta is 0. A trial with a NaN or infinite value
+counts as too high, so the step shrinks. Optax's chain drops the extra arguments of a pair that is not its own: pass it
+`optax.GradientTransformationExtraArgs(*search)`.
 """
 
 from typing import Any, NamedTuple
@@ -20,16 +21,19 @@ from jaxnn.second_order.flat_parameters import FlatParameters, dot, flat_objecti
 
 
 class SearchInfo(NamedTuple):
-    """How the last search ended: an error of 0 says that the condition holds at its last trial."""
+    """Describes how the last search ended: an error of 0 means that the condition holds at the last trial."""
 
     num_linesearch_steps: jax.Array
-    """evaluations"""
+    """the number of evaluations"""
     decrease_error: jax.Array
     curvature_error: jax.Array
 
 
 class SearchState(NamedTuple):
-    """The last eta, and the value and gradient (None where not kept) that it led to, for the next step to use."""
+    """Holds the last eta, and the value and gradient that it led to, for the next step to use.
+
+    The gradient is None where it is not kept.
+    """
 
     learning_rate: jax.Array
     value: jax.Array
@@ -38,7 +42,7 @@ class SearchState(NamedTuple):
 
 
 class Point(NamedTuple):
-    """`phi(eta)` and `phi'(eta)`."""
+    """Holds `eta`, the value `phi(eta)` and the slope `phi'(eta)`."""
 
     eta: jax.Array
     value: jax.Array
@@ -46,7 +50,7 @@ class Point(NamedTuple):
 
 
 class Line(NamedTuple):
-    """`f(w + eta d)`: f of vectors, the direction, the gradient at 0, and the point there."""
+    """Describes the line `f(w + eta d)`: f of vectors, the direction, the gradient at eta = 0, and the point there."""
 
     flat: FlatParameters
     f: Any
@@ -76,19 +80,21 @@ def scale_by_backtracking_linesearch(
 
         phi(eta) <= phi(0) + slope_rtol eta phi'(0) + atol + rtol |phi(0)|
 
-    Optax's names and path, but that Optax may go up where d does not descend, and never moves again after a failure.
+    Names and path are Optax's, with two differences: Optax may go up where d does not descend, and never moves again
+    after a failure.
 
     Args:
-      max_backtracking_steps: shrinks at most so often, so it evaluates the function at most once more than that.
+      max_backtracking_steps: largest number of times that eta shrinks; the function is evaluated at most once more.
       slope_rtol: the share of the slope that must be gained, in (0, 1).
-      decrease_factor: eta shrinks by it, in (0, 1).
-      increase_factor: a search begins at the last eta times this; `math.inf` begins at `max_learning_rate`.
-      max_learning_rate: of eta; also where the first search, and one after a failure, begins.
+      decrease_factor: factor by which eta shrinks, in (0, 1).
+      increase_factor: a search begins at the last eta (1 before the first search) times this factor, but not above
+        `max_learning_rate`; `math.inf` begins at `max_learning_rate`.
+      max_learning_rate: largest eta; a search after a failure begins there.
       atol, rtol: tolerances of the condition, for noise in the values.
-      store_grad: also take the gradient where it ends, for `value_and_grad_from_state`.
+      store_grad: True also computes the gradient at the end of the search, for `value_and_grad_from_state`.
 
     Raises:
-      ValueError: a number out of its range; in `update`, a missing argument.
+      ValueError: a number is out of its range; in `update`, an argument is missing.
 
     >>> search, f = scale_by_backtracking_linesearch(20, decrease_factor=0.5), lambda w: jnp.sum(w**2)
     >>> w = jnp.array([3.0])
@@ -125,7 +131,7 @@ def scale_by_backtracking_linesearch(
 
 
 def line_through(updates, params, value, grad, value_fn, **extra) -> Line:
-    """What `update` was given, as a line; ValueError where something is missing."""
+    """Returns the arguments of `update` as a line; raises ValueError if one is missing."""
     value_fn = require("value_fn", value_fn, use="to be evaluated along the line")
     value = require("value", value, use="the value of `value_fn` at the parameters")
     grad = require("grad", grad, use="the gradient of `value_fn` at the parameters")
@@ -136,17 +142,17 @@ def line_through(updates, params, value, grad, value_fn, **extra) -> Line:
 
 
 def first_search(params, *, store_grad: bool) -> SearchState:
-    """The state before any search."""
+    """Returns the state before any search."""
     scalar = lambda number: jnp.asarray(number, flatten_parameters(params).w.dtype)
     info = SearchInfo(jnp.int32(0), scalar(jnp.inf), scalar(jnp.inf))
     return SearchState(scalar(1), scalar(jnp.inf), zeros_like(params) if store_grad else None, info)
 
 
 def excess(error, like):
-    """By how much a condition fails; without end where there is no number to compare."""
+    """Computes by how much a condition fails; the result is infinite where there is no number to compare."""
     return jnp.where(jnp.isfinite(error), jnp.maximum(error, 0), jnp.inf).astype(like.dtype)
 
 
 def is_lower(value, other):
-    """Whether a value is finite and below another."""
+    """Returns True if a value is finite and below another."""
     return (value < other) & (value > -jnp.inf)

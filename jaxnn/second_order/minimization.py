@@ -1,4 +1,4 @@
-"""Running an optimizer on one function until it stands still: for full batches and small problems."""
+"""`minimize` runs an optimizer on one function until it comes to rest, for full batches and small problems."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from jaxnn.signatures import accepted
 
 
 class Minimum(NamedTuple):
-    """Where `minimize` ended: `gradient_norm` is the largest entry of the gradient there, in size."""
+    """Describes where `minimize` ended: `gradient_norm` is the largest absolute entry of the gradient there."""
 
     params: Any
     value: jax.Array
@@ -22,21 +22,21 @@ class Minimum(NamedTuple):
 
 
 def minimize(value_fn: Callable, params, *, optimizer, steps=100, tolerance=None, **extra) -> Minimum:
-    """Updates the parameters until no entry of the gradient exceeds the tolerance; one compiled loop.
+    """Updates the parameters until no entry of the gradient exceeds the tolerance, in one compiled loop.
 
-    The optimizer is called as `update(grads, state, params, value=..., grad=..., value_fn=..., **extra)`; value and
-    gradient come from its state where a line search left them there. It stops early at NaN.
+    The optimizer is called as `update(grads, state, params, value=..., grad=..., value_fn=..., **extra)`. Value and
+    gradient come from its state if a line search left them there. The loop stops early at NaN.
 
     Args:
       value_fn: `params -> scalar`; may name extra arguments.
-      params: a tree; integers in it stay.
-      optimizer: any pair, of ours or of Optax.
-      steps: at most; number or traced.
-      tolerance: default the root of the precision, 3.5e-4 in float32; number or traced.
-      extra: what the optimizer (`residual_fn`, `outputs_fn`) or the functions need.
+      params: a tree; integers in it do not change.
+      optimizer: any pair, ours or Optax's.
+      steps: largest number of steps; number or traced.
+      tolerance: by default the square root of the precision, 3.5e-4 in float32; number or traced.
+      extra: arguments that the optimizer (`residual_fn`, `outputs_fn`) or the functions need.
 
     Raises:
-      ValueError: an optimizer that is not a pair, or misses an extra argument.
+      ValueError: the optimizer is not a pair, or an extra argument that it needs is missing.
 
     >>> from jaxnn.second_order.lbfgs_updates import lbfgs
     >>> f = lambda w: (1 - w[0]) ** 2 + 100 * (w[1] - w[0] ** 2) ** 2
@@ -67,12 +67,13 @@ def minimize(value_fn: Callable, params, *, optimizer, steps=100, tolerance=None
 
 
 def value_and_grad_from_state(value_fn: Callable) -> Callable:
-    """`(params, state=..., **arguments) -> (value, grad)`: those that a line search left in the state, if it did.
+    """Returns a function `(params, state=..., **arguments) -> (value, grad)` that reuses what a line search computed.
 
-    A search ends with the value and gradient at its last trial, which is where the next step begins; taking them
-    saves an evaluation. Evaluated anew where there are none (Optax's function of this name raises), where the value is
-    not finite, as in the first step, and for integer leaves, whose gradient is given as 0. Right only if nothing moved
-    the parameters since: not for a new batch, nor for one member of a chain that is followed by others.
+    A search ends with the value and gradient at its last trial, which is where the next step begins. Reusing them saves
+    an evaluation. They are computed again where the state has none (Optax's function of this name raises), and where
+    the value is not finite, as in the first step. The gradient of integer leaves is 0. The result is right only if
+    nothing moved the parameters since the search: not for a new batch, and not for one member of a chain that is
+    followed by others.
 
     >>> from jaxnn.second_order.lbfgs_updates import lbfgs
     >>> f, w = lambda w: jnp.sum(w**2), jnp.array([3.0])
@@ -99,7 +100,7 @@ def value_and_grad_from_state(value_fn: Callable) -> Callable:
 
 
 def _stored(state):
-    """The first `(value, grad)` of the fields so named in nested tuples, or None."""
+    """Returns the first `(value, grad)` of the fields with these names in nested tuples, or None."""
     if getattr(state, "grad", None) is not None and hasattr(state, "value"):
         return state.value, state.grad
     children = state if isinstance(state, tuple) else ()

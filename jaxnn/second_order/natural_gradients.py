@@ -1,10 +1,11 @@
-"""The natural gradient: steepest descent where distance is how far the predicted distribution moves, not the weights.
+"""The natural gradient measures distance by how far the predicted distribution moves, not the weights.
 
-The Fisher matrix of a model's predictive distribution p(y | x, w) is the curvature of its divergence from itself,
+Steps against it are steepest descent under this distance. The Fisher matrix of a model's predictive distribution
+`p(y | x, w)` is the curvature of its divergence from itself,
 
     F = E_x [J^T B J],    J = d outputs / d w,    B = d^2/du^2 KL(p(outputs) || p(u)) at u = outputs,
 
-a mean over the batch. So the divergence, a function of two outputs, says all that is needed of a distribution. Where
+a mean over the batch. So the divergence, a function of two outputs, is all that must be known of a distribution. Where
 the outputs are its natural parameters (logits, log rates), F is the generalized Gauss-Newton matrix of the likelihood.
 """
 
@@ -23,24 +24,24 @@ from jaxnn.signatures import accepted
 
 
 def categorical_divergence(logits, other):
-    """`sum_k p_k (log p_k - log q_k)` of the classes: logits (batch, classes) -> (batch,)."""
+    """Computes `sum_k p_k (log p_k - log q_k)` of the classes: logits (batch, classes) -> (batch,)."""
     log_p, log_q = jax.nn.log_softmax(logits), jax.nn.log_softmax(other)
     return jnp.sum(jnp.exp(log_p) * (log_p - log_q), axis=-1)
 
 
 def bernoulli_divergence(logits, other):
-    """Of independent binary outputs: logits (batch, outputs) -> (batch,)."""
+    """Computes the divergence of independent binary outputs: logits (batch, outputs) -> (batch,)."""
     p = jax.nn.sigmoid(logits)
     return jnp.sum(p * (logits - other) + jax.nn.softplus(other) - jax.nn.softplus(logits), axis=-1)
 
 
 def gaussian_divergence(means, other):
-    """`|mu - nu|^2 / 2`, of unit variance: means (batch, outputs) -> (batch,)."""
+    """Computes `|mu - nu|^2 / 2`, for Gaussians of unit variance: means (batch, outputs) -> (batch,)."""
     return jnp.sum((means - other) ** 2, axis=-1) / 2
 
 
 def poisson_divergence(log_rates, other):
-    """Of independent counts: logarithms of the rates (batch, outputs) -> (batch,)."""
+    """Computes the divergence of independent counts: logarithms of the rates (batch, outputs) -> (batch,)."""
     return jnp.sum(jnp.exp(log_rates) * (log_rates - other) + jnp.exp(other) - jnp.exp(log_rates), axis=-1)
 
 
@@ -53,17 +54,19 @@ DIVERGENCES = {
 
 
 def fisher_vector_product(outputs_fn: Callable, params, *, family="categorical", mode: str = "reverse") -> Callable:
-    """The map `v -> F v`, F the Fisher matrix of the predictive distribution at `params`, a mean over the batch.
+    """Returns the map `v -> F v`, where F is the Fisher matrix of the predictive distribution at `params`.
+
+    F is a mean over the batch.
 
     Args:
       outputs_fn: `params -> (batch, outputs)` parameters of the distributions, such as logits.
-      params: a tree of floats, and so is v.
+      params: a tree of floats; v is such a tree too.
       family: "categorical", "bernoulli", "gaussian" (unit variance), "poisson", or a divergence
         `(outputs, outputs) -> (batch,)`.
-      mode: of differentiating `outputs_fn`; see `gauss_newton_vector_product`.
+      mode: how `outputs_fn` is differentiated; see `gauss_newton_vector_product`.
 
     Raises:
-      ValueError: an unknown family or mode, outputs of another shape.
+      ValueError: the family or the mode is unknown, or the outputs have another shape.
 
     >>> product = fisher_vector_product(lambda w: jnp.ones((5, 1)) * w[None], jnp.array([0.0]), family="bernoulli")
     >>> product(jnp.array([1.0])).tolist()  # p (1 - p)
@@ -84,23 +87,25 @@ def fisher_vector_product(outputs_fn: Callable, params, *, family="categorical",
 def natural_gradient(
     learning_rate=1.0, damping=0.0, *, family="categorical", linesearch=None, mode: str = "reverse"
 ) -> GradientTransformation:
-    """`w <- w - lr (F + lambda I)^+ g` (Amari 1998), with the whole Fisher matrix: for n below about 1000 parameters.
+    """Returns the optimizer `w <- w - lr (F + lambda I)^+ g` (Amari 1998), with the whole Fisher matrix.
 
-    To first order in lr the predictions move alike however the model is parametrized (for lambda = 0). With the mean
-    negative log likelihood of a generalized linear model and its natural link, this is Newton's method: F = H.
+    It is meant for n below about 1000 parameters. To first order in lr, the predictions move equally, however the model
+    is parametrized (for lambda = 0). With the mean negative log likelihood of a generalized linear model and its
+    natural link, this is Newton's method: F = H.
 
-    `update(grads, state, params, outputs_fn=...)`: what the model predicts on the batch, as `fisher_vector_product`
-    takes it. A `linesearch` needs `value_fn` besides.
+    `update(grads, state, params, outputs_fn=...)` needs the model's predictions on the batch, as
+    `fisher_vector_product` describes them. A `linesearch` also needs `value_fn`.
 
     Args:
       learning_rate: number or schedule.
       damping: lambda, a number or a schedule.
-      family: of the distribution; see `fisher_vector_product`.
+      family: family of the distribution; see `fisher_vector_product`.
       linesearch: scales the step, or None; see `searched`.
-      mode: how J is found; see `gauss_newton_vector_product`.
+      mode: how J is computed; see `gauss_newton_vector_product`.
 
     Raises:
-      ValueError: a number out of its range, an unknown family; in `update`, `params` or `outputs_fn` missing.
+      ValueError: a number is out of its range, or the family is unknown; in `update`, `params` or `outputs_fn` is
+        missing.
 
     >>> optimizer, w = natural_gradient(family="bernoulli"), jnp.array([0.0])  # a coin that shows 3 heads of 4
     >>> outputs_fn = lambda w: jnp.ones((4, 1)) * w[None]
@@ -124,15 +129,15 @@ def natural_gradient_cg(
     linesearch=None,
     mode: str = "reverse",
 ) -> GradientTransformation:
-    """The natural gradient without the matrix: `(F + lambda I) d = g` by conjugate gradients on products `F v`.
+    """Returns the natural gradient without the matrix: conjugate gradients solve `(F + lambda I) d = g`.
 
-    For one step of a large net some ten products are enough (Martens 2010; Schulman et al. 2015, arXiv 1502.05477).
-    `update`, and the arguments not named here, are those of `natural_gradient`.
+    They only need products `F v`. For one step of a large net about ten products are enough (Martens 2010; Schulman et
+    al. 2015, arXiv 1502.05477). The call of `update` is that of `natural_gradient`.
 
     Args:
       learning_rate, damping, family, linesearch, mode: see `natural_gradient`.
-      max_steps: products at most; default the number of parameters.
-      tolerance: of the residual, relative to |g|; default `min(1/2, sqrt |g|)`.
+      max_steps: largest number of products; by default the number of parameters.
+      tolerance: of the residual, relative to |g|; by default `min(1/2, sqrt |g|)`.
 
     Raises:
       ValueError: as `natural_gradient`.

@@ -1,4 +1,4 @@
-"""Newton's method: the step to the minimum of the parabola that touches the function."""
+"""Newton's method steps to the minimum of the parabola that touches the function."""
 
 import jax.numpy as jnp
 
@@ -10,22 +10,23 @@ from jaxnn.second_order.searched_descent import searched
 
 
 def newton(learning_rate=1.0, damping=0.0, *, linesearch=None, mode: str = "reverse") -> GradientTransformation:
-    """Newton-Raphson, `w <- w - lr (H + lambda I)^+ g`, with the whole Hessian H of n parameters: n below about 1000.
+    """Returns Newton-Raphson, `w <- w - lr (H + lambda I)^+ g`, with the whole Hessian H of n parameters.
 
-    Near a minimum with definite H each step squares the error; a quadratic is solved in one. Elsewhere it goes to any
-    point where the gradient vanishes, saddles too: see `saddle_free_newton`. Directions in which `H + lambda I` is
-    flat (to rounding) are left alone: `^+` is the pseudo-inverse.
+    It is meant for n below about 1000. Near a minimum with definite H each step squares the error, and a quadratic is
+    solved in one step. Elsewhere the method goes to any point where the gradient vanishes, also to saddles: see
+    `saddle_free_newton`. Directions in which `H + lambda I` is flat (to rounding) are left alone: `^+` is the
+    pseudo-inverse.
 
-    `update(grads, state, params, value_fn=...)`, where grads is the gradient of `value_fn` at `params`.
+    `update(grads, state, params, value_fn=...)` needs grads to be the gradient of `value_fn` at `params`.
 
     Args:
-      learning_rate: number or schedule; below 1 is damped Newton.
+      learning_rate: number or schedule; below 1 it is damped Newton.
       damping: lambda, a number or a schedule.
       linesearch: scales the step, or None; see `searched`.
       mode: how H is differentiated; see `hessian_vector_product`.
 
     Raises:
-      ValueError: a number out of its range; in `update`, `params` or `value_fn` missing.
+      ValueError: a number is out of its range; in `update`, `params` or `value_fn` is missing.
 
     >>> import jax
     >>> f = lambda w: 3 * (w[0] - 1) ** 2 + (w[0] + w[1]) ** 2
@@ -40,9 +41,10 @@ def newton(learning_rate=1.0, damping=0.0, *, linesearch=None, mode: str = "reve
 def saddle_free_newton(
     learning_rate=1.0, damping=0.0, *, linesearch=None, mode: str = "reverse"
 ) -> GradientTransformation:
-    """Newton's method with the sizes of the curvatures, `w <- w - lr (|H| + lambda I)^+ g` (Dauphin et al. 2014,
-    arXiv 1406.2572), `|H| = V |Lambda| V^T`: the same step as Newton's where H is positive definite, and down, away
-    from the saddle, where it is not.
+    """Returns Newton's method with the absolute values of the curvatures: `w <- w - lr (|H| + lambda I)^+ g`.
+
+    Here `|H| = V |Lambda| V^T` (Dauphin et al. 2014, arXiv 1406.2572). Where H is positive definite, the step is
+    Newton's. Where H is not, the step goes down, away from the saddle.
 
     Arguments, `update` and errors are those of `newton`.
 
@@ -59,23 +61,25 @@ def saddle_free_newton(
 def newton_cg(
     learning_rate=1.0, damping=0.0, *, max_steps=None, tolerance=None, linesearch=None, mode: str = "reverse"
 ) -> GradientTransformation:
-    """Newton's method without the matrix: `(H + lambda I) d = g` by conjugate gradients on products `H v`.
+    """Returns Newton's method without the matrix: conjugate gradients solve `(H + lambda I) d = g`.
 
-    A direction of negative curvature ends the inner iteration; d is then what is reached, or g itself if nothing is, so
-    d always rises (Nocedal and Wright, alg. 7.1; with damping, Martens 2010).
+    They only need products `H v`. A direction of negative curvature ends the inner iteration. Then d is the vector
+    reached so far, or g itself if none is reached. So the function always rises along d (Nocedal and Wright, alg. 7.1;
+    with damping, Martens 2010).
 
-    `update(grads, state, params, value_fn=...)`, or `matvec=...` in its place: `v -> H v` on trees like the parameters.
+    The call is `update(grads, state, params, value_fn=...)`. `matvec=...` may replace `value_fn`: `v -> H v` on trees
+    like the parameters.
 
     Args:
       learning_rate: number or schedule.
       damping: lambda, a number or a schedule.
-      max_steps: products at most; default the number of parameters.
+      max_steps: largest number of products; by default the number of parameters.
       tolerance: of the residual, relative to |g|; the default `min(1/2, sqrt |g|)` keeps convergence superlinear.
       linesearch: scales the step, or None; see `searched`.
       mode: how the products are differentiated; see `hessian_vector_product`.
 
     Raises:
-      ValueError: a number out of its range; in `update`, `params` missing, or both `value_fn` and `matvec`.
+      ValueError: a number is out of its range; in `update`, `params` is missing, or both `value_fn` and `matvec` are.
 
     >>> import jax
     >>> f = lambda w: 3 * (w[0] - 1) ** 2 + (w[0] + w[1]) ** 2
@@ -99,7 +103,7 @@ def newton_cg(
 
 
 def preconditioned(precondition, damping) -> GradientTransformation:
-    """The pair of `precondition(flat, g, lambda, **extra) -> d` of vectors; its state counts for schedules."""
+    """Makes a pair from `precondition(flat, g, lambda, **extra) -> d` on vectors; its state counts the steps."""
 
     def update(grads, step, params=None, **extra):
         flat = flatten_parameters(params)
@@ -110,7 +114,7 @@ def preconditioned(precondition, damping) -> GradientTransformation:
 
 
 def solved_by_products(matvec, g, *, tolerance=None, max_steps=None):
-    """`A^-1 g` by conjugate gradients; g itself where A bends down along it."""
+    """Computes `A^-1 g` by conjugate gradients; the result is g itself where `g^T A g <= 0`."""
     if tolerance is None:
         tolerance = jnp.minimum(0.5, dot(g, g) ** 0.25)
     x = conjugate_gradient(matvec, g, tolerance=tolerance, max_steps=max_steps).x
@@ -118,7 +122,7 @@ def solved_by_products(matvec, g, *, tolerance=None, max_steps=None):
 
 
 def solved_by_eigenvalues(A, g, *, change=lambda eigenvalues: eigenvalues):
-    """`change(A)^+ g` of a symmetric matrix, `change` of its eigenvalues."""
+    """Computes `change(A)^+ g` for a symmetric matrix A, where `change` maps its eigenvalues."""
     eigenvalues, V = jnp.linalg.eigh(A)
     curvature = change(eigenvalues)
     flat = jnp.abs(curvature) <= len(g) * jnp.finfo(g.dtype).eps * jnp.abs(curvature).max(initial=0)

@@ -1,4 +1,4 @@
-"""Descent along preconditioned gradients, with or without a line search: what second-order methods share."""
+"""Second-order methods share this descent along preconditioned gradients, with or without a line search."""
 
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ from jaxnn.signatures import accepted
 
 
 class DescentState(NamedTuple):
-    """States of what makes the direction, and of the line search (() without)."""
+    """Holds the state of the preconditioner, `direction`, and that of the line search, `search` (() without one)."""
 
     step: jax.Array
     direction: Any
@@ -19,19 +19,19 @@ class DescentState(NamedTuple):
 
 
 def searched(preconditioner, *, learning_rate=1.0, linesearch=None) -> GradientTransformation:
-    """The optimizer `w <- w - lr eta P g`, with eta by a line search, or 1 without.
+    """Returns the optimizer `w <- w - lr eta P g`, where a line search finds eta; without a search eta is 1.
 
     Args:
-      preconditioner: a pair whose updates are `P g`: a direction that rises.
-      learning_rate: a number or a schedule; with a line search it scales what eta multiplies.
-      linesearch: a pair of ours or of Optax that scales what it gets, or None.
+      preconditioner: a pair whose updates are `P g`, a direction along which the function rises.
+      learning_rate: a number or a schedule; with a line search it scales the direction that eta multiplies.
+      linesearch: a pair of ours or of Optax that scales the updates that it receives, or None.
 
-    `update(grads, state, params, value_fn=..., **extra)` hands all that it is given to the preconditioner. A search
-    needs `value_fn`, and takes `grads` for its gradient and `value_fn(params)` for its value, where `grad` and `value`
-    are not given.
+    `update(grads, state, params, value_fn=..., **extra)` passes all its extra arguments to the preconditioner. A search
+    needs `value_fn`. Where `grad` and `value` are not given, the search uses `grads` as the gradient and
+    `value_fn(params)` as the value.
 
     Raises:
-      ValueError: a learning rate out of its range.
+      ValueError: the learning rate is out of its range.
 
     >>> from jaxnn.second_order.line_search import scale_by_backtracking_linesearch
     >>> steepest = GradientTransformation(lambda params: (), lambda grads, state, params, **extra: (4 * grads, state))
@@ -58,7 +58,7 @@ def searched(preconditioner, *, learning_rate=1.0, linesearch=None) -> GradientT
 
 
 def _measured(grads, params, *, value_fn=None, value=None, grad=None, **extra):
-    """What a line search takes: the function, with the arguments that it names, its value and its gradient."""
+    """Returns the arguments of a line search: the function, with those it names, its value and its gradient."""
     extra = accepted(require("value_fn", value_fn, use="to be evaluated along the line"), **extra)
     value = value_fn(params, **extra) if value is None else value
     return {"value_fn": value_fn, "value": value, "grad": grads if grad is None else grad, **extra}

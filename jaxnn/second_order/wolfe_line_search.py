@@ -1,4 +1,4 @@
-"""The line search of quasi-Newton methods: a step of the strong Wolfe conditions, in a bracket that shrinks."""
+"""The line search of quasi-Newton methods finds a step of the strong Wolfe conditions in a shrinking bracket."""
 
 import math
 from typing import NamedTuple
@@ -15,7 +15,10 @@ GUESSES = ("keep", "one")
 
 
 class _Bracket(NamedTuple):
-    """`low` falls enough and its slope leads to `high`; `third`, an end of the one before, is on the cubic too."""
+    """Holds an interval: `low` falls enough, and its slope leads to `high`.
+
+    `third` is an end of the interval before; the cubic goes through it too.
+    """
 
     low: Point
     high: Point
@@ -26,9 +29,9 @@ class _WolfeSearch(NamedTuple):
     interval: _Bracket
     bracketed: jax.Array
     last: tuple[Point, jax.Array]
-    """with its gradient"""
+    """the last trial, with its gradient"""
     safe: tuple[Point, jax.Array]
-    """the best trial that falls enough"""
+    """the best trial that falls enough, with its gradient"""
     errors: tuple[jax.Array, jax.Array]
     running: jax.Array
     evaluations: jax.Array
@@ -45,26 +48,29 @@ def scale_by_zoom_linesearch(
     stepsize_precision=1e-5,
     initial_guess_strategy: str = "keep",
 ) -> GradientTransformation:
-    """Finds an eta of the strong Wolfe conditions (Nocedal and Wright, alg. 3.5 and 3.6; 0 < slope_rtol < curv_rtol):
+    """Finds an eta that satisfies the strong Wolfe conditions (Nocedal and Wright, alg. 3.5 and 3.6).
+
+    With 0 < slope_rtol < curv_rtol these are
 
         phi(eta) <= phi(0) + slope_rtol eta phi'(0)          |phi'(eta)| <= curv_rtol |phi'(0)|
 
-    Eta grows until a bracket holds such a step; the bracket shrinks by cubic or quadratic interpolation, or by halves.
-    Near a minimum, where values differ by rounding only, `phi'(eta) <= (2 slope_rtol - 1) phi'(0)` stands for the first
-    condition (Hager and Zhang 2006). Optax's names and path; the module says where a failed search differs.
+    Eta grows until a bracket holds such a step. Then the bracket shrinks by cubic or quadratic interpolation, or by
+    halves. Near a minimum, where values differ by rounding only, `phi'(eta) <= (2 slope_rtol - 1) phi'(0)` replaces the
+    first condition (Hager and Zhang 2006). Names and path are Optax's, except where a search fails: see the module
+    `line_search`.
 
     Args:
-      max_linesearch_steps: evaluations of value and gradient at most.
-      max_learning_rate: of eta, or None.
-      tol: by which both conditions may fail.
-      increase_factor: eta grows by it.
+      max_linesearch_steps: largest number of evaluations of value and gradient.
+      max_learning_rate: largest eta, or None.
+      tol: amount by which both conditions may fail.
+      increase_factor: factor by which eta grows.
       slope_rtol, curv_rtol: the constants c1 and c2 of the conditions.
-      approx_dec_rtol: two values nearer than this share of `|phi(0)|` differ by rounding; None: never.
+      approx_dec_rtol: two values that are nearer than this share of `|phi(0)|` differ by rounding only; None: never.
       stepsize_precision: a bracket shorter than this is given up for the lowest value that falls enough.
-      initial_guess_strategy: a search begins at 1 ("one", for Newton's kind), or at the last eta ("keep").
+      initial_guess_strategy: a search begins at 1 ("one", for methods of Newton's kind), or at the last eta ("keep").
 
     Raises:
-      ValueError: a number out of its range, an unknown strategy; in `update`, a missing argument.
+      ValueError: a number is out of its range, or the strategy is unknown; in `update`, an argument is missing.
 
     >>> search, f = scale_by_zoom_linesearch(20), lambda w: jnp.sum(w**2)
     >>> w = jnp.array([3.0])
@@ -137,14 +143,14 @@ def scale_by_zoom_linesearch(
 
 
 def _before(start, g) -> _WolfeSearch:
-    """Nothing is tried yet; nothing will be where the direction does not descend."""
+    """Returns the search before its first trial; it does not run where the direction does not descend."""
     never, failed = jnp.array(False), jnp.full_like(start.value, jnp.inf)
     interval = _Bracket(start, start, start)
     return _WolfeSearch(interval, never, (start, g), (start, g), (failed, failed), start.slope < 0, jnp.int32(0))
 
 
 def _bracket(search, new, falls) -> tuple[_Bracket, jax.Array]:
-    """Algorithm 3.5: once a trial is too high or slopes up, a good step lies between it and the one before."""
+    """Follows algorithm 3.5: once a trial is too high or slopes up, a good step is between it and the one before."""
     last, _ = search.last
     is_high = ~falls | ((new.value >= last.value) & (search.evaluations > 0))
     turns = (new.slope >= 0) & ~is_high
@@ -153,7 +159,7 @@ def _bracket(search, new, falls) -> tuple[_Bracket, jax.Array]:
 
 
 def _zoom(interval, new, falls) -> _Bracket:
-    """Algorithm 3.6: the new trial takes the place of an end, so that a good step stays inside."""
+    """Follows algorithm 3.6: the new trial replaces an end, so that a good step stays inside."""
     low, high, _ = interval
     is_high = ~falls | (new.value >= low.value)
     turns = (new.slope * (high.eta - low.eta) >= 0) & ~is_high
@@ -173,7 +179,7 @@ def _choose(condition, yes, no):
 
 
 def _inside(interval):
-    """The minimum of the cubic, or of the parabola, if it lies well inside the interval; else the middle."""
+    """Returns the minimum of the cubic, or of the parabola, if it is well inside the interval; else the middle."""
     middle, width = (interval.low.eta + interval.high.eta) / 2, _width(interval)
     is_inside = lambda eta, margin: jnp.abs(eta - middle) < (0.5 - margin) * width
     cubic, parabola = _cubic_minimum(*interval), _parabola_minimum(interval.low, interval.high)
@@ -181,13 +187,16 @@ def _inside(interval):
 
 
 def _parabola_minimum(low, high):
-    """Of the parabola with value and slope of `low` and the value of `high`."""
+    """Computes the minimum of the parabola with value and slope of `low` and the value of `high`."""
     h = high.eta - low.eta
     return low.eta - low.slope * h**2 / (2 * (high.value - low.value - low.slope * h))
 
 
 def _cubic_minimum(low, high, third):
-    """Of `A t^3 + B t^2 + low.slope t + low.value`, t = eta - low.eta, through `high` and `third`."""
+    """Computes the minimum of a cubic through `high` and `third`.
+
+    The cubic is `A t^3 + B t^2 + low.slope t + low.value`, where t = eta - low.eta.
+    """
     h, k = high.eta - low.eta, third.eta - low.eta
     at_h, at_k = high.value - low.value - low.slope * h, third.value - low.value - low.slope * k
     scale = (h * k) ** 2 * (h - k)

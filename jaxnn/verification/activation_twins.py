@@ -20,7 +20,7 @@ _slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), rng.unifo
 def _row(name, oracle, against, *, arguments=_images, **row):
     """The row of an activation whose oracle is a JAX function; `ours` is `jaxnn.activations.<name>` unless given."""
     public = getattr(activations, name.partition(",")[0])
-    keywords = {"ours": public, "batched": (True,), "twin_gradient": True, "extremes": True, **row}
+    keywords = {"ours": public, "twin_gradient": True, **row}
     return FunctionRow(name, public, oracle=oracle, against=against, arguments=arguments, **keywords)
 
 
@@ -63,14 +63,12 @@ ACTIVATIONS = [
         "jax.nn.leaky_relu",
         ours=partial(activations.leaky_relu, negative_slope=0.2),
     ),
-    _row("prelu", _flax_prelu, "flax.linen.PReLU", arguments=_shared_slope_arguments, batched=(True, False)),
+    _row("prelu", _flax_prelu, "flax.linen.PReLU", arguments=_shared_slope_arguments),
     _row(
         "prelu, per channel",
         _leaky_in_each_channel,
         "jax.nn.leaky_relu",
         arguments=_slope_arguments,
-        batched=(True, False),
-        rejects=((np.zeros((2, 5)), np.zeros(4)), r"`slope` must be a number or of shape \(5,\)"),
     ),
     _row("elu", jax.nn.elu, "jax.nn.elu"),
     _row("elu, alpha 0.5", partial(jax.nn.elu, alpha=0.5), "jax.nn.elu", ours=partial(activations.elu, alpha=0.5)),
@@ -103,7 +101,6 @@ ACTIVATIONS = [
         "jax.numpy",
         ours=partial(activations.maxout, pieces=3),
         arguments=normal(2, 6),
-        rejects=((np.zeros((2, 5)),), "`pieces` must be at least 1 and divide"),
     ),
     _row(
         "radial_basis",
@@ -111,14 +108,11 @@ ACTIVATIONS = [
         "jax.scipy.stats.norm",
         ours=lambda x, centres, widths: activations.radial_basis(x, centres, widths=widths),
         arguments=_bumps,
-        batched=(True, False, False),
-        rejects=((np.zeros((2, 4)), np.zeros((3, 5)), np.ones(3)), "`x` must have shape"),
     ),
     _row(
         "per_unit",
         lambda x: jnp.stack([f(x[..., k]) for k, f in enumerate(_theirs)], axis=-1),
         "jax.nn",
         ours=activations.per_unit(_own),
-        rejects=((np.zeros((2, 4)),), "`x` must have 5 features on its last axis"),
     ),
 ]

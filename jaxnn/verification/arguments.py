@@ -16,6 +16,3 @@ def logits_and_labels(rng, batch, classes=7):
 def logits_and_probabilities(rng, batch, classes=7):
     """Logits and soft labels."""
     return rng.normal(size=(batch, classes)), rng.dirichlet(np.ones(classes), size=batch)
-
-
-BAD_LABELS = ((np.zeros((4, 7)), np.zeros((4, 1), np.int32)), "labels")

@@ -36,8 +36,6 @@ def _sigmoidal(x):
     return _after_ones(logistic.cdf(x[:, None], jnp.asarray(ON_A_LINE, x.dtype)[None], 0.7))
 
 
-NO_BATCH_AXIS = (np.zeros(3),)
-
 BASIS_FUNCTIONS = [
     FunctionRow(
         "linear",
@@ -46,9 +44,7 @@ BASIS_FUNCTIONS = [
         _after_ones,
         "jax.numpy.pad",
         normal(3),
-        (True,),
         twin_gradient=True,
-        rejects=(NO_BATCH_AXIS, "x"),
     ),
     FunctionRow(
         "polynomial",
@@ -57,9 +53,7 @@ BASIS_FUNCTIONS = [
         lambda x: jnp.vander(x, 5, increasing=True),
         "jax.numpy.vander",
         normal(),
-        (True,),
         twin_gradient=True,
-        rejects=((np.zeros((4, 1)),), "x"),
     ),
     FunctionRow(
         "gaussian basis",
@@ -68,9 +62,7 @@ BASIS_FUNCTIONS = [
         _gaussian,
         "jax.scipy.stats.norm.pdf",
         normal(),
-        (True,),
         twin_gradient=True,
-        rejects=((np.zeros((4, 1)),), "centres"),
     ),
     FunctionRow(
         "gaussian basis, in the plane",
@@ -79,9 +71,7 @@ BASIS_FUNCTIONS = [
         _gaussian_in_the_plane,
         "jax.scipy.stats.norm.pdf",
         normal(2),
-        (True,),
         twin_gradient=True,
-        rejects=(NO_BATCH_AXIS, "centres"),
     ),
     FunctionRow(
         "sigmoidal",
@@ -90,8 +80,6 @@ BASIS_FUNCTIONS = [
         _sigmoidal,
         "jax.scipy.stats.logistic.cdf",
         normal(),
-        (True,),
         twin_gradient=True,
-        rejects=((np.zeros((4, 1)),), "x"),
     ),
 ]

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.stats
 
 from jaxnn import metrics
-from jaxnn.verification.arguments import BAD_LABELS, logits_and_labels
+from jaxnn.verification.arguments import logits_and_labels
 from jaxnn.verification.rows import FunctionRow, exact
 
 
@@ -112,10 +112,6 @@ METRICS = [
         partial(_numpy_top_k, k=1),
         "NumPy",
         logits_and_labels,
-        (True, True),
-        keeps_dtype=False,
-        smooth=False,
-        rejects=BAD_LABELS,
     ),
     *(
         FunctionRow(
@@ -125,10 +121,6 @@ METRICS = [
             partial(_numpy_top_k, k=k),
             "NumPy",
             logits_and_labels,
-            (True, True),
-            keeps_dtype=False,
-            smooth=False,
-            rejects=BAD_LABELS,
         )
         for k in (1, 3, 7)
     ),
@@ -140,10 +132,6 @@ METRICS = [
             partial(_of_examples(measure), average=average),
             "NumPy",
             _counts,
-            (),
-            keeps_dtype=False,
-            smooth=False,
-            rejects=((np.zeros((2, 3), int),), "matrix"),
         )
         for public, measure in ((metrics.precision, _precision), (metrics.recall, _recall), (metrics.f1, _f1))
         for average in (None, "macro", "micro", "weighted")
@@ -155,8 +143,6 @@ METRICS = [
         lambda losses: scipy.stats.gmean(np.exp(exact(losses))),
         "scipy.stats.gmean",
         lambda rng, batch: (rng.uniform(0, 5, size=batch),),
-        (),
-        keeps_dtype=False,
     ),
     FunctionRow(
         "wilson_interval",
@@ -165,10 +151,6 @@ METRICS = [
         _scipy_wilson,
         "scipy.stats.binomtest",
         _successes_and_counts,
-        (True, True),
-        keeps_dtype=False,
-        smooth=False,
-        rejects=((np.zeros(3, int), np.ones(2, int)), "count"),
     ),
     *(
         FunctionRow(
@@ -178,8 +160,6 @@ METRICS = [
             partial(_scipy_interval, confidence=confidence, student=public is metrics.student_interval),
             "scipy.stats",
             lambda rng, batch: (rng.normal(size=batch) + 1,),
-            (),
-            keeps_dtype=False,
         )
         for public in (metrics.normal_interval, metrics.student_interval)
         for confidence in (0.95, 0.5)
@@ -191,10 +171,6 @@ METRICS = [
         partial(_numpy_recall_at_k, k=2),
         "NumPy",
         _embeddings,
-        (),
-        keeps_dtype=False,
-        smooth=False,
-        rejects=((np.zeros((4, 2)), np.zeros((4, 1), int)), "labels"),
     ),
     *(
         FunctionRow(
@@ -204,9 +180,6 @@ METRICS = [
             partial(_numpy_recall_at_k, k=3, similarity=similarity),
             "NumPy",
             _embeddings_and_gallery,
-            (True, True, False, False),
-            keeps_dtype=False,
-            smooth=False,
         )
         for similarity in ("cosine", "dot")
     ),
@@ -217,10 +190,6 @@ METRICS = [
         _numpy_average_precision,
         "NumPy",
         _embeddings,
-        (),
-        keeps_dtype=False,
-        smooth=False,
-        rejects=((np.zeros((4, 2)), np.zeros((4, 1), int)), "labels"),
     ),
     FunctionRow(
         "average_precision, gallery",
@@ -229,8 +198,5 @@ METRICS = [
         _numpy_average_precision,
         "NumPy",
         _embeddings_and_gallery,
-        (True, True, False, False),
-        keeps_dtype=False,
-        smooth=False,
     ),
 ]

@@ -14,8 +14,6 @@ PREPROCESSING = [
         lambda x: (exact(x) - [0.3, 0.4, 0.5]) / [0.1, 0.2, 0.3],
         "NumPy",
         normal(4, 5, 3),
-        (True,),
-        keeps_dtype=False,
     ),
     FunctionRow(
         "Standardize, bytes",
@@ -24,13 +22,9 @@ PREPROCESSING = [
         lambda x: (exact(x) / 255.0 - [0.3, 0.4, 0.5]) / [0.1, 0.2, 0.3],
         "NumPy",
         lambda rng, batch: (rng.integers(256, size=(batch, 4, 5, 3)).astype(np.uint8),),
-        (True,),
-        keeps_dtype=False,
     ),
-    FunctionRow("as_float", preprocessing.as_float, preprocessing.as_float, exact, "NumPy", normal(4, 5, 3), (True,)),
-    FunctionRow(
-        "identity, inputs", preprocessing.identity, preprocessing.identity, exact, "NumPy", normal(4, 5, 3), (True,)
-    ),
+    FunctionRow("as_float", preprocessing.as_float, preprocessing.as_float, exact, "NumPy", normal(4, 5, 3)),
+    FunctionRow("identity, inputs", preprocessing.identity, preprocessing.identity, exact, "NumPy", normal(4, 5, 3)),
     FunctionRow(
         "as_float, bytes",
         preprocessing.as_float,
@@ -38,8 +32,6 @@ PREPROCESSING = [
         lambda x: exact(x) / 255.0,
         "NumPy",
         lambda rng, batch: (rng.integers(256, size=(batch, 4, 5, 3)).astype(np.uint8),),
-        (True,),
-        keeps_dtype=False,
     ),
     FunctionRow(
         "PaddedRange",
@@ -48,6 +40,5 @@ PREPROCESSING = [
         lambda x: np.pad(-0.1 + 1.275 * exact(x), ((0, 0), (2, 2), (2, 2), (0, 0)), constant_values=-0.1),
         "NumPy",
         normal(4, 5, 3),
-        (True,),
     ),
 ]

@@ -61,7 +61,6 @@ REGULARIZERS = [
         partial(_norm, ord=1, strength=0.3),
         "optax.tree.norm",
         _kernels,
-        (),
         twin_gradient=True,
     ),
     FunctionRow(
@@ -71,7 +70,6 @@ REGULARIZERS = [
         partial(_norm, ord=2, strength=0.15, squared=True),
         "optax.tree.norm",
         _kernels,
-        (),
         twin_gradient=True,
     ),
     FunctionRow(
@@ -81,7 +79,6 @@ REGULARIZERS = [
         lambda dense, convolution, bias: optax.tree.norm((convolution, bias), squared=True) / 2,
         "optax.tree.norm",
         _kernels,
-        (),
         twin_gradient=True,
     ),
     FunctionRow(
@@ -91,7 +88,6 @@ REGULARIZERS = [
         _elastic_net,
         "optax.l2_loss",
         _kernels,
-        (),
         twin_gradient=True,
     ),
     FunctionRow(
@@ -101,9 +97,7 @@ REGULARIZERS = [
         lambda a: jnp.mean(jax.vmap(partial(optax.tree.norm, ord=1))(a)),
         "optax.tree.norm",
         _activations,
-        (),
         twin_gradient=True,
-        rejects=((np.float64(1.0),), "activations"),
     ),
     *(
         FunctionRow(
@@ -113,9 +107,7 @@ REGULARIZERS = [
             partial(_divergence, target=target),
             "jax.scipy.special.rel_entr",
             _activations,
-            (),
             twin_gradient=True,
-            rejects=((np.float64(1.0),), "activations"),
         )
         for name, target in (("kl_sparsity", 0.05), ("kl_sparsity, target 0.3", 0.3))
     ),
@@ -126,7 +118,6 @@ REGULARIZERS = [
         partial(_projected, limit=1.0),
         "optax.projections.projection_l2_ball",
         _scaled_columns,
-        (),
         twin_gradient=True,
     ),
 ]

@@ -15,6 +15,7 @@ from jaxnn.verification.optimizer_twins import PROBLEMS, descend, descend_inform
 
 BATCH, SEEDS = 17, 4
 SHAPES = ((7, 5), (64, 48), (3, 3, 8, 16))
+MEASURED = ((64, 48), (5, 5, 12, 20))
 DRAWS = 2**16  # entries of which moments are taken
 
 
@@ -44,7 +45,7 @@ def function_cases(row, dtype: str) -> Iterator[Case]:
             yield Case("gradient", row.against, difference, TOLERANCE[_at_least_float32(dtype)])
 
 
-def layer_cases(row, dtype: str) -> Iterator[Case]:
+def layer_cases(row, dtype: str, *, batch: int = BATCH) -> Iterator[Case]:
     """The hand-written backward pass beside automatic differentiation of the forward pass."""
     layer, key, dtype = row.layer, jax.random.key(0), _at_least_float32(dtype)
 
@@ -57,7 +58,7 @@ def layer_cases(row, dtype: str) -> Iterator[Case]:
         return (dparams, dx), jax.vjp(lambda *both: forward(*both)[0], params, x)[1](dy)
 
     for seed in range(SEEDS):
-        params, x, state, dy = _layer_arguments(row, dtype, seed)
+        params, x, state, dy = layer_arguments(row, dtype, batch=batch, seed=seed)
         for train in (False, True):
             difference = relative_difference(*both(params, x, state, dy, train=train))
             yield Case("backward", "jax.vjp of its forward", difference, TOLERANCE[dtype])
@@ -70,10 +71,9 @@ def initializer_cases(row, dtype: str) -> Iterator[Case]:
         if len(shape) == 2 or not row.two_dimensional:
             pair = row.ours(key, shape, dtype), row.oracle(shape)(key, shape, dtype)
             yield Case("draws", row.against, relative_difference(*pair), TOLERANCE[dtype])
-    if row.std:
-        shape = (64, 48)
+    for shape in MEASURED[: 1 if row.two_dimensional else None] if row.std else ():
         keys = jax.random.split(key, math.ceil(DRAWS / math.prod(shape)))
-        draws = np.asarray(jax.vmap(lambda key: row.ours(key, shape, jnp.float32))(keys), np.float64)
+        draws = np.asarray(jax.vmap(partial(row.ours, shape=shape, dtype=jnp.float32))(keys), np.float64)
         std, error = row.std(shape), 5 / math.sqrt(draws.size)  # five standard errors of the mean
         yield Case("mean / std", "0", abs(draws.mean()) / std, error)
         yield Case("std", "its paper's formula", abs(draws.std() / std - 1), 2 * error)
@@ -87,14 +87,22 @@ def schedule_cases(row, dtype: str) -> Iterator[Case]:
 
 
 def optimizer_cases(row, dtype: str) -> Iterator[Case]:
-    """The whole paths over a hundred steps of every problem; in bfloat16 such a path would say nothing."""
+    """Compares whole paths over a hundred steps, of all problems at once, of the optimizer and of its adjustable form.
+
+    The numbers are rounded to float32, as an adjustable form keeps them. In bfloat16 a path would say nothing.
+    """
     dtype = _at_least_float32(dtype)
-    for problem, start in PROBLEMS.items():
-        params = jax.tree.map(lambda x: jnp.asarray(x, dtype), start)
-        walk = jax.jit(
-            lambda params, problem=problem: [descend(twin, problem, params) for twin in (row.ours(), row.theirs())]
-        )
-        yield Case("path", row.against, relative_difference(*walk(params)), TOLERANCE[dtype])
+    numbers = {name: float(np.float32(number)) for name, number in row.numbers.items()}
+    start = {problem.__name__: jax.tree.map(lambda x: jnp.asarray(x, dtype), at) for problem, at in PROBLEMS.items()}
+    all_problems = lambda params: sum(problem(params[problem.__name__]) for problem in PROBLEMS)
+    walkers = row.ours(**numbers), row.adjustable(**numbers), row.theirs(**numbers)
+    walk = jax.jit(lambda start: [descend(walker, all_problems, start) for walker in walkers])
+    ours, adjustable, theirs = walk(start)
+    for problem, path in theirs.items():
+        if not max(float(jnp.abs(x[-1] - x[0]).max()) for x in jax.tree.leaves(path)) > 1e-2:
+            raise ValueError(f"the path of {problem} goes nowhere, and would prove nothing")
+        for quantity, walked in (("path", ours), ("path, adjustable", adjustable)):
+            yield Case(quantity, row.against, relative_difference(walked[problem], path), TOLERANCE[dtype])
 
 
 def descent_cases(row, dtype: str) -> Iterator[Case]:
@@ -110,13 +118,15 @@ def descent_cases(row, dtype: str) -> Iterator[Case]:
         yield Case("minimum" if row.minimum else "path", row.against, difference, tolerance)
 
 
-def model_cases(row, dtype: str) -> Iterator[Case]:
-    """Outputs for parameters that are nowhere zero."""
+def model_cases(row, dtype: str, *, batch: int = BATCH) -> Iterator[Case]:
+    """Compares the number of parameters with the published one, and outputs for parameters that are nowhere zero."""
     dtype, rng = _at_least_float32(dtype), np.random.default_rng(0)
-    x = jnp.asarray(rng.normal(size=(BATCH, *row.shape)), dtype)
+    x = jnp.asarray(rng.normal(size=(batch, *row.shape)), dtype)
     shapes = jax.eval_shape(row.module.init, jax.random.key(0), x)
     scale = lambda leaf: max(1, math.prod(leaf.shape[:-1])) ** -0.5
     variables = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape) * scale(leaf), dtype), shapes)
+    counts = {layer: sum(leaf.size for leaf in jax.tree.leaves(own)) for layer, own in shapes["params"].items()}
+    yield Case("parameters", "the published table", float(counts != row.layers), 0.0)
     pair = jax.jit(row.module.apply)(variables, x), row.oracle(variables["params"], x)
     yield Case("outputs", row.against, relative_difference(*pair), TOLERANCE[dtype])
 
@@ -125,9 +135,10 @@ def _cast(arrays, dtype):
     return tuple(jnp.asarray(a, dtype if a.dtype.kind == "f" else None) for a in arrays)
 
 
-def _layer_arguments(row, dtype, seed):
+def layer_arguments(row, dtype: str, *, batch: int = BATCH, seed: int = 0):
+    """Returns `(params, x, state, dy)`; the parameters are moved off their initial values, which may be 0 and 1."""
     rng, key = np.random.default_rng(seed), jax.random.key(seed)
-    shape = (BATCH, *row.x_shape)
+    shape = (batch, *row.x_shape)
     normal = lambda shape: jnp.asarray(rng.normal(size=shape), dtype)
     x = normal(shape) if row.integers is None else jnp.asarray(rng.integers(row.integers, size=shape))
     params, state = row.layer.init(key, x), row.layer.init_state(x)

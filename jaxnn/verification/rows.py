@@ -32,18 +32,8 @@ class FunctionRow(NamedTuple):
     """who wrote the oracle: `jax.nn.relu`, `optax.hinge_loss`, `scipy.special.expit`, `NumPy` for a plain formula"""
     arguments: Callable
     """`(rng, batch) -> tuple of NumPy arrays`; floats are cast to the dtype under test"""
-    batched: tuple[bool, ...]
-    """which arguments have a batch axis, by which examples are independent; () where they are not (batch norm)"""
-    keeps_dtype: bool = True
-    """the result has the dtype of the floats; else float32"""
-    smooth: bool = True
-    """differentiable at the arguments: `jax.grad` must agree with central differences"""
     twin_gradient: bool = False
     """the oracle is a JAX function too: the gradients of both, by `jax.vjp`, must agree"""
-    extremes: bool = False
-    """value and gradient must be finite or infinite, never NaN, at inputs of +-1e4 and +-inf (activations)"""
-    rejects: tuple[tuple, str] | None = None
-    """arguments of a bad shape, and a pattern of what the message says"""
 
 
 class LayerRow(NamedTuple):
@@ -57,8 +47,6 @@ class LayerRow(NamedTuple):
     """without the batch axis"""
     integers: int | None = None
     """inputs are integers below this (an embedding's); else standard normal floats"""
-    smooth: bool = True
-    """differentiable where the inputs lie, so that central differences agree"""
 
 
 class InitializerRow(NamedTuple):
@@ -96,6 +84,8 @@ class OptimizerRow(NamedTuple):
     against: str
     numbers: dict[str, Any]
     options: dict[str, Any] = {}  # noqa: RUF012
+    covers: tuple[Callable, ...] = ()
+    """what else the row checks: the links of the chain that its factory makes"""
 
     def ours(self, **changes):
         return self.factory(**{**self.numbers, **changes}, **self.options)

@@ -37,7 +37,7 @@ def _before(transformation, optimizer, chain):
 
 def _row(name, ours, theirs, numbers, **options):
     factories = _before(ours, sgd, chain), _before(theirs, optax.sgd, optax.chain)
-    return OptimizerRow(name, *factories, f"optax.{theirs.__name__.lstrip('_')}", numbers, options)
+    return OptimizerRow(name, *factories, f"optax.{theirs.__name__.lstrip('_')}", numbers, options, (ours, chain))
 
 
 def _adamw(learning_rate, weight_decay):
@@ -157,6 +157,7 @@ TRANSFORMATIONS = [
         optax.lamb,
         "optax.lamb",
         {"learning_rate": 1e-2, "eps": 1e-6, "weight_decay": 0.1},
+        covers=(scale_by_trust_ratio,),
     ),
     OptimizerRow(
         "parameter_groups",
@@ -164,8 +165,17 @@ TRANSFORMATIONS = [
         _groups_of_optax,
         "optax.partition",
         {"learning_rate": 1e-3, "other_rate": 1e-2},
+        covers=(parameter_groups,),
     ),
-    OptimizerRow("accumulate", _accumulating, _multi_steps, "optax.MultiSteps", {"learning_rate": 2e-2}, {"steps": 3}),
+    OptimizerRow(
+        "accumulate",
+        _accumulating,
+        _multi_steps,
+        "optax.MultiSteps",
+        {"learning_rate": 2e-2},
+        {"steps": 3},
+        covers=(accumulate,),
+    ),
     OptimizerRow(
         "lookahead",
         _looking_ahead,
@@ -173,6 +183,7 @@ TRANSFORMATIONS = [
         "optax.lookahead",
         {"learning_rate": 1e-2, "slow_step_size": 0.4},
         {"sync_period": 6},
+        covers=(lookahead,),
     ),
     OptimizerRow(
         "lookahead, moments begun anew",

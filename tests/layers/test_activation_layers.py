@@ -11,6 +11,8 @@ from jaxnn.layers.activation_layers import OUTPUT_DERIVATIVES, LeakyReLU, ReLU
 from jaxnn.layers.maxout_units import Maxout, maxout_dense
 from jaxnn.layers.merging_layers import Add, Concatenate
 
+COVERS = {"layers.Add", "layers.Concatenate"}
+
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
 

@@ -28,6 +28,8 @@ from jaxnn.layers import (
 )
 from jaxnn.layers.hand_written import run
 
+COVERS = {"layers.LayerModel", "layers.chain", "layers.graph"}
+
 KEY = jax.random.key(0)
 NETWORKS = {
     "two layers": (chain(Dense(16), Tanh(), Dense(5)), (7,)),

@@ -15,6 +15,8 @@ from tolerances import assert_close, directional_error
 
 from jaxnn.layers import LOWERINGS, choose_lowering, convolution_lowering_tiled, convolve
 
+COVERS = {"layers.choose_lowering"}
+
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
 HAND_WRITTEN = pytest.mark.parametrize("lowering", ["tiled", "canonical"])

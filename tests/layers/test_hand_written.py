@@ -4,6 +4,8 @@ import pytest
 
 from jaxnn.layers import differentiable
 
+COVERS = {"layers.Layer", "layers.differentiable"}
+
 
 def forward(w, x, *, power=1):
     """Scale."""

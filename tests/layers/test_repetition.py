@@ -7,6 +7,8 @@ import pytest
 
 from jaxnn.layers import BatchNorm, Dense, LayerModel, Tanh, chain, repeat
 
+COVERS = {"layers.repeat"}
+
 
 @pytest.mark.full
 def test_is_the_chain_of_its_layers_with_their_parameters():

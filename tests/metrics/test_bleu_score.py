@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from jaxnn.metrics import BleuCounts, bleu, bleu_counts, merge
 
+COVERS = {"metrics.BleuCounts", "metrics.bleu", "metrics.bleu_counts"}
+
 words = str.split
 
 GUIDE = [

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from jaxnn.metrics import accuracy, confusion_matrix, f1, precision, recall, top_k
 
+COVERS = {"metrics.confusion_matrix"}
+
 full = pytest.mark.full  # ring 1 has the rows of the catalog
 
 

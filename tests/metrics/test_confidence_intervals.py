@@ -8,6 +8,8 @@ import scipy.stats
 
 from jaxnn.metrics import Moments, masked_moments, normal_interval, student_interval, wilson_interval
 
+COVERS = {"metrics.Interval"}
+
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.999])
 @pytest.mark.parametrize("n", [1, 7, 10_000])

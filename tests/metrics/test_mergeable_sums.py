@@ -21,6 +21,8 @@ from jaxnn.metrics import (
     perplexity,
 )
 
+COVERS = {"metrics.Mean", "metrics.Moments", "metrics.masked_mean", "metrics.masked_moments", "metrics.merge"}
+
 splits = st.lists(st.integers(0, 40), max_size=4).map(lambda cuts: [0, *sorted(cuts), 40])
 
 

@@ -17,6 +17,8 @@ from jaxnn.basis_functions import gaussian, linear, polynomial
 from jaxnn.models import fit_glm, irls_step, predict_glm
 from jaxnn.models.generalized_linear_models import FAMILIES
 
+COVERS = {"models.FittedGLM", "models.fit_glm", "models.irls_step", "models.predict_glm"}
+
 # The negative log likelihoods, written with SciPy's functions.
 NEGATIVE_LOG_LIKELIHOOD = {
     "gaussian": lambda eta, t: np.sum((eta - t) ** 2) / 2,

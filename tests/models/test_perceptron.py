@@ -13,6 +13,14 @@ from jaxnn.basis_functions import linear
 from jaxnn.losses import perceptron_criterion
 from jaxnn.models import mistake_bound, perceptron_epoch, perceptron_step, train_perceptron
 
+COVERS = {
+    "models.TrainedPerceptron",
+    "models.mistake_bound",
+    "models.perceptron_epoch",
+    "models.perceptron_step",
+    "models.train_perceptron",
+}
+
 CORNERS = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 AND, OR, XOR = jnp.array([-1, -1, -1, 1]), jnp.array([-1, 1, 1, 1]), jnp.array([-1, 1, 1, -1])
 

@@ -16,6 +16,8 @@ from jaxnn.optimizers.sign_methods import lion
 from jaxnn.parameter_paths import WEIGHTS
 from jaxnn.schedules import linear
 
+COVERS = {"optimizers.in_float32"}
+
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
 PARAMS = {

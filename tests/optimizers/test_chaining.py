@@ -13,6 +13,8 @@ from jaxnn.optimizers.gradient_clipping import clip
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
 from jaxnn.schedules import linear
 
+COVERS = {"optimizers.GradientTransformation"}
+
 
 def test_links_act_in_the_given_order_and_see_the_same_parameters():
     g, w = jnp.array([5.0]), jnp.array([7.0])

@@ -19,6 +19,8 @@ from jaxnn.optimizers.gradient_clipping import (
     global_norm,
 )
 
+COVERS = {"optimizers.global_norm"}
+
 ALL = {
     "clip": clip(0.5),
     "clip_by_norm": clip_by_norm(0.5),

@@ -8,6 +8,8 @@ import pytest
 from jaxnn.optimizers.adjustable_hyperparameters import adjustable
 from jaxnn.optimizers.gradient_noise import add_noise
 
+COVERS = {"optimizers.add_noise"}
+
 N = 40_000
 
 

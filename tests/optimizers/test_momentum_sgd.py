@@ -10,6 +10,8 @@ from jaxnn.optimizers.momentum_sgd import nesterov_point, sgd
 from jaxnn.schedules import linear
 from jaxnn.verification.optimizer_twins import descend
 
+COVERS = {"optimizers.nesterov_point"}
+
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
 CURVATURE = np.array([10.0, 1.0, 0.1])

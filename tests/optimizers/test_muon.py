@@ -9,6 +9,8 @@ from tolerances import assert_close
 from jaxnn.optimizers import apply_updates
 from jaxnn.optimizers.muon_updates import COEFFICIENTS, muon, orthogonalize
 
+COVERS = {"optimizers.orthogonalize"}
+
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
 RNG = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import optax
 import pytest
 from tolerances import assert_close
 
-from jaxnn.optimizers import adam, adjustable, sgd
+from jaxnn.optimizers import adam, adamw, adjustable, lamb, lion, nadam, radam, rmsprop, sgd
 from jaxnn.optimizers.adjustable_hyperparameters import with_hyperparameters
 from jaxnn.optimizers.chaining import chain
 from jaxnn.optimizers.gradient_clipping import clip_by_global_norm
@@ -18,6 +18,8 @@ from jaxnn.optimizers.parameter_grouping import explain_groups, parameter_groups
 from jaxnn.optimizers.plateau import reduce_on_plateau
 from jaxnn.optimizers.weight_decay import add_decayed_weights
 from jaxnn.parameter_paths import path_names
+
+COVERS = {"optimizers.explain_groups"}
 
 
 def params():
@@ -173,3 +175,9 @@ def test_mistakes_in_patterns_are_told_at_init(name):
 def test_what_is_no_optimizer_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("factory", [adam, adamw, lamb, lion, nadam, radam, rmsprop, sgd], ids=lambda f: f.__name__)
+def test_every_optimizer_is_called_by_its_name(factory):
+    table = explain_groups({}, {"w": jnp.ones(2)}, rest=factory(0.1))
+    assert table.splitlines()[1].split()[1] == ("adam" if factory is nadam else factory.__name__)  # it is an adam

@@ -18,6 +18,14 @@ from jaxnn.optimizers.weight_averaging import (
 from jaxnn.schedules import linear
 from jaxnn.training import init_state
 
+COVERS = {
+    "optimizers.WeightAverage",
+    "optimizers.averaged_params",
+    "optimizers.averaging",
+    "optimizers.exponential_average",
+    "optimizers.uniform_average",
+}
+
 
 def path(steps=12, dtype=None):
     """Weights as a run passes them, stacked."""
