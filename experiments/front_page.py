@@ -30,7 +30,7 @@ PEERS = ("PyTorch eager", "Keras on JAX", "Flax + Optax, host loop")
 class Settings:
     """Options of the front page."""
 
-    verify: bool = False  # hold every piece beside its twin on this machine first
+    verify: bool = False  # hold every piece beside its reference on this machine first
 
 
 def main(settings: Settings) -> None:

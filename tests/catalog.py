@@ -1,4 +1,4 @@
-"""The rows of the table of twins, as the tests read them: the properties in `test_every_*.py` run over all rows.
+"""The rows of the table of references, as the tests read them: the properties in `test_every_*.py` run over all rows.
 
 To add a function, an optimizer, a schedule, an initializer or a model, add its row in `jaxnn/verification`, with an
 oracle by someone else.
@@ -6,22 +6,22 @@ oracle by someone else.
 
 from rings import first_of
 
-from jaxnn.verification.activation_twins import ACTIVATIONS as ACTIVATIONS
-from jaxnn.verification.basis_twins import BASIS_FUNCTIONS
-from jaxnn.verification.convolution_twins import CONVOLUTION_LAYERS, CONVOLUTIONS
-from jaxnn.verification.initializer_twins import INITIALIZERS as INITIALIZERS
-from jaxnn.verification.layer_twins import LAYER_LAYERS, LAYERS
-from jaxnn.verification.loss_twins import LOSSES as LOSSES
-from jaxnn.verification.metric_twins import METRICS as METRICS
-from jaxnn.verification.model_twins import MODELS as MODELS
-from jaxnn.verification.optimizer_twins import OPTIMIZERS as OPTIMIZERS
-from jaxnn.verification.preprocessing_twins import PREPROCESSING as PREPROCESSING
-from jaxnn.verification.quasi_newton_twins import QUASI_NEWTON, SEARCHES
-from jaxnn.verification.regularizer_twins import REGULARIZERS
+from jaxnn.verification.activation_references import ACTIVATIONS as ACTIVATIONS
+from jaxnn.verification.basis_references import BASIS_FUNCTIONS
+from jaxnn.verification.convolution_references import CONVOLUTION_LAYERS, CONVOLUTIONS
+from jaxnn.verification.initializer_references import INITIALIZERS as INITIALIZERS
+from jaxnn.verification.layer_references import LAYER_LAYERS, LAYERS
+from jaxnn.verification.loss_references import LOSSES as LOSSES
+from jaxnn.verification.metric_references import METRICS as METRICS
+from jaxnn.verification.model_references import MODELS as MODELS
+from jaxnn.verification.optimizer_references import OPTIMIZERS as OPTIMIZERS
+from jaxnn.verification.preprocessing_references import PREPROCESSING as PREPROCESSING
+from jaxnn.verification.quasi_newton_references import QUASI_NEWTON, SEARCHES
+from jaxnn.verification.regularizer_references import REGULARIZERS
 from jaxnn.verification.rows import ModelRow, OptimizerRow
-from jaxnn.verification.schedule_twins import SCHEDULES as SCHEDULES
-from jaxnn.verification.second_order_twins import SECOND_ORDER
-from jaxnn.verification.transformation_twins import TRANSFORMATIONS as TRANSFORMATIONS
+from jaxnn.verification.schedule_references import SCHEDULES as SCHEDULES
+from jaxnn.verification.second_order_references import SECOND_ORDER
+from jaxnn.verification.transformation_references import TRANSFORMATIONS as TRANSFORMATIONS
 
 FUNCTIONS = [*ACTIVATIONS, *LOSSES, *METRICS, *PREPROCESSING, *BASIS_FUNCTIONS, *REGULARIZERS, *CONVOLUTIONS, *LAYERS]
 DESCENTS = [*SECOND_ORDER, *QUASI_NEWTON, *SEARCHES]

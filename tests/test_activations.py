@@ -289,7 +289,7 @@ def test_per_unit_without_functions():
 
 
 def test_extremes_are_promised_of_every_activation():
-    from jaxnn.verification.activation_twins import ACTIVATIONS
+    from jaxnn.verification.activation_references import ACTIVATIONS
 
     public = {f for name, f in vars(activations).items() if getattr(f, "__module__", "") == activations.__name__}
     assert {row.public for row in ACTIVATIONS if row.extremes} == {f for f in public if f.__name__[0] != "_"}

@@ -1,4 +1,4 @@
-"""Properties of every optimizer in the catalog, above all: step by step the path of its Optax twin."""
+"""Properties of every optimizer in the catalog, above all: step by step the path of its counterpart in Optax."""
 
 import inspect
 from functools import partial
@@ -21,7 +21,7 @@ from jaxnn.optimizers.momentum_sgd import sgd
 from jaxnn.optimizers.muon_updates import muon
 from jaxnn.optimizers.nesterov_adam import nadam, nadamw
 from jaxnn.optimizers.sign_methods import lion, rprop, sign_sgd
-from jaxnn.verification.optimizer_twins import descend
+from jaxnn.verification.optimizer_references import descend
 
 COVERS = {"optimizers.apply_updates"}
 
@@ -80,14 +80,14 @@ def test_traces_once_and_resumes_bit_for_bit(row, form, traced_once):
 
 @pytest.mark.full
 @over([row for row in OPTIMIZERS if row.factory not in WITHOUT_SCHEDULE])
-def test_follows_a_schedule_as_its_twin_does(row):
+def test_follows_a_schedule_as_its_reference_does(row):
     """The largest rate is the row's own; the step that the schedule is given is counted from 0 in both."""
     schedule = next(s for s in SCHEDULES if s.name == "one_cycle")
     factor = row.numbers["learning_rate"] / float(jax.vmap(schedule.ours)(jnp.arange(schedule.steps)).max())
     ours = jax.tree_util.Partial(_scaled, schedule.ours, factor)
     theirs = lambda step: factor * schedule.oracle(step)
-    twins = row.ours(learning_rate=ours), row.adjustable(learning_rate=ours), row.theirs(learning_rate=theirs)
-    a, b, c = compiled(lambda start: [descend(o, bowl, start, steps=30) for o in twins])(small_start())
+    references = row.ours(learning_rate=ours), row.adjustable(learning_rate=ours), row.theirs(learning_rate=theirs)
+    a, b, c = compiled(lambda start: [descend(o, bowl, start, steps=30) for o in references])(small_start())
     assert_close(a, c)
     assert_close(b, c)
 
@@ -136,7 +136,7 @@ def test_vmap_and_pmap_over_the_parameters(row):
 
 @over(OPTIMIZERS)
 def test_keeps_dtypes_of_a_mixed_tree(row, x64):
-    """Half precision is computed in float32: the twin, which is not so careful, is given the parameters widened."""
+    """Half precision is computed in float32: the reference, less careful, is given float32."""
     params = {dtype: jnp.linspace(0.5, 1.5, 3, dtype=dtype) for dtype in ("bfloat16", "float16", "float32", "float64")}
     wide = {dtype: x.astype(jnp.promote_types(dtype, "float32")) for dtype, x in params.items()}
     ours, adjustable, theirs = three_of(row)
@@ -197,7 +197,7 @@ def test_passes_over_extra_arguments_and_says_when_it_needs_params(row, form):
 
 
 @over([row for row in OPTIMIZERS if row.against.startswith("optax") and row.factory is not muon])
-def test_reads_and_keeps_no_more_than_its_twin(row):
+def test_reads_and_keeps_no_more_than_its_reference(row):
     """Passes over memory of a compiled step, as XLA counts them, and bytes of state: at most Optax's (and a step)."""
     params = {"w": jnp.ones((64, 64)), "b": jnp.ones(1000)}
 

@@ -1,4 +1,4 @@
-"""What the twins do not say of schedules: boundaries, derivatives, other people's schedules, errors."""
+"""What the references do not say of schedules: boundaries, derivatives, other people's schedules, errors."""
 
 import jax
 import jax.numpy as jnp

@@ -4,9 +4,9 @@
 
 Milliseconds of `update` and `apply_updates`, compiled together, parameters and state donated, on ResNet-50's parameter
 tree (161 leaves, 25.6 million numbers) and on an MLP's (784-512-512-10): each optimizer of `jaxnn.optimizers` beside
-its Optax twin from `jaxnn.verification`, taken in turn in one process, so that only the ratio counts; and the bytes of
-both states. Expected anywhere: a ratio Optax / jaxnn of 1 or more, and equal or smaller states. Those without an Optax
-twin (rprop, dialects) are left out.
+its counterpart in Optax from `jaxnn.verification`, taken in turn in one process, so that only the ratio counts; and the
+bytes of both states. Expected anywhere: a ratio Optax / jaxnn of 1 or more, and equal or smaller states. Those without a
+counterpart (rprop, dialects) are left out.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ import tyro
 from measuring import Report, Target, in_turn, publish
 
 from jaxnn.optimizers import apply_updates
-from jaxnn.verification.optimizer_twins import OPTIMIZERS
+from jaxnn.verification.optimizer_references import OPTIMIZERS
 
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))  # ResNet-50: blocks and width of each stage
 HEADER = ("tree", "optimizer", "jaxnn, ms", "Optax, ms", "Optax / jaxnn", "state, MiB", "Optax's, MiB")
@@ -80,11 +80,13 @@ def mlp(*sizes: int) -> dict:
 
 def measure(row, params, settings: Settings) -> tuple[float, float, float, float, float]:
     """Milliseconds of ours and theirs, the median of the ratios round by round, and the states' MiB."""
-    twins = {"jaxnn": (row.ours(), apply_updates), "Optax": (row.theirs(), optax.apply_updates)}
-    timers = {f"{row.name}, {name}": timer(*twin, params, settings.seconds) for name, twin in twins.items()}
+    references = {"jaxnn": (row.ours(), apply_updates), "Optax": (row.theirs(), optax.apply_updates)}
+    timers = {
+        f"{row.name}, {name}": timer(*reference, params, settings.seconds) for name, reference in references.items()
+    }
     ours, theirs = in_turn(timers, rounds=settings.rounds).values()
     ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
-    sizes = [mebibytes(jax.eval_shape(optimizer.init, params)) for optimizer, _ in twins.values()]
+    sizes = [mebibytes(jax.eval_shape(optimizer.init, params)) for optimizer, _ in references.values()]
     return statistics.median(ours), statistics.median(theirs), ratio, *sizes
 
 

@@ -1,4 +1,4 @@
-"""How a row of each type is checked: generators of cases, which `verify` sums up."""
+"""These generators check a row of each type; each yields cases, which `verify` sums up and the tests assert."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxnn.layers.hand_written import run
 from jaxnn.verification.comparison import TOLERANCE, pullback, relative_difference
-from jaxnn.verification.optimizer_twins import PROBLEMS, descend, descend_informed
+from jaxnn.verification.optimizer_references import PROBLEMS, descend, descend_informed
 
 BATCH, SEEDS = 17, 4
 SHAPES = ((7, 5), (64, 48), (3, 3, 8, 16))
@@ -20,7 +20,7 @@ DRAWS = 2**16  # entries of which moments are taken
 
 
 class Case(NamedTuple):
-    """One comparison."""
+    """Holds one comparison."""
 
     quantity: str
     """what was compared: value, gradient, ..."""
@@ -30,8 +30,8 @@ class Case(NamedTuple):
 
 
 def function_cases(row, dtype: str) -> Iterator[Case]:
-    """Values, and gradients (in float32 at least) where the oracle is a JAX function too."""
-    ours, theirs = jax.jit(row.ours), jax.jit(row.oracle) if row.twin_gradient else row.oracle
+    """Compares values, and gradients (in float32 at least) where the oracle is a JAX function too."""
+    ours, theirs = jax.jit(row.ours), jax.jit(row.oracle) if row.differentiable_oracle else row.oracle
     pulls = [jax.jit(partial(pullback, function)) for function in (row.ours, row.oracle)]
     for seed in range(SEEDS):
         arrays = row.arguments(np.random.default_rng(seed), BATCH)
@@ -39,14 +39,14 @@ def function_cases(row, dtype: str) -> Iterator[Case]:
         pair = ours(*arguments), theirs(*arguments)
         tolerance = TOLERANCE.get(str(pair[0].dtype), TOLERANCE[dtype])  # metrics are float32 whatever goes in
         yield Case("value", row.against, relative_difference(*pair), tolerance)
-        if row.twin_gradient:
+        if row.differentiable_oracle:
             wide = _cast(arrays, _at_least_float32(dtype))
             difference = relative_difference(*(pull(wide) for pull in pulls))
             yield Case("gradient", row.against, difference, TOLERANCE[_at_least_float32(dtype)])
 
 
 def layer_cases(row, dtype: str, *, batch: int = BATCH) -> Iterator[Case]:
-    """The hand-written backward pass beside automatic differentiation of the forward pass."""
+    """Compares the hand-written backward pass with automatic differentiation of the forward pass."""
     layer, key, dtype = row.layer, jax.random.key(0), _at_least_float32(dtype)
 
     @partial(jax.jit, static_argnames="train")
@@ -65,7 +65,7 @@ def layer_cases(row, dtype: str, *, batch: int = BATCH) -> Iterator[Case]:
 
 
 def initializer_cases(row, dtype: str) -> Iterator[Case]:
-    """The same draws as the twin's, where it has one; mean and standard deviation of many draws."""
+    """Compares the draws with the reference's, where there is one; and mean and standard deviation of many draws."""
     key = jax.random.key(0)
     for shape in SHAPES if row.oracle else ():
         if len(shape) == 2 or not row.two_dimensional:
@@ -80,7 +80,7 @@ def initializer_cases(row, dtype: str) -> Iterator[Case]:
 
 
 def schedule_cases(row, dtype: str) -> Iterator[Case]:
-    """Every step, and a quarter more."""
+    """Compares every step, and a quarter more."""
     steps = range(row.steps + row.steps // 4)
     pair = jnp.stack([row.ours(s) for s in steps]), jnp.stack([jnp.asarray(row.oracle(s), jnp.float32) for s in steps])
     yield Case("values", row.against, relative_difference(*pair), TOLERANCE["float32"])
@@ -106,7 +106,7 @@ def optimizer_cases(row, dtype: str) -> Iterator[Case]:
 
 
 def descent_cases(row, dtype: str) -> Iterator[Case]:
-    """The paths from several starts, or where they end; the oracle sets out from the start as `dtype` rounds it."""
+    """Compares paths from several starts, or their ends; the oracle starts where `dtype` rounds the start to."""
     dtype = _at_least_float32(dtype)
     ours = jax.jit(lambda start: descend_informed(row.ours, row.value_fn, start, steps=row.steps, **row.extra))
     for seed in range(SEEDS):

@@ -1,6 +1,6 @@
-"""What a twin is: ours, an oracle written by someone else, and arguments for both.
+"""A row compares a piece of jaxnn with an oracle written by someone else, on arguments for both.
 
-One row a variant: "max_pool, overlapping" is a case of the piece "max_pool". The tests run their properties over the
+Each variant is a row: "max_pool, overlapping" is a case of the piece "max_pool". The tests run their properties over the
 same rows that `jaxnn verify` runs on a user's device.
 """
 
@@ -14,7 +14,7 @@ from jaxnn.layers import Layer
 
 
 def exact(x):
-    """An argument as the NumPy oracles take it: float64, integers left alone."""
+    """Returns an argument as the NumPy oracles take it: float64, integers left alone."""
     x = np.asarray(x)
     return x if x.dtype.kind in "iub" else x.astype(np.float64)
 
@@ -32,12 +32,12 @@ class FunctionRow(NamedTuple):
     """who wrote the oracle: `jax.nn.relu`, `optax.hinge_loss`, `scipy.special.expit`, `NumPy` for a plain formula"""
     arguments: Callable
     """`(rng, batch) -> tuple of NumPy arrays`; floats are cast to the dtype under test"""
-    twin_gradient: bool = False
+    differentiable_oracle: bool = False
     """the oracle is a JAX function too: the gradients of both, by `jax.vjp`, must agree"""
 
 
 class LayerRow(NamedTuple):
-    """A layer as networks compose it: its backward pass against `jax.vjp` of its own forward pass."""
+    """Compares the backward pass of a layer, as networks compose it, with `jax.vjp` of its own forward pass."""
 
     name: str
     public: Callable
@@ -50,7 +50,7 @@ class LayerRow(NamedTuple):
 
 
 class InitializerRow(NamedTuple):
-    """An initializer with a twin that draws the same numbers, or with the moments that its paper gives."""
+    """Compares an initializer with one that draws the same numbers, or with the moments that its paper gives."""
 
     name: str
     public: Callable
@@ -65,7 +65,7 @@ class InitializerRow(NamedTuple):
 
 
 class ScheduleRow(NamedTuple):
-    """Twins from step 0 to beyond the last."""
+    """Compares a schedule with its reference from step 0 to beyond the last."""
 
     name: str
     public: Callable
@@ -98,7 +98,7 @@ class OptimizerRow(NamedTuple):
 
 
 class DescentRow(NamedTuple):
-    """A second-order optimizer, or a line search: the path on one problem from several starts, beside the oracle's."""
+    """Compares the path of a second-order optimizer or a line search on one problem, from several starts."""
 
     name: str
     public: Callable

@@ -1,20 +1,20 @@
-"""All rows, by kind."""
+"""The table holds all rows, by kind."""
 
-from jaxnn.verification.activation_twins import ACTIVATIONS
-from jaxnn.verification.basis_twins import BASIS_FUNCTIONS
-from jaxnn.verification.convolution_twins import CONVOLUTION_LAYERS, CONVOLUTIONS
-from jaxnn.verification.initializer_twins import INITIALIZERS
-from jaxnn.verification.layer_twins import LAYER_LAYERS, LAYERS
-from jaxnn.verification.loss_twins import LOSSES
-from jaxnn.verification.metric_twins import METRICS
-from jaxnn.verification.model_twins import MODELS
-from jaxnn.verification.optimizer_twins import OPTIMIZERS
-from jaxnn.verification.preprocessing_twins import PREPROCESSING
-from jaxnn.verification.quasi_newton_twins import QUASI_NEWTON, SEARCHES
-from jaxnn.verification.regularizer_twins import REGULARIZERS
-from jaxnn.verification.schedule_twins import SCHEDULES
-from jaxnn.verification.second_order_twins import SECOND_ORDER
-from jaxnn.verification.transformation_twins import TRANSFORMATIONS
+from jaxnn.verification.activation_references import ACTIVATIONS
+from jaxnn.verification.basis_references import BASIS_FUNCTIONS
+from jaxnn.verification.convolution_references import CONVOLUTION_LAYERS, CONVOLUTIONS
+from jaxnn.verification.initializer_references import INITIALIZERS
+from jaxnn.verification.layer_references import LAYER_LAYERS, LAYERS
+from jaxnn.verification.loss_references import LOSSES
+from jaxnn.verification.metric_references import METRICS
+from jaxnn.verification.model_references import MODELS
+from jaxnn.verification.optimizer_references import OPTIMIZERS
+from jaxnn.verification.preprocessing_references import PREPROCESSING
+from jaxnn.verification.quasi_newton_references import QUASI_NEWTON, SEARCHES
+from jaxnn.verification.regularizer_references import REGULARIZERS
+from jaxnn.verification.schedule_references import SCHEDULES
+from jaxnn.verification.second_order_references import SECOND_ORDER
+from jaxnn.verification.transformation_references import TRANSFORMATIONS
 
 TABLE = {
     "activations": ACTIVATIONS,

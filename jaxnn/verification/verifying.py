@@ -1,4 +1,4 @@
-"""Runs the table of twins on the device at hand, in the dtype asked for."""
+"""`verify` runs the table of references on the device at hand, in the dtype asked for."""
 
 import fnmatch
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ CASES = {
 
 
 class Verdict(NamedTuple):
-    """A line of the table: how far a piece is from an oracle at most, over all cases, and how far it may be."""
+    """Says how far a piece is from an oracle at most, over all cases, and how far it may be: a line of the table."""
 
     kind: str
     piece: str
@@ -49,7 +49,7 @@ class Verdict(NamedTuple):
 
     @property
     def passed(self) -> bool:
-        """Every case within the tolerance; NaN is not."""
+        """Whether every case is within the tolerance; NaN is not."""
         return not self.problem and self.difference <= self.tolerance
 
 

@@ -23,7 +23,7 @@ from jaxnn.cli.main import COMMANDS, main
 from jaxnn.cli.training_flags import RECIPES, Training, check, from_record, to_record
 from jaxnn.models import MODELS
 from jaxnn.recipes.optimizer_choice import build_optimizer, build_schedule
-from jaxnn.verification import activation_twins
+from jaxnn.verification import activation_references
 from jaxnn.verification.table import TABLE
 
 SMALL = [
@@ -355,8 +355,8 @@ def test_verify_as_json(capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_verify_exits_with_1_where_a_twin_differs(arguments, capsys, monkeypatch):
-    row = activation_twins.ACTIVATIONS[0]
+def test_verify_exits_with_1_where_a_reference_differs(arguments, capsys, monkeypatch):
+    row = activation_references.ACTIVATIONS[0]
     monkeypatch.setitem(TABLE, "activations", [row._replace(oracle=lambda x: np.full(x.shape, np.nan))])
     assert main(["verify", "--only", "activations", *arguments]) == 1
     printed = capsys.readouterr().out

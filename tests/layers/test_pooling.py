@@ -13,7 +13,7 @@ from jaxnn.layers.pooling import AveragePool, MaxPool
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
-TWINS = pytest.mark.parametrize(("ours", "theirs"), [(max_pool, nn.max_pool), (average_pool, nn.avg_pool)])
+BESIDE_FLAX = pytest.mark.parametrize(("ours", "theirs"), [(max_pool, nn.max_pool), (average_pool, nn.avg_pool)])
 BOTH = pytest.mark.parametrize("ours", [max_pool, average_pool])
 
 
@@ -29,7 +29,7 @@ def windows_over_images(draw):
     return (2, height, width, 2), window, strides, padding
 
 
-@TWINS
+@BESIDE_FLAX
 @settings(max_examples=12)
 @given(windows_over_images())
 def test_value_and_gradient_are_those_of_flax(ours, theirs, case):

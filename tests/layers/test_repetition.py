@@ -25,8 +25,8 @@ def test_is_the_chain_of_its_layers_with_their_parameters():
     dparams, dx = looped.backward(residuals, dy)
     dexpected, dx_expected = chained.backward(kept, dy)
     told = y, dparams, dx, looped.advance(state, residuals)
-    twin = expected, together(dexpected), dx_expected, together(chained.advance(own(state), kept))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), told, twin)
+    reference = expected, together(dexpected), dx_expected, together(chained.advance(own(state), kept))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), told, reference)
 
 
 def test_is_part_of_a_model_with_state():

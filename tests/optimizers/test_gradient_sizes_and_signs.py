@@ -1,4 +1,4 @@
-"""AdaGrad, RMSProp, Rprop and `leafwise` where their twins have nothing to say, or say NaN."""
+"""AdaGrad, RMSProp, Rprop and `leafwise` where their references have nothing to say, or say NaN."""
 
 import jax
 import jax.numpy as jnp

@@ -8,7 +8,7 @@ from tolerances import assert_close
 from jaxnn.optimizers import apply_updates
 from jaxnn.optimizers.momentum_sgd import nesterov_point, sgd
 from jaxnn.schedules import linear
-from jaxnn.verification.optimizer_twins import descend
+from jaxnn.verification.optimizer_references import descend
 
 COVERS = {"optimizers.nesterov_point"}
 

@@ -14,7 +14,7 @@ from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
 from jaxnn.optimizers.momentum_sgd import sgd
 from jaxnn.optimizers.nesterov_adam import nadam
 from jaxnn.optimizers.sign_methods import rprop
-from jaxnn.verification.optimizer_twins import descend
+from jaxnn.verification.optimizer_references import descend
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 

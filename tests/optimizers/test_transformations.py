@@ -1,4 +1,4 @@
-"""Properties of everything that stands around an optimizer, over the rows of `transformation_twins`."""
+"""Properties of everything that stands around an optimizer, over the rows of `transformation_references`."""
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,8 @@ from tolerances import assert_close
 
 from jaxnn.optimizers.chaining import chain
 from jaxnn.optimizers.gradient_transformation import apply_updates
-from jaxnn.verification.optimizer_twins import descend
-from jaxnn.verification.transformation_twins import TRANSFORMATIONS
+from jaxnn.verification.optimizer_references import descend
+from jaxnn.verification.transformation_references import TRANSFORMATIONS
 
 NEEDS_PARAMS = ("adaptive_grad_clip", "add_decayed_weights", "lookahead", "scale_by_trust_ratio")
 
@@ -34,7 +34,7 @@ def three_of(row, **changes):
 
 @over(TRANSFORMATIONS)
 def test_makes_a_difference(row):
-    """Each number changes the path; and as a link between Optax's it does what its twin does there."""
+    """Each number changes the path; and as a link between Optax's it does what its reference does there."""
     changes = [{}, *({name: value * 0.7} for name, value in row.numbers.items())]
     between = [optax.chain(optax.scale(3.0), o, optax.trace(0.5)) for o in (row.ours(), row.theirs())]
     all_of_them = [*between, chain(optax.scale(3.0), row.theirs(), optax.trace(0.5)), *(row.ours(**c) for c in changes)]

@@ -13,7 +13,7 @@ from jaxnn.optimizers.gradient_transformation import apply_updates
 from jaxnn.second_order.lbfgs_updates import lbfgs, scale_by_lbfgs
 from jaxnn.second_order.line_search import scale_by_backtracking_linesearch
 from jaxnn.second_order.minimization import minimize, value_and_grad_from_state
-from jaxnn.verification.optimizer_twins import PROBLEMS, rosenbrock, small_mlp
+from jaxnn.verification.optimizer_references import PROBLEMS, rosenbrock, small_mlp
 
 COVERS = {"second_order.value_and_grad_from_state"}
 

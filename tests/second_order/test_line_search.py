@@ -15,7 +15,7 @@ from jaxnn.optimizers.gradient_transformation import GradientTransformation, app
 from jaxnn.second_order.line_search import scale_by_backtracking_linesearch
 from jaxnn.second_order.searched_descent import searched
 from jaxnn.second_order.wolfe_line_search import scale_by_zoom_linesearch
-from jaxnn.verification.optimizer_twins import PROBLEMS, rosenbrock, small_mlp
+from jaxnn.verification.optimizer_references import PROBLEMS, rosenbrock, small_mlp
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 

@@ -20,7 +20,7 @@ from jaxnn.second_order.line_search import scale_by_backtracking_linesearch
 from jaxnn.second_order.minimization import minimize
 from jaxnn.second_order.newton_steps import newton, newton_cg, saddle_free_newton
 from jaxnn.second_order.wolfe_line_search import scale_by_zoom_linesearch
-from jaxnn.verification.optimizer_twins import rosenbrock
+from jaxnn.verification.optimizer_references import rosenbrock
 
 COVERS = {
     "second_order.Minimum",

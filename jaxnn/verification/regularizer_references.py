@@ -1,4 +1,4 @@
-"""Twins of the regularizers."""
+"""These rows compare the regularizers with their references."""
 
 from functools import partial
 
@@ -61,7 +61,7 @@ REGULARIZERS = [
         partial(_norm, ord=1, strength=0.3),
         "optax.tree.norm",
         _kernels,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "l2",
@@ -70,7 +70,7 @@ REGULARIZERS = [
         partial(_norm, ord=2, strength=0.15, squared=True),
         "optax.tree.norm",
         _kernels,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "l2, of one layer",
@@ -79,7 +79,7 @@ REGULARIZERS = [
         lambda dense, convolution, bias: optax.tree.norm((convolution, bias), squared=True) / 2,
         "optax.tree.norm",
         _kernels,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "elastic_net",
@@ -88,7 +88,7 @@ REGULARIZERS = [
         _elastic_net,
         "optax.l2_loss",
         _kernels,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "l1_sparsity",
@@ -97,7 +97,7 @@ REGULARIZERS = [
         lambda a: jnp.mean(jax.vmap(partial(optax.tree.norm, ord=1))(a)),
         "optax.tree.norm",
         _activations,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     *(
         FunctionRow(
@@ -107,7 +107,7 @@ REGULARIZERS = [
             partial(_divergence, target=target),
             "jax.scipy.special.rel_entr",
             _activations,
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for name, target in (("kl_sparsity", 0.05), ("kl_sparsity, target 0.3", 0.3))
     ),
@@ -118,6 +118,6 @@ REGULARIZERS = [
         partial(_projected, limit=1.0),
         "optax.projections.projection_l2_ball",
         _scaled_columns,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Twins of the basis functions."""
+"""These rows compare the basis functions with their references."""
 
 from functools import partial
 
@@ -44,7 +44,7 @@ BASIS_FUNCTIONS = [
         _after_ones,
         "jax.numpy.pad",
         normal(3),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "polynomial",
@@ -53,7 +53,7 @@ BASIS_FUNCTIONS = [
         lambda x: jnp.vander(x, 5, increasing=True),
         "jax.numpy.vander",
         normal(),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "gaussian basis",
@@ -62,7 +62,7 @@ BASIS_FUNCTIONS = [
         _gaussian,
         "jax.scipy.stats.norm.pdf",
         normal(),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "gaussian basis, in the plane",
@@ -71,7 +71,7 @@ BASIS_FUNCTIONS = [
         _gaussian_in_the_plane,
         "jax.scipy.stats.norm.pdf",
         normal(2),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "sigmoidal",
@@ -80,6 +80,6 @@ BASIS_FUNCTIONS = [
         _sigmoidal,
         "jax.scipy.stats.logistic.cdf",
         normal(),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Twins of the losses."""
+"""These rows compare the losses with their references."""
 
 from functools import partial
 
@@ -45,7 +45,7 @@ def _pairs(rng, batch):
 def _row(name, oracle, against, arguments, **row):
     """The row of a loss, whose oracle is a JAX function; `ours` is `jaxnn.losses.<name>` unless given."""
     public = getattr(losses, name.partition(",")[0])
-    keywords = {"ours": public, "twin_gradient": True, **row}
+    keywords = {"ours": public, "differentiable_oracle": True, **row}
     return FunctionRow(name, public, oracle=oracle, against=against, arguments=arguments, **keywords)
 
 
@@ -148,7 +148,7 @@ _CLASSIFICATION = [
         _numpy_rejection,
         "NumPy",
         logits_and_labels,
-        twin_gradient=False,
+        differentiable_oracle=False,
     ),
     _row("binary_cross_entropy", _optax_binary, "optax.sigmoid_binary_cross_entropy", _binary()),
     _row(

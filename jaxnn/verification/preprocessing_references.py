@@ -1,4 +1,4 @@
-"""Twins of the preprocessing."""
+"""These rows compare the preprocessing with their references."""
 
 import numpy as np
 

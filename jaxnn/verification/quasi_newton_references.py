@@ -1,4 +1,4 @@
-"""Twins of L-BFGS and of line searches: Optax walks the same path, or NumPy with whole matrices."""
+"""References of L-BFGS and of line searches: Optax walks the same path, or NumPy with whole matrices."""
 
 import math
 
@@ -12,7 +12,7 @@ from jaxnn.second_order.line_search import scale_by_backtracking_linesearch
 from jaxnn.second_order.searched_descent import searched
 from jaxnn.second_order.wolfe_line_search import scale_by_zoom_linesearch
 from jaxnn.verification.dense_descents import REGRESSION, SADDLE, around, walked, whole_matrix_bfgs
-from jaxnn.verification.optimizer_twins import descend_informed, rosenbrock, small_mlp
+from jaxnn.verification.optimizer_references import descend_informed, rosenbrock, small_mlp
 from jaxnn.verification.rows import DescentRow
 
 NEAR = around(np.zeros(4), 0.25)
@@ -42,8 +42,11 @@ def _lbfgs_row(name, value_fn, start, *, steps, **options):
 
 def _search_row(name, search, value_fn, start, *, steps=8, **numbers):
     """Steepest descent, whose steps must vary by orders of magnitude; not on a parabola, where Optax divides 0 by 0."""
-    twin = getattr(optax, search.__name__)
-    ours, theirs = searched(STEEPEST, linesearch=search(**numbers)), optax.chain(optax.scale(-1.0), twin(**numbers))
+    reference = getattr(optax, search.__name__)
+    ours, theirs = (
+        searched(STEEPEST, linesearch=search(**numbers)),
+        optax.chain(optax.scale(-1.0), reference(**numbers)),
+    )
     return beside_optax(name, search, ours, theirs, f"optax.{search.__name__}", value_fn, start, steps=steps)
 
 

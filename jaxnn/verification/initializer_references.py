@@ -1,4 +1,4 @@
-"""Twins and moments of the initializers."""
+"""These rows compare the initializers draw the same numbers, or give the moments of the paper with their references."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Twins of the normalizations."""
+"""These rows compare the normalizations with their references."""
 
 from functools import partial
 
@@ -72,7 +72,7 @@ NORMALIZATIONS = [
             _flax_batch_norm,
             "flax.linen.BatchNorm",
             _scaled_arguments(*shape),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for variant, shape in ((", dense", (6,)), ("", (3, 4, 6)), (", sequences", (7, 6)))
     ),
@@ -83,7 +83,7 @@ NORMALIZATIONS = [
         _flax_batch_norm,
         "flax.linen.BatchNorm",
         lambda rng, batch: _scaled_arguments(2, 3, 6)(rng, 4 * batch),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "batch_norm_inference",
@@ -92,7 +92,7 @@ NORMALIZATIONS = [
         _flax_inference,
         "flax.linen.BatchNorm",
         _scaled_arguments(3, 4, 6),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "moving_average",
@@ -101,7 +101,7 @@ NORMALIZATIONS = [
         lambda old, new: optax.incremental_update(new, old, 0.2),
         "optax.incremental_update",
         lambda rng, batch: (rng.normal(size=(batch, 3)), rng.normal(size=(batch, 3))),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     *(
         FunctionRow(
@@ -111,7 +111,7 @@ NORMALIZATIONS = [
             _flax(nn.LayerNorm(epsilon=1e-5, use_fast_variance=False)),
             "flax.linen.LayerNorm",
             _scaled_arguments(*shape),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for variant, shape in (("", (6,)), (", sequences", (5, 6)))
     ),
@@ -123,7 +123,7 @@ NORMALIZATIONS = [
             _flax(nn.GroupNorm(groups, epsilon=1e-5, use_fast_variance=False)),
             "flax.linen.GroupNorm",
             _scaled_arguments(3, 4, 6),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for groups in (1, 2, 6)
     ),
@@ -134,7 +134,7 @@ NORMALIZATIONS = [
         lambda scale, x: nn.RMSNorm(epsilon=1e-5, dtype=x.dtype).apply({"params": {"scale": scale}}, x),
         "flax.linen.RMSNorm",
         lambda rng, batch: (rng.normal(size=6), rng.normal(size=(batch, 5, 6))),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     *(
         FunctionRow(
@@ -144,7 +144,7 @@ NORMALIZATIONS = [
             partial(_looped_response_norm, **keywords),
             "jax.numpy",
             normal(2, 3, 7),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for variant, keywords in (
             ("", {"size": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75}),

@@ -1,4 +1,4 @@
-"""Twins of the optimizers, and the problems on which both walk."""
+"""These rows compare the optimizers, and the problems on which both walk with their references."""
 
 import jax
 import jax.numpy as jnp
@@ -92,10 +92,10 @@ def descend_informed(optimizer, problem, params, *, steps: int, **extra):
 
 
 def _optax_row(name, factory, **numbers):
-    """The twin has the same name in Optax; what is no number is an option."""
-    twin = getattr(optax, factory.__name__, None) or getattr(optax.contrib, factory.__name__)
+    """The reference has the same name in Optax; what is no number is an option."""
+    reference = getattr(optax, factory.__name__, None) or getattr(optax.contrib, factory.__name__)
     home = "optax" if hasattr(optax, factory.__name__) else "optax.contrib"
-    return _row(name, factory, twin, f"{home}.{factory.__name__}", **numbers)
+    return _row(name, factory, reference, f"{home}.{factory.__name__}", **numbers)
 
 
 def _row(name, factory, oracle, against, **hyperparameters):

@@ -1,4 +1,4 @@
-"""Twins of the layers that do not convolve."""
+"""These rows compare the layers that do not convolve with their references."""
 
 from functools import partial
 
@@ -28,8 +28,8 @@ from jaxnn.layers.maxout_units import Maxout, maxout_dense
 from jaxnn.layers.merging_layers import Flatten
 from jaxnn.layers.softmax_head import softmax_cross_entropy
 from jaxnn.verification.arguments import logits_and_labels, logits_and_probabilities, normal
-from jaxnn.verification.normalization_twins import NORMALIZATION_LAYERS, NORMALIZATIONS
-from jaxnn.verification.pooling_twins import POOLING_LAYERS, POOLINGS
+from jaxnn.verification.normalization_references import NORMALIZATION_LAYERS, NORMALIZATIONS
+from jaxnn.verification.pooling_references import POOLING_LAYERS, POOLINGS
 from jaxnn.verification.rows import FunctionRow, LayerRow
 
 _KEY_SEED = 3
@@ -72,7 +72,7 @@ LAYERS = [
         lambda kernel, bias, x: nn.Dense(4, dtype=x.dtype).apply({"params": {"kernel": kernel, "bias": bias}}, x),
         "flax.linen.Dense",
         lambda rng, batch: (rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=(batch, 3))),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     *POOLINGS,
     *NORMALIZATIONS,
@@ -84,7 +84,7 @@ LAYERS = [
             _masked(rate, dtype, divisor),
             "NumPy",
             normal(4, 7),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for draw, rate, dtype, divisor in (
             (dropout, 0.25, "u1", 0.75),
@@ -100,7 +100,7 @@ LAYERS = [
         lambda x: 0.7 * x,
         "jax.numpy",
         normal(4, 7),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     *(
         FunctionRow(
@@ -110,7 +110,7 @@ LAYERS = [
             _one_hot_embed,
             "jax.nn.one_hot",
             lambda rng, batch, shape=shape: (rng.normal(size=(5, 3)), rng.integers(5, size=(batch, *shape))),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for variant, shape in (("", ()), (", sequences", (6,)))
     ),
@@ -121,7 +121,7 @@ LAYERS = [
         _plain_pieces,
         "jax.numpy",
         lambda rng, batch: (rng.normal(size=(4, 15)), rng.normal(size=15), rng.normal(size=(batch, 4))),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "softmax_cross_entropy",
@@ -130,7 +130,7 @@ LAYERS = [
         optax.softmax_cross_entropy_with_integer_labels,
         "optax.softmax_cross_entropy_with_integer_labels",
         logits_and_labels,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "softmax_cross_entropy, probabilities",
@@ -139,7 +139,7 @@ LAYERS = [
         optax.softmax_cross_entropy,
         "optax.softmax_cross_entropy",
         logits_and_probabilities,
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
 ]
 

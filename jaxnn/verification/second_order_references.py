@@ -1,4 +1,4 @@
-"""Twins of Newton's method, Gauss-Newton and the natural gradient: NumPy or SciPy solves, with every matrix formed."""
+"""These rows compare second-order methods solve with every matrix formed, in NumPy or SciPy with their references."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +26,7 @@ from jaxnn.verification.dense_descents import (
     size_of,
     walked,
 )
-from jaxnn.verification.quasi_newton_twins import beside_optax
+from jaxnn.verification.quasi_newton_references import beside_optax
 from jaxnn.verification.rows import DescentRow
 
 SOLVE, LSTSQ, CG = "numpy.linalg.solve", "numpy.linalg.lstsq", "scipy.sparse.linalg.cg"

@@ -1,4 +1,4 @@
-"""Twins of what stands around an optimizer: each is walked in a chain, or around gradient descent or Adam."""
+"""References of what stands around an optimizer: each is walked in a chain, or around gradient descent or Adam."""
 
 import jax
 import optax

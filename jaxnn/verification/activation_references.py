@@ -1,4 +1,4 @@
-"""Twins of the activations."""
+"""These rows compare the activations with their references."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ _slope_arguments = lambda rng, batch: (rng.normal(size=(batch, 3, 5)), rng.unifo
 def _row(name, oracle, against, *, arguments=_images, **row):
     """The row of an activation whose oracle is a JAX function; `ours` is `jaxnn.activations.<name>` unless given."""
     public = getattr(activations, name.partition(",")[0])
-    keywords = {"ours": public, "twin_gradient": True, **row}
+    keywords = {"ours": public, "differentiable_oracle": True, **row}
     return FunctionRow(name, public, oracle=oracle, against=against, arguments=arguments, **keywords)
 
 
@@ -51,10 +51,10 @@ _theirs = (jax.nn.relu, jnp.tanh, jax.nn.relu, jax.nn.silu, jnp.tanh)
 
 ACTIVATIONS = [
     _row("identity", jax.nn.identity, "jax.nn.identity"),
-    _row("threshold", lambda x: np.heaviside(exact(x), 1.0), "numpy.heaviside", twin_gradient=False),
+    _row("threshold", lambda x: np.heaviside(exact(x), 1.0), "numpy.heaviside", differentiable_oracle=False),
     _row("sigmoid", jax.nn.sigmoid, "jax.nn.sigmoid"),
     _row("tanh", lambda x: 2 * jax.nn.sigmoid(2 * x) - 1, "jax.nn.sigmoid"),
-    _row("scaled_tanh", lambda x: 1.7159 * np.tanh(exact(x) * 2 / 3), "NumPy", twin_gradient=False),
+    _row("scaled_tanh", lambda x: 1.7159 * np.tanh(exact(x) * 2 / 3), "NumPy", differentiable_oracle=False),
     _row("relu", jax.nn.relu, "jax.nn.relu"),
     _row("leaky_relu", jax.nn.leaky_relu, "jax.nn.leaky_relu"),
     _row(

@@ -1,4 +1,4 @@
-"""Twins of the models."""
+"""These rows compare the models with their references."""
 
 from functools import partial
 

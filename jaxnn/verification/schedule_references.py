@@ -1,4 +1,4 @@
-"""Twins of the schedules."""
+"""These rows compare the schedules with their references."""
 
 import numpy as np
 import optax

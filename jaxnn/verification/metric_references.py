@@ -1,4 +1,4 @@
-"""Twins of the metrics."""
+"""These rows compare the metrics with their references."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Twins of pooling."""
+"""These rows compare pooling with their references."""
 
 from functools import partial
 
@@ -34,7 +34,7 @@ def _pooling_rows(public, oracle, against, *, names=()):
             partial(oracle, window_shape=window, **theirs),
             against,
             normal(6, 8, 3),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
 
 
@@ -48,7 +48,7 @@ POOLINGS = [
         lambda x: nn.avg_pool(x, (3, 3), (2, 2), padding="SAME", count_include_pad=False),
         "flax.linen.avg_pool",
         normal(6, 8, 3),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "global_average_pool",
@@ -57,7 +57,7 @@ POOLINGS = [
         lambda x: nn.avg_pool(x, x.shape[1:3])[:, 0, 0],
         "flax.linen.avg_pool",
         normal(4, 5, 3),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
     FunctionRow(
         "global_max_pool",
@@ -66,7 +66,7 @@ POOLINGS = [
         lambda x: nn.max_pool(x, x.shape[1:3])[:, 0, 0],
         "flax.linen.max_pool",
         normal(4, 5, 3),
-        twin_gradient=True,
+        differentiable_oracle=True,
     ),
 ]
 

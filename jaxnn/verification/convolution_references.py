@@ -1,4 +1,4 @@
-"""Twins of the layers that convolve."""
+"""These rows compare the layers that convolve with their references."""
 
 from functools import partial
 
@@ -29,7 +29,7 @@ def _convolution(name, *, kernel_shape=(3, 2, 3, 4), channels=3, lowering=None, 
         lambda kernel, x: _lax_convolution(x, kernel, **sizes),
         "jax.lax.conv_general_dilated",
         _kernel_and_images(*kernel_shape, channels=channels),
-        twin_gradient=True,
+        differentiable_oracle=True,
     )
 
 
@@ -72,7 +72,7 @@ CONVOLUTIONS = [
             ).apply({"params": {"kernel": kernel}}, x),
             "flax.linen.ConvTranspose",
             _kernel_and_images(*window, 3, 4),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for variant, window, sizes in [
             ("", (3, 3), {"strides": (1, 1), "padding": "SAME"}),
@@ -91,7 +91,7 @@ CONVOLUTIONS = [
             ),
             "flax.linen.ConvLocal",
             _kernel_and_images(*out_size, 18, 4),
-            twin_gradient=True,
+            differentiable_oracle=True,
         )
         for variant, out_size, sizes in [
             ("", (5, 4), {"strides": (1, 1), "padding": "VALID"}),
