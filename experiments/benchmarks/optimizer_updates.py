@@ -5,8 +5,8 @@
 Milliseconds of `update` and `apply_updates`, compiled together, parameters and state donated, on ResNet-50's parameter
 tree (161 leaves, 25.6 million numbers) and on an MLP's (784-512-512-10): each optimizer of `jaxnn.optimizers` beside
 its counterpart in Optax from `jaxnn.verification`, taken in turn in one process, so that only the ratio counts; and the
-bytes of both states. Expected anywhere: a ratio Optax / jaxnn of 1 or more, and equal or smaller states. Those without a
-counterpart (rprop, dialects) are left out.
+bytes of both states. Expected anywhere: a ratio Optax / jaxnn of 1 or more, and equal or smaller states. Those without
+a counterpart (rprop, dialects) are left out.
 """
 
 import dataclasses

@@ -3,6 +3,16 @@
 All are written from scratch. Our pairs and Optax's can be chained with each other in either order, and one can replace
 the other: names, argument names and defaults are Optax's. Each method is one equation for one parameter, and the
 equation is mapped over the tree. Methods that use curvature are in `jaxnn.second_order`.
+
+| family | what it has |
+| --- | --- |
+| gradient descent | `sgd` (momentum, Nesterov in both forms), `sign_sgd`, `lion`, `rprop` |
+| squared gradients | `adagrad`, `rmsprop` (plain, centred), `adadelta` |
+| adaptive moments | `adam`, `adamw`, `adamax`, `nadam`, `nadamw`, `amsgrad`, `radam`; dialects by keyword |
+| large batches, matrices | `lars`, `lamb`, `muon` |
+| links of a chain | `scale_by_adam`, `scale_by_momentum`, `scale_by_trust_ratio`, `scale_by_learning_rate`, clipping, decay |
+| around an optimizer | `chain`, `parameter_groups`, `accumulate`, `lookahead`, `averaging` (EMA, SWA), `add_noise` |
+| numbers and dtypes | `adjustable`, `with_hyperparameters`, `in_float32` for bfloat16 parameters, `reduce_on_plateau` |
 """
 
 from jaxnn.optimizers.adagrad_family import adadelta as adadelta

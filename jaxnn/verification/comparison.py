@@ -9,7 +9,7 @@ TOLERANCE = {"bfloat16": 2e-2, "float16": 2e-3, "float32": 1e-5, "float64": 1e-1
 
 
 def relative_difference(ours, theirs) -> float:
-    """Returns the largest difference of two trees, leaf by leaf, relative to the largest magnitude in the leaf; NaN if any is.
+    """Returns the largest difference of two trees, relative to the largest magnitude in each leaf; NaN if any is.
 
     Raises:
       ValueError: trees of other structure or leaves of other shapes.
@@ -38,7 +38,7 @@ def float_part(function, arguments):
 
 
 def pullback(function, arguments):
-    """Returns the vector-Jacobian product with respect to every floating argument, for one fixed cotangent without symmetry."""
+    """Returns the vector-Jacobian product by every floating argument, for one fixed cotangent without symmetry."""
     of_floats, floats = float_part(function, arguments)
     y, pull = jax.vjp(of_floats, *floats)
     return pull(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))

@@ -1,4 +1,4 @@
-"""These rows compare the initializers draw the same numbers, or give the moments of the paper with their references."""
+"""These rows compare the initializers with others that draw the same numbers, or with the moments of their papers."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""These rows compare the optimizers, and the problems on which both walk with their references."""
+"""These rows compare the paths of the optimizers with those of their references, on a few problems."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""These rows compare pooling with their references."""
+"""These rows compare pooling with its references."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""These rows compare the preprocessing with their references."""
+"""These rows compare the preprocessing with its references."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""References of L-BFGS and of line searches: Optax walks the same path, or NumPy with whole matrices."""
+"""These rows compare L-BFGS and line searches with Optax, or with NumPy on whole matrices."""
 
 import math
 

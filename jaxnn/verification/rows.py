@@ -1,7 +1,7 @@
 """A row compares a piece of jaxnn with an oracle written by someone else, on arguments for both.
 
-Each variant is a row: "max_pool, overlapping" is a case of the piece "max_pool". The tests run their properties over the
-same rows that `jaxnn verify` runs on a user's device.
+Each variant is a row: "max_pool, overlapping" is a case of the piece "max_pool". The tests run their properties over
+the same rows that `jaxnn verify` runs on a user's device.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""These rows compare second-order methods solve with every matrix formed, in NumPy or SciPy with their references."""
+"""These rows compare second-order methods with solves by NumPy or SciPy in which every matrix is formed."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""References of what stands around an optimizer: each is walked in a chain, or around gradient descent or Adam."""
+"""These rows compare what stands around an optimizer, in a chain or around gradient descent or Adam."""
 
 import jax
 import optax
