@@ -10,7 +10,7 @@ equation is mapped over the tree. Methods that use curvature are in `jaxnn.secon
 | squared gradients | `adagrad`, `rmsprop` (plain, centred), `adadelta` |
 | adaptive moments | `adam`, `adamw`, `adamax`, `nadam`, `nadamw`, `amsgrad`, `radam`; dialects by keyword |
 | large batches, matrices | `lars`, `lamb`, `muon` |
-| links of a chain | `scale_by_adam`, `scale_by_momentum`, `scale_by_trust_ratio`, `scale_by_learning_rate`, clipping, decay |
+| links of a chain | `scale_by_adam`, `scale_by_momentum`, `scale_by_trust_ratio`, clipping, weight decay |
 | around an optimizer | `chain`, `parameter_groups`, `accumulate`, `lookahead`, `averaging` (EMA, SWA), `add_noise` |
 | numbers and dtypes | `adjustable`, `with_hyperparameters`, `in_float32` for bfloat16 parameters, `reduce_on_plateau` |
 """
