@@ -12,10 +12,8 @@ from jaxnn.asynchronous.downpour_sgd import replay as replay
 from jaxnn.asynchronous.downpour_sgd import replicate as replicate
 from jaxnn.asynchronous.elastic_averaging import easgd as easgd
 from jaxnn.asynchronous.event_logs import Log as Log
-from jaxnn.asynchronous.event_logs import clock_gaps as clock_gaps
 from jaxnn.asynchronous.event_logs import log_of as log_of
 from jaxnn.asynchronous.event_logs import program_of as program_of
-from jaxnn.asynchronous.event_logs import staleness_of as staleness_of
 from jaxnn.asynchronous.event_scan import Cluster as Cluster
 from jaxnn.asynchronous.event_scan import Shards as Shards
 from jaxnn.asynchronous.event_simulation import Program as Program
@@ -28,6 +26,8 @@ from jaxnn.asynchronous.hogwild_updates import hogwild as hogwild
 from jaxnn.asynchronous.local_sgd_rounds import diloco as diloco
 from jaxnn.asynchronous.local_sgd_rounds import local_cluster as local_cluster
 from jaxnn.asynchronous.local_sgd_rounds import local_sgd as local_sgd
+from jaxnn.asynchronous.staleness_counts import clock_gaps as clock_gaps
+from jaxnn.asynchronous.staleness_counts import staleness_of as staleness_of
 from jaxnn.asynchronous.worker_times import Outage as Outage
 from jaxnn.asynchronous.worker_times import WorkerTimes as WorkerTimes
 from jaxnn.asynchronous.worker_times import round_times as round_times

@@ -12,9 +12,10 @@ import numpy as np
 from jax import lax
 
 from jaxnn.asynchronous.downpour_sgd import check_single
-from jaxnn.asynchronous.event_logs import Log, staleness_of
+from jaxnn.asynchronous.event_logs import Log
 from jaxnn.asynchronous.event_scan import Event, worker_gradient
 from jaxnn.asynchronous.event_simulation import COMPUTE
+from jaxnn.asynchronous.staleness_counts import staleness_of
 from jaxnn.training.key_streams import stream_key
 from jaxnn.training.train_state import TrainState
 

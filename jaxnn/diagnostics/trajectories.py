@@ -14,11 +14,10 @@ import numpy as np
 
 from jaxnn.diagnostics.surfaces import Surface
 from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
-from jaxnn.optimizers.adam_family import adam
+from jaxnn.optimizers.adam_family import adam, nadam
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, apply_updates
-from jaxnn.optimizers.momentum_sgd import sgd
-from jaxnn.optimizers.nesterov_adam import nadam
+from jaxnn.optimizers.momentum_and_nesterov import sgd
 from jaxnn.optimizers.sign_methods import lion, rprop, sign_sgd
 from jaxnn.preprocessing import as_float
 from jaxnn.training.batching import plain_order, take_batch

@@ -63,12 +63,8 @@ def convolve(
         raise unknown("lowering", lowering, LOWERINGS)
     if min(window_strides) < 1:
         raise ValueError(f"`window_strides` must be at least 1; received {tuple(window_strides)}")
-    sizes = {
-        "strides": tuple(window_strides),
-        "padding": padding,
-        "dilation": tuple(rhs_dilation or (1, 1)),
-        "groups": feature_group_count,
-    }
+    sizes = {"strides": tuple(window_strides), "padding": padding, "dilation": tuple(rhs_dilation or (1, 1))}
+    sizes["groups"] = feature_group_count
     plain = (
         lhs.ndim == 4
         and _is_nhwc(lhs.shape, rhs.shape, dimension_numbers)
@@ -88,18 +84,8 @@ def convolve(
         )
     if plain and lowering in _HAND_WRITTEN:
         return _convolve(rhs, lhs, **sizes, lowering=lowering)
-    return lax.conv_general_dilated(
-        lhs,
-        rhs,
-        window_strides,
-        padding,
-        lhs_dilation,
-        rhs_dilation,
-        dimension_numbers,
-        feature_group_count,
-        batch_group_count,
-        precision,
-    )
+    rest = (lhs_dilation, rhs_dilation, dimension_numbers, feature_group_count, batch_group_count, precision)
+    return lax.conv_general_dilated(lhs, rhs, window_strides, padding, *rest)
 
 
 def choose_lowering(

@@ -20,6 +20,8 @@ from jaxnn.optimizers.adagrad_family import adagrad as adagrad
 from jaxnn.optimizers.adagrad_family import rmsprop as rmsprop
 from jaxnn.optimizers.adam_family import adam as adam
 from jaxnn.optimizers.adam_family import adamw as adamw
+from jaxnn.optimizers.adam_family import nadam as nadam
+from jaxnn.optimizers.adam_family import nadamw as nadamw
 from jaxnn.optimizers.adam_family import scale_by_adam as scale_by_adam
 from jaxnn.optimizers.adam_variants import adamax as adamax
 from jaxnn.optimizers.adam_variants import amsgrad as amsgrad
@@ -45,13 +47,11 @@ from jaxnn.optimizers.lars_and_lamb import lamb as lamb
 from jaxnn.optimizers.lars_and_lamb import lars as lars
 from jaxnn.optimizers.lars_and_lamb import scale_by_trust_ratio as scale_by_trust_ratio
 from jaxnn.optimizers.lookahead_weights import lookahead as lookahead
-from jaxnn.optimizers.momentum_sgd import nesterov_point as nesterov_point
-from jaxnn.optimizers.momentum_sgd import scale_by_momentum as scale_by_momentum
-from jaxnn.optimizers.momentum_sgd import sgd as sgd
+from jaxnn.optimizers.momentum_and_nesterov import nesterov_point as nesterov_point
+from jaxnn.optimizers.momentum_and_nesterov import scale_by_momentum as scale_by_momentum
+from jaxnn.optimizers.momentum_and_nesterov import sgd as sgd
 from jaxnn.optimizers.muon_updates import muon as muon
 from jaxnn.optimizers.muon_updates import orthogonalize as orthogonalize
-from jaxnn.optimizers.nesterov_adam import nadam as nadam
-from jaxnn.optimizers.nesterov_adam import nadamw as nadamw
 from jaxnn.optimizers.parameter_grouping import explain_groups as explain_groups
 from jaxnn.optimizers.parameter_grouping import parameter_groups as parameter_groups
 from jaxnn.optimizers.plateau import PlateauScale as PlateauScale

@@ -16,7 +16,7 @@ from jaxnn.optimizers.gradient_transformation import (
     value_at,
 )
 from jaxnn.optimizers.leafwise_update import filled_like
-from jaxnn.optimizers.momentum_sgd import SgdState
+from jaxnn.optimizers.momentum_and_nesterov import SgdState
 from jaxnn.optimizers.weight_decay import decay_terms, selected
 
 COEFFICIENTS = {

@@ -143,7 +143,7 @@ def push_rows(lives: Iterable[Life], shard: int = 0) -> Log:
 
     Pushes whose gradient was computed from an earlier life are left out, because their versions cannot be compared.
 
-    >>> from jaxnn.asynchronous.event_logs import staleness_of
+    >>> from jaxnn.asynchronous.staleness_counts import staleness_of
     >>> push = Push(worker=0, life=0, step=4, fetches=(Fetch(4, (Version(0, 7),)),), applied=9)
     >>> staleness_of(push_rows([Life(0, None, [push])])).tolist()
     [2]

@@ -1,7 +1,7 @@
 """The line search of quasi-Newton methods finds a step of the strong Wolfe conditions in a shrinking bracket."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,56 @@ class _WolfeSearch(NamedTuple):
     errors: tuple[jax.Array, jax.Array]
     running: jax.Array
     evaluations: jax.Array
+
+
+class _Conditions(NamedTuple):
+    """Holds the numbers of a search; the names are those of `scale_by_zoom_linesearch`."""
+
+    slope_rtol: Any
+    curv_rtol: Any
+    approx_dec_rtol: Any
+    tol: Any
+    increase_factor: Any
+    longest: Any
+    stepsize_precision: Any
+
+    def errors_at(self, point, start):
+        """Returns by how much both conditions fail at a point."""
+        rise = point.value - start.value
+        decrease = rise - self.slope_rtol * point.eta * start.slope
+        if self.approx_dec_rtol is not None:
+            rounding = rise - self.approx_dec_rtol * jnp.abs(start.value)
+            flat_enough = point.slope - (2 * self.slope_rtol - 1) * start.slope
+            decrease = jnp.minimum(decrease, jnp.maximum(flat_enough, rounding))
+        curvature = jnp.abs(point.slope) - self.curv_rtol * jnp.abs(start.slope)
+        return excess(decrease, rise), excess(curvature, rise)
+
+    def next_eta(self, search, first):
+        """Returns the next trial: inside the bracket, or further out as long as there is none."""
+        grown = jnp.where(search.evaluations > 0, self.increase_factor * search.last[0].eta, first)
+        outside = jnp.minimum(grown, self.longest)
+        return jnp.where(search.bracketed, _inside(search.interval), outside).astype(first.dtype)
+
+    def advance(self, search, trial, start) -> _WolfeSearch:
+        """Returns the search after a trial."""
+        new, _ = trial
+        errors = self.errors_at(new, start)
+        falls, good = errors[0] <= self.tol, jnp.maximum(*errors) <= self.tol
+        found, bracketed = _bracket(search, new, falls)
+        zoomed = _zoom(search.interval, new, falls)
+        better = falls & (~search.bracketed | (new.value < search.safe[0].value))
+        safe = _choose(better, trial, search.safe)
+        too_short = search.bracketed & (_width(search.interval) <= self.stepsize_precision) & (safe[0].eta > 0)
+        at_the_end = ~bracketed & (new.eta >= self.longest)
+        return _WolfeSearch(
+            interval=_choose(search.bracketed, zoomed, found),
+            bracketed=bracketed,
+            last=trial,
+            safe=safe,
+            errors=errors,
+            running=~(good | too_short | at_the_end),
+            evaluations=search.evaluations + 1,
+        )
 
 
 def scale_by_zoom_linesearch(
@@ -85,40 +135,7 @@ def scale_by_zoom_linesearch(
     if initial_guess_strategy not in GUESSES:
         raise unknown("initial_guess_strategy", initial_guess_strategy, GUESSES)
     longest = math.inf if max_learning_rate is None else max_learning_rate
-
-    def errors_at(point, start):
-        rise = point.value - start.value
-        decrease = rise - slope_rtol * point.eta * start.slope
-        if approx_dec_rtol is not None:
-            rounding = rise - approx_dec_rtol * jnp.abs(start.value)
-            flat_enough = point.slope - (2 * slope_rtol - 1) * start.slope
-            decrease = jnp.minimum(decrease, jnp.maximum(flat_enough, rounding))
-        curvature = jnp.abs(point.slope) - curv_rtol * jnp.abs(start.slope)
-        return excess(decrease, rise), excess(curvature, rise)
-
-    def next_eta(search, first):
-        grown = jnp.where(search.evaluations > 0, increase_factor * search.last[0].eta, first)
-        return jnp.where(search.bracketed, _inside(search.interval), jnp.minimum(grown, longest)).astype(first.dtype)
-
-    def advance(search, trial, start):
-        new, _ = trial
-        errors = errors_at(new, start)
-        falls, good = errors[0] <= tol, jnp.maximum(*errors) <= tol
-        found, bracketed = _bracket(search, new, falls)
-        zoomed = _zoom(search.interval, new, falls)
-        better = falls & (~search.bracketed | (new.value < search.safe[0].value))
-        safe = _choose(better, trial, search.safe)
-        too_short = search.bracketed & (_width(search.interval) <= stepsize_precision) & (safe[0].eta > 0)
-        at_the_end = ~bracketed & (new.eta >= longest)
-        return _WolfeSearch(
-            interval=_choose(search.bracketed, zoomed, found),
-            bracketed=bracketed,
-            last=trial,
-            safe=safe,
-            errors=errors,
-            running=~(good | too_short | at_the_end),
-            evaluations=search.evaluations + 1,
-        )
+    conditions = _Conditions(slope_rtol, curv_rtol, approx_dec_rtol, tol, increase_factor, longest, stepsize_precision)
 
     def update(updates, state, params=None, *, value=None, grad=None, value_fn=None, **extra):
         flat, f, d, g, start = line_through(updates, params, value, grad, value_fn, **extra)
@@ -126,9 +143,9 @@ def scale_by_zoom_linesearch(
         first = jnp.where(keeps, state.learning_rate, 1).astype(d.dtype)
 
         def step(search):
-            eta = next_eta(search, first)
+            eta = conditions.next_eta(search, first)
             phi, gradient = jax.value_and_grad(f)(flat.w + eta * d)
-            return advance(search, (Point(eta, phi, dot(gradient, d)), gradient), start)
+            return conditions.advance(search, (Point(eta, phi, dot(gradient, d)), gradient), start)
 
         going = lambda search: search.running & (search.evaluations < max_linesearch_steps)
         search = jax.lax.while_loop(going, step, _before(start, g))

@@ -7,13 +7,12 @@ import optax
 
 from jaxnn.optimizers import apply_updates
 from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
-from jaxnn.optimizers.adam_family import adam, adamw
+from jaxnn.optimizers.adam_family import adam, adamw, nadam, nadamw
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
 from jaxnn.optimizers.gradient_transformation import run_update
 from jaxnn.optimizers.lars_and_lamb import lamb, lars
-from jaxnn.optimizers.momentum_sgd import sgd
+from jaxnn.optimizers.momentum_and_nesterov import sgd
 from jaxnn.optimizers.muon_updates import muon
-from jaxnn.optimizers.nesterov_adam import nadam, nadamw
 from jaxnn.optimizers.sign_methods import lion, rprop, sign_sgd
 from jaxnn.verification.optimizer_dialects import (
     adagrad_of_pytorch,

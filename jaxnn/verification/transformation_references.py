@@ -16,7 +16,7 @@ from jaxnn.optimizers.gradient_clipping import (
 from jaxnn.optimizers.gradient_transformation import GradientTransformation
 from jaxnn.optimizers.lars_and_lamb import scale_by_trust_ratio
 from jaxnn.optimizers.lookahead_weights import lookahead
-from jaxnn.optimizers.momentum_sgd import scale_by_momentum, sgd
+from jaxnn.optimizers.momentum_and_nesterov import scale_by_momentum, sgd
 from jaxnn.optimizers.parameter_grouping import parameter_groups
 from jaxnn.optimizers.weight_decay import add_decayed_weights
 from jaxnn.parameter_paths import path_names

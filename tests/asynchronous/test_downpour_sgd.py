@@ -16,9 +16,10 @@ from jaxnn import optimizers
 from jaxnn.asynchronous.backup_workers import synchronous
 from jaxnn.asynchronous.downpour_on_devices import DRIVERS, downpour_waves
 from jaxnn.asynchronous.downpour_sgd import compensated, downpour, replay, replicate
-from jaxnn.asynchronous.event_logs import Log, log_of, staleness_of
+from jaxnn.asynchronous.event_logs import Log, log_of
 from jaxnn.asynchronous.event_scan import Shards
 from jaxnn.asynchronous.event_simulation import COMPUTE, FETCH, PUSH, Program, in_turns, simulate
+from jaxnn.asynchronous.staleness_counts import staleness_of
 from jaxnn.asynchronous.worker_times import Outage, WorkerTimes, round_times
 from jaxnn.models import MLP
 from jaxnn.training.batching import take_batch

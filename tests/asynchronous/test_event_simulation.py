@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from rings import first_of
 
-from jaxnn.asynchronous.event_logs import Log, clock_gaps, log_of, program_of, staleness_of
+from jaxnn.asynchronous.event_logs import Log, log_of, program_of
 from jaxnn.asynchronous.event_simulation import COMPUTE, FETCH, PUSH, in_turns, simulate
+from jaxnn.asynchronous.staleness_counts import clock_gaps, staleness_of
 from jaxnn.asynchronous.worker_times import Outage, WorkerTimes, round_times
 
 N = 8

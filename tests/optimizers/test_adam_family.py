@@ -7,11 +7,10 @@ from tolerances import assert_close
 
 from jaxnn.optimizers import adjustable, apply_updates
 from jaxnn.optimizers.adagrad_family import adadelta
-from jaxnn.optimizers.adam_family import adam, adamw
+from jaxnn.optimizers.adam_family import adam, adamw, nadam, nadamw
 from jaxnn.optimizers.adam_variants import amsgrad
 from jaxnn.optimizers.half_precision import in_float32
 from jaxnn.optimizers.lars_and_lamb import lamb, lars
-from jaxnn.optimizers.nesterov_adam import nadam, nadamw
 from jaxnn.optimizers.sign_methods import lion
 from jaxnn.parameter_paths import WEIGHTS
 from jaxnn.schedules import linear

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
-from jaxnn.optimizers.adam_family import adam, adamw
+from jaxnn.optimizers.adam_family import adam, adamw, nadam
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
-from jaxnn.optimizers.momentum_sgd import sgd
-from jaxnn.optimizers.nesterov_adam import nadam
+from jaxnn.optimizers.momentum_and_nesterov import sgd
 from jaxnn.optimizers.sign_methods import rprop
 from jaxnn.verification.optimizer_references import descend
 

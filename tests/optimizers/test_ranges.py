@@ -8,12 +8,11 @@ from catalog import OPTIMIZERS
 
 from jaxnn.optimizers import adjustable
 from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
-from jaxnn.optimizers.adam_family import adam, adamw
+from jaxnn.optimizers.adam_family import adam, adamw, nadam, nadamw
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
 from jaxnn.optimizers.lars_and_lamb import lamb, lars
-from jaxnn.optimizers.momentum_sgd import sgd
+from jaxnn.optimizers.momentum_and_nesterov import sgd
 from jaxnn.optimizers.muon_updates import muon
-from jaxnn.optimizers.nesterov_adam import nadam, nadamw
 from jaxnn.optimizers.sign_methods import lion, rprop
 from jaxnn.schedules import constant
 

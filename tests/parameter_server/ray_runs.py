@@ -15,8 +15,8 @@ import jax
 import numpy as np
 import pytest
 
-from jaxnn.asynchronous.event_logs import staleness_of
 from jaxnn.asynchronous.gradient_compression import EightBits, TopK
+from jaxnn.asynchronous.staleness_counts import staleness_of
 from jaxnn.losses import cross_entropy
 from jaxnn.models import MLP
 from jaxnn.optimizers import adagrad

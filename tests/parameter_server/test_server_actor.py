@@ -11,9 +11,9 @@ import pytest
 from rings import first_of
 
 from jaxnn.asynchronous import downpour_sgd
-from jaxnn.asynchronous.event_logs import staleness_of
 from jaxnn.asynchronous.event_scan import Shards
 from jaxnn.asynchronous.gradient_compression import EightBits, TopK
+from jaxnn.asynchronous.staleness_counts import staleness_of
 from jaxnn.losses import cross_entropy
 from jaxnn.optimizers import adagrad, sgd
 from jaxnn.parameter_server.downpour_worker import Client, Downpour

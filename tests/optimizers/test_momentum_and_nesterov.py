@@ -6,7 +6,7 @@ import pytest
 from tolerances import assert_close
 
 from jaxnn.optimizers import apply_updates
-from jaxnn.optimizers.momentum_sgd import nesterov_point, sgd
+from jaxnn.optimizers.momentum_and_nesterov import nesterov_point, sgd
 from jaxnn.schedules import linear
 from jaxnn.verification.optimizer_references import descend
 
