@@ -67,7 +67,8 @@ def checkpoint(folder: Path) -> Subject:
 
     state = init_state(MLP(features=(3,), classes=2), optimizers.adam(0.1), np.zeros((1, 2, 2, 1), np.uint8), key=0)
     for step in (4, 8):
-        checkpoints.save(folder, state, step=step, metrics={"test/accuracy": step / 10, "test/loss": float("nan")})
+        measured = {"validation/accuracy": step / 10, "validation/loss": float("nan")}
+        checkpoints.save(folder, state, step=step, metrics=measured)
     template = jax.eval_shape(lambda: state)
 
     def parse():

@@ -143,6 +143,8 @@ RUN = (
     "2",
     "--train-examples",
     "64",
+    "--batch-size",
+    "16",
     "--test-examples",
     "20",
     "--no-pictures",

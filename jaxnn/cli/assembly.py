@@ -27,7 +27,7 @@ def assemble(config: Training, dataset: Dataset) -> Task:
     recipe, (train, validation) = known_recipe(config.model), held_out(config, dataset)
     facts = facts_of(dataset)
     examples = count_examples(train)
-    check_batch(config.batch_size, examples)
+    check_batch(config.batch_size, examples, held_out=count_examples(dataset.train) - examples)
     steps = check_steps(epochs=config.epochs, batch_size=config.batch_size, examples=examples)
     trial = recipe.build(config, facts, steps)
     splits = (used_fields(trial, split) for split in (train, validation, dataset.test))
@@ -56,11 +56,12 @@ def held_out(config: Training, dataset: Dataset) -> tuple[dict, dict | None]:
         raise ValueError(f"--validation {config.validation}: {error}") from None
 
 
-def check_batch(batch_size: int, examples: int) -> None:
-    """Raises ValueError if the batch is larger than the data."""
+def check_batch(batch_size: int, examples: int, *, held_out: int = 0) -> None:
+    """Raises ValueError if the batch is larger than the data; `held_out` examples more are for validation."""
     if batch_size > examples:
+        rest = f", {held_out} of {held_out + examples} being held out (--validation)" if held_out else ""
         raise ValueError(
-            f"--batch-size must be at most the number of training examples, {examples}; received {batch_size}."
+            f"--batch-size must be at most the number of training examples, {examples}{rest}; received {batch_size}."
         )
 
 

@@ -5,7 +5,7 @@ import math
 import shlex
 from typing import Any, NamedTuple
 
-from jaxnn.cli.field_rules import without_effect
+from jaxnn.cli.field_rules import shown, without_effect
 from jaxnn.cli.training_flags import Training, check_runnable
 from jaxnn.naming import unknown
 from jaxnn.recipes.named_recipes import known_recipe
@@ -51,7 +51,7 @@ def parse_over(texts, config: Training) -> dict[str, OverRange | tuple]:
         name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not values:
-            raise ValueError(f"--over must be NAME=VALUES, as in learning_rate=log:1e-4:1e-1; received {text!r}.")
+            raise ValueError(f"--over must be NAME=VALUES, as in learning_rate=log:1e-4:1e-1; received {shown(text)}.")
         if name not in NAMES:
             raise unknown("hyperparameter", name, NAMES)
         if name in over:
@@ -120,20 +120,20 @@ def _told(value, digits):
 def _parse_range(name, text):
     kind, *ends = text.split(":") if text.startswith("log:") else ["", *text.split(":")]
     if name not in FLOATS:
-        raise ValueError(f"--over {name} must be a list of values, as in 32,128; received {text}.")
+        raise ValueError(f"--over {name} must be a list of values, as in 32,128; received {shown(text)}.")
     if len(ends) != 2:
-        raise ValueError(f"--over {name}: a range is log:LOW:HIGH or LOW:HIGH; received {text}.")
+        raise ValueError(f"--over {name}: a range is log:LOW:HIGH or LOW:HIGH; received {shown(text)}.")
     low, high = (_number(name, end) for end in ends)
     if not low < high or (kind and low <= 0):
         least = "0 < LOW < HIGH" if kind else "LOW < HIGH"
-        raise ValueError(f"--over {name}: a range needs {least}; received {text}.")
+        raise ValueError(f"--over {name}: a range needs {least}; received {shown(text)}.")
     return OverRange(low, high, bool(kind))
 
 
 def _parse_choices(name, text):
     values = tuple(_parse_value(name, word.strip()) for word in text.split(","))
     if len(set(values)) < len(values):
-        raise ValueError(f"--over {name}: every value must stand there once; received {text}.")
+        raise ValueError(f"--over {name}: every value must stand there once; received {shown(text)}.")
     return values
 
 

@@ -76,7 +76,7 @@ def extract(archive: Path, names: Iterable[str], folder: Path) -> None:
                 if member.isfile() and not member.issparse() and name in missing:  # a sparse one may have any size
                     _copy_member(tar, member, folder / name)
                     missing.remove(name)
-    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error, OverflowError, ValueError) as error:
         raise ValueError(f"{archive} is a damaged archive: {error}. Delete it, and it is fetched again.") from error
     if missing:
         raise ValueError(f"{archive}: expected members {', '.join(sorted(missing))}; received none. Delete the file.")
