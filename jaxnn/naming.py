@@ -1,6 +1,7 @@
-"""One error message serves for every unknown name: of models, datasets, optimizers and schedules alike."""
+"""Names and values in error messages: one message serves for every unknown name, and long values are shortened."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 _MOST_SHOWN, _MOST_LISTED = 60, 24  # characters of a name that was received, names that are known
@@ -44,3 +45,10 @@ def nearest_name(name: object, known: Iterable[str]) -> str | None:
 def _shortened(name: object) -> object:
     """Returns the name, shortened to 60 characters and "..." if it is longer."""
     return name if len(str(name)) <= _MOST_SHOWN else str(name)[:_MOST_SHOWN] + "..."
+
+
+def shown(value) -> str:
+    """Returns the text of a received value, shortened if it is long or deep."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = short.maxlong = 60
+    return short.repr(value)

@@ -25,7 +25,7 @@ from jaxnn.models import MLP, LeNet5
 from jaxnn.optimizers import adam
 from jaxnn.preprocessing import as_float
 from jaxnn.training import TrainStep, choose_fusion, init_state, supervised
-from jaxnn.training.batching import Shuffle
+from jaxnn.training.batching import shuffled_order
 from jaxnn.training.engine import Resident, compile_steps, run_steps
 
 MODELS = {
@@ -63,7 +63,7 @@ def measure(name: str, model, settings: Settings) -> tuple[dict[str, list[float]
     optimizer = adam(1e-3)
     step = TrainStep(supervised(model, cross_entropy), optimizer.update)
     state = init_state(model, optimizer, as_float(train["image"][:1]), key=0)
-    order = Shuffle(len(train["label"]), settings.batch_size)(state.key, 0)
+    order = shuffled_order(len(train["label"]), settings.batch_size, state.key, 0)
     contestants = {f"{name}, {form}": timer(step, state, train, order, fused) for form, fused in FORMS.items()}
     measured = in_turn(contestants, rounds=settings.rounds)
     return dict(zip(FORMS, measured.values(), strict=True)), choose_fusion(step, state, Resident(train, {}), order)

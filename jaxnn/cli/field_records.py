@@ -5,7 +5,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from jaxnn.cli.field_rules import fields_of, is_union, plain, shown, validate
+from jaxnn.cli.field_rules import fields_of, is_union, plain, validate
+from jaxnn.naming import shown
 
 Config = TypeVar("Config")
 EDITED = "Was the file edited? Restore it from a copy, or start a new run."

@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import math
 import re
-import reprlib
 import struct
 import types
 import typing
@@ -21,7 +20,7 @@ from typing import Any, Literal
 
 import tyro
 
-from jaxnn.naming import unknown
+from jaxnn.naming import shown, unknown
 
 LEAST_POSITIVE, MOST_POSITIVE = 1e-37, 1e30  # float32, the dtype of all computations, holds both and their neighbours
 LEAVE_OUT = "Leave it out for its default."
@@ -214,13 +213,6 @@ def flag_of(name: str, hint) -> str:
 def is_marked(hint, mark) -> bool:
     """Returns whether the annotation has this mark of tyro."""
     return any(found is mark for found in rules_of(hint, object))
-
-
-def shown(value) -> str:
-    """Returns the text of a received value, shortened if it is long or deep."""
-    short = reprlib.Repr()
-    short.maxstring = short.maxother = short.maxlong = 60
-    return short.repr(value)
 
 
 def _check_text(flag, value) -> None:

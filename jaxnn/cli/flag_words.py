@@ -12,8 +12,8 @@ from typing import Any
 
 import tyro
 
-from jaxnn.cli.field_rules import fields_of, flag_of, is_marked, is_union, plain, shown
-from jaxnn.naming import nearest_name, unknown
+from jaxnn.cli.field_rules import fields_of, flag_of, is_marked, is_union, plain
+from jaxnn.naming import nearest_name, shown, unknown
 
 OTHER_NAMES = {"--lr": "--learning-rate", "--bs": "--batch-size", "--wd": "--weight-decay", "--gpus": "--devices"}
 _TAKEN = {int: "an integer", float: "a number", str: "a word"}

@@ -5,9 +5,9 @@ import math
 import shlex
 from typing import Any, NamedTuple
 
-from jaxnn.cli.field_rules import shown, without_effect
+from jaxnn.cli.field_rules import without_effect
 from jaxnn.cli.training_flags import Training, check_runnable
-from jaxnn.naming import unknown
+from jaxnn.naming import shown, unknown
 from jaxnn.recipes.named_recipes import known_recipe
 
 FLOATS = (

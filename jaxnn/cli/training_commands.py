@@ -12,10 +12,10 @@ from typing import Annotated
 
 import tyro
 
-from jaxnn.cli.field_rules import shown
 from jaxnn.cli.main import exit_status, parse
 from jaxnn.cli.placement_flags import check_memory, choose_placement, describe_memory, memory_of, own_rows, resume_line
 from jaxnn.cli.training_flags import Training, check_given, from_record, load_data, to_record
+from jaxnn.naming import shown
 from jaxnn.recipes import recipe, recorded_recipe
 from jaxnn.recipes.image_classifiers import RECIPES
 from jaxnn.recipes.named_recipes import known_recipe

@@ -2,8 +2,8 @@
 
 import itertools
 
-from jaxnn.cli.field_rules import shown
 from jaxnn.machine_memory import available_memory, total_memory
+from jaxnn.naming import shown
 
 MOST_TRAININGS = 100_000  # trainings of one command; so many take days on any machine
 MOST_STEPS = 2**31 - 1  # steps are counted in int32

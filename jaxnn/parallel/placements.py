@@ -38,7 +38,7 @@ from jaxnn.parallel.process_arrays import gather, largest, put
 from jaxnn.parallel.sharded_placement import shard_by
 from jaxnn.parallel.sharding_rules import fully_sharded
 from jaxnn.placement_names import PLACEMENT_NAMES
-from jaxnn.training.batching import Shuffle
+from jaxnn.training.batching import shuffled_order
 from jaxnn.training.compilation import bind
 from jaxnn.training.placement_contract import AXIS as AXIS
 from jaxnn.training.placement_contract import BATCH, DATA, ORDER, STATE, WHOLE, OneDevice, over_axis
@@ -148,7 +148,7 @@ class LocalRows(ShardMap):
     def epoch_order(self, examples: int, batch_size: int):
         """Returns the order of an epoch, in which the rows of each device are shuffled among themselves."""
         shards = self.batch_shards
-        return _ShuffleApart(examples // shards, batch_size // shards, shards)
+        return bind(_order_apart, examples // shards, batch_size // shards, shards)
 
     def data_spec(self):
         """Returns the spec of the training data: each device holds its own rows."""
@@ -186,18 +186,10 @@ class Automatic(_DataParallel):
         return lax.with_sharding_constraint(tree, NamedSharding(self.mesh, spec))
 
 
-@dataclass(frozen=True)
-class _ShuffleApart:
-    """Draws `shuffle(key, epoch)`, (steps, parts * width), where the columns of a part are an order of its `rows`."""
-
-    rows: int
-    width: int
-    parts: int
-
-    def __call__(self, key, epoch):
-        one = Shuffle(self.rows, self.width)
-        orders = jax.vmap(lambda part: one(jax.random.fold_in(key, part), epoch))(jnp.arange(self.parts))
-        return orders.transpose(1, 0, 2).reshape(-1, self.parts * self.width)
+def _order_apart(rows: int, width: int, parts: int, key, epoch):
+    """Draws the order of an epoch, (steps, parts * width), where the columns of a part are an order of its `rows`."""
+    of_part = lambda part: shuffled_order(rows, width, jax.random.fold_in(key, part), epoch)
+    return jax.vmap(of_part)(jnp.arange(parts)).transpose(1, 0, 2).reshape(-1, parts * width)
 
 
 _MAKERS = {

@@ -23,7 +23,7 @@ from jaxnn.optimizers.gradient_transformation import zeros_like
 from jaxnn.parameter_server.parameter_shards import assign, named_leaves, with_named_leaves
 from jaxnn.parameter_server.push_log import Fetch, Push, Version
 from jaxnn.training.batching import count_examples
-from jaxnn.training.compilation import call
+from jaxnn.training.compilation import bind, call
 from jaxnn.training.evaluation import on_device
 from jaxnn.training.fit_events import DivergenceError
 from jaxnn.training.key_streams import as_key
@@ -117,8 +117,8 @@ class Client:
 
     def __init__(self, step: TrainStep, data, params, settings: Downpour, worker: int):
         draw = Shards(count_examples(data, step.objective.fields), settings.batch_size, settings.workers)
-        self._gradient = _Gradient(step, draw, settings.workers)
-        self._pack = _Pack(settings.codec, settings.workers)
+        self._gradient = bind(_gradient, step, draw, settings.workers)
+        self._pack = bind(_pack, settings.codec, settings.workers)
         self.data, self.like, self.settings, self.worker = on_device(data), params, settings, worker
         self.parts, self.key, self.stopping = assign(params, settings.servers), as_key(settings.seed), False
         self.pushes = 0  # number of pushes that all servers have applied
@@ -201,26 +201,15 @@ class Client:
         self.pushes += 1
 
 
-@dataclass(frozen=True)
-class _Gradient:
-    step: TrainStep
-    draw: Any
-    workers: int
-
-    def __call__(self, params, model_state, key, data, event):
-        where = {"params": params, "model_state": model_state}
-        state = begin(params, (), key=key, model_state=model_state)
-        return worker_gradient(self.step, state, data, event, **where, draw=self.draw, workers=self.workers)
+def _gradient(step: TrainStep, draw, workers: int, params, model_state, key, data, event):
+    where = {"params": params, "model_state": model_state}
+    state = begin(params, (), key=key, model_state=model_state)
+    return worker_gradient(step, state, data, event, **where, draw=draw, workers=workers)
 
 
-@dataclass(frozen=True)
-class _Pack:
-    codec: Codec
-    workers: int
-
-    def __call__(self, accrued, residual, key, event):
-        key = jax.random.fold_in(jax.random.fold_in(key, _PACKING), event.local_step * self.workers + event.worker)
-        return compress(self.codec, accrued, residual, key)
+def _pack(codec: Codec, workers: int, accrued, residual, key, event):
+    key = jax.random.fold_in(jax.random.fold_in(key, _PACKING), event.local_step * workers + event.worker)
+    return compress(codec, accrued, residual, key)
 
 
 async def _acknowledged(fetches, push, task):

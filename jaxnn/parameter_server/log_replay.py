@@ -16,8 +16,8 @@ from jaxnn.asynchronous.event_logs import Log
 from jaxnn.parameter_server.downpour_worker import Client, Downpour
 from jaxnn.parameter_server.parameter_shards import divide, merge
 from jaxnn.parameter_server.push_log import Life, Version, read_log
-from jaxnn.parameter_server.server_actor import Apply
-from jaxnn.training.compilation import call
+from jaxnn.parameter_server.server_actor import apply_message
+from jaxnn.training.compilation import bind, call
 from jaxnn.training.evaluation import on_device
 from jaxnn.training.train_state import TrainState
 from jaxnn.training.train_step import TrainStep
@@ -81,7 +81,7 @@ def replay_run(
     _check_of_run(logs, settings)
     shared = on_device(data)
     clients = [Client(step, shared, state.params, settings, worker) for worker in range(settings.workers)]
-    replay = _Replay(logs, clients, Apply(step, settings.codec), divide(state, init, settings.servers))
+    replay = _Replay(logs, clients, bind(apply_message, step, settings.codec), divide(state, init, settings.servers))
     return merge(replay(), state)
 
 

@@ -6,7 +6,6 @@ actor.
 
 import asyncio
 import os
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -15,20 +14,14 @@ from jaxnn.asynchronous.gradient_compression import Codec, decompress
 from jaxnn.parameter_server.downpour_worker import Downpour
 from jaxnn.parameter_server.push_log import Push, PushLog, Version
 from jaxnn.parameter_server.shard_checkpoints import ShardCheckpoint, newest_shard, save_shard
-from jaxnn.training.compilation import call
+from jaxnn.training.compilation import bind, call
 from jaxnn.training.train_state import TrainState
 from jaxnn.training.train_step import TrainStep
 
 
-@dataclass(frozen=True)
-class Apply:
-    """Computes the next state of a part, `apply(part, message, model_state)`; a server computes nothing else."""
-
-    step: TrainStep
-    codec: Codec
-
-    def __call__(self, part: TrainState, message, model_state) -> TrainState:
-        return self.step.descend(part, decompress(self.codec, message, part.params), model_state)
+def apply_message(step: TrainStep, codec: Codec, part: TrainState, message, model_state) -> TrainState:
+    """Computes the next state of a part from a message; a server computes nothing else."""
+    return step.descend(part, decompress(codec, message, part.params), model_state)
 
 
 class ParameterServer:
@@ -45,7 +38,7 @@ class ParameterServer:
     """
 
     def __init__(self, step: TrainStep, part: TrainState, shard: int, folder: str | os.PathLike, settings: Downpour):
-        self.apply, self.shard, self.folder = Apply(step, settings.codec), shard, folder
+        self.apply, self.shard, self.folder = bind(apply_message, step, settings.codec), shard, folder
         self.bound, self.every = settings.bound if shard == 0 else None, settings.checkpoint_every
         found = newest_shard(folder, shard, part) or ShardCheckpoint(part, None, {})
         self.part, origin, self.next_steps = found

@@ -12,7 +12,7 @@ import numpy as np
 from jaxnn.populations.mapping import MemberMesh, OverMembers
 from jaxnn.populations.member_steps import Blueprint, MemberEvaluation, MemberState, MemberStep
 from jaxnn.populations.population import on_host, stacked, unstacked
-from jaxnn.training.batching import Shuffle, plain_order
+from jaxnn.training.batching import plain_order, shuffled_order
 from jaxnn.training.compilation import bind, call, prepare
 from jaxnn.training.engine import Resident, many_steps
 from jaxnn.training.evaluation import all_batches
@@ -66,7 +66,7 @@ class Programs:
     @property
     def order(self):
         """Returns `(keys, rows, epoch) -> order`, for each member, or one order for all if `one_order`."""
-        one = bind(order_of_epoch, Shuffle(self.examples, self.batch_size))
+        one = bind(order_of_epoch, bind(shuffled_order, self.examples, self.batch_size))
         return one if self.one_order else self._over(one, True, self.has_rows, False)
 
     @property

@@ -1,7 +1,7 @@
 """`predict_members` computes the outputs of a whole population, many members in one compiled call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from jaxnn.populations.population import Population, stacked
 from jaxnn.preprocessing import as_float
 from jaxnn.training import FunctionalModel
 from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
-from jaxnn.training.compilation import call, program
+from jaxnn.training.compilation import bind, call, program
 
 
 def predict_members(
@@ -59,21 +59,15 @@ class _Alike(NamedTuple):
     positions: list[int]
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """Computes the outputs of one member, (steps, batch, ...); equal instances share one compiled program."""
+def _outputs(model, preprocess: Callable, floats, params, model_state, inputs, order):
+    """Computes the outputs of one member, (steps, batch, ...)."""
+    model = FunctionalModel(model.clone(**floats) if floats else model)
 
-    model: Any
-    preprocess: Callable
+    def of_batch(rows):
+        x = preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
+        return model.apply(params, model_state, x, train=False)[0]
 
-    def __call__(self, floats, params, model_state, inputs, order):
-        model = FunctionalModel(self.model.clone(**floats) if floats else self.model)
-
-        def outputs(rows):
-            x = self.preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
-            return model.apply(params, model_state, x, train=False)[0]
-
-        return jax.lax.map(outputs, order)
+    return jax.lax.map(of_batch, order)
 
 
 def _alike(population) -> list[_Alike]:
@@ -102,7 +96,7 @@ def _traced_fields(model, hyperparameters) -> tuple[str, ...]:
 
 def _predict_group(group: _Alike, states, inputs, order, preprocess):
     """Yields (steps, batch, ...) for each position of the group."""
-    one = _Outputs(group.model, preprocess)
+    one = bind(_outputs, group.model, preprocess)
     first, mesh = states[group.positions[0]], MemberMesh(tuple(jax.local_devices()[: len(group.positions)]))
     mapping = choose_mapping(first.params)
     many = OverMembers(one, (True, True, True, False, False), mapping, mesh)

@@ -1,7 +1,6 @@
 """Monte Carlo dropout keeps dropout on at test time: the outputs differ where the network is uncertain."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +9,7 @@ import numpy as np
 from jaxnn.preprocessing import as_float
 from jaxnn.training import FunctionalModel
 from jaxnn.training.batching import check_batch_size, count_examples, plain_order, take_batch
-from jaxnn.training.compilation import call
+from jaxnn.training.compilation import bind, call
 from jaxnn.training.key_streams import Keys, as_key
 
 
@@ -56,30 +55,22 @@ def monte_carlo_dropout(
         raise ValueError(f"`samples` must be at least 1; received {samples}. Fifty are usual.")
     order = plain_order(examples=examples, batch_size=batch_size)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(as_key(key), jnp.arange(samples))
-    draw = _Samples(FunctionalModel(model), preprocess)
+    draw = bind(_samples, FunctionalModel(model), preprocess)
     outputs = np.asarray(call(draw, state.params, state.model_state, jnp.asarray(inputs), order, keys))
     outputs = np.moveaxis(outputs, 1, 0)
     return _varied(outputs.reshape(samples, -1, *outputs.shape[3:])[:, :examples])
 
 
-@dataclass(frozen=True)
-class _Samples:
-    """Computes (steps, samples, batch, ...), one batch and one sample at a time; equal instances share one program."""
+def _samples(model: FunctionalModel, preprocess: Callable, params, model_state, inputs, order, keys):
+    """Computes (steps, samples, batch, ...), one batch and one sample at a time."""
 
-    model: FunctionalModel
-    preprocess: Callable
+    def of_batch(step_and_rows):
+        step, rows = step_and_rows
+        x = preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
+        sample = lambda key: model.apply(params, model_state, x, train=True, keys=Keys(key, step))[0]
+        return jax.lax.map(sample, keys)
 
-    def __call__(self, params, model_state, inputs, order, keys):
-        def of_batch(step_and_rows):
-            step, rows = step_and_rows
-            x = self.preprocess(take_batch({"inputs": inputs}, rows)["inputs"])
-
-            def sample(key):
-                return self.model.apply(params, model_state, x, train=True, keys=Keys(key, step))[0]
-
-            return jax.lax.map(sample, keys)
-
-        return jax.lax.map(of_batch, (jnp.arange(len(order)), order))
+    return jax.lax.map(of_batch, (jnp.arange(len(order)), order))
 
 
 def _varied(outputs):

@@ -1,7 +1,6 @@
 """`plan` decides how a group runs: its compiled functions, its mapping, and how many members run at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -14,7 +13,7 @@ from jaxnn.populations.member_memory import choose_chunk, size_of, working_size
 from jaxnn.populations.member_steps import BATCH_SIZE, Blueprint, MemberStep
 from jaxnn.populations.members import Member, is_traced
 from jaxnn.training.batching import check_batch_size, count_examples
-from jaxnn.training.compilation import program
+from jaxnn.training.compilation import bind, program
 
 
 class Resources(NamedTuple):
@@ -123,7 +122,7 @@ def _size(programs, like, data, constants, members, resources):
     batch = jax.tree.map(rows, dict(data)) | {"mask": jax.ShapeDtypeStruct((1, size), bool)}
     batch |= jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *jnp.shape(a)), jnp.result_type(a)), constants)
     state = size_of(like)
-    working = working_size(program(_OnOneOfData(programs.step), like, batch))
+    working = working_size(program(bind(_on_one_of_data, programs.step), like, batch))
     size = choose_chunk(
         members,
         state=2 * state,  # the old and the new state
@@ -137,14 +136,9 @@ def _size(programs, like, data, constants, members, resources):
     return size, state * members > resources.memory * mesh.shares
 
 
-@dataclass(frozen=True)
-class _OnOneOfData:
+def _on_one_of_data(step: MemberStep, member, batch):
     """Runs the step with its axis bound to one device, so that the shapes are those on each device."""
-
-    step: MemberStep
-
-    def __call__(self, member, batch):
-        return jax.vmap(self.step, (None, 0), axis_name=self.step.axis_name)(member, batch)
+    return jax.vmap(step, (None, 0), axis_name=step.axis_name)(member, batch)
 
 
 def _enough(mesh: MemberMesh, members: int) -> MemberMesh:

@@ -26,6 +26,7 @@ import jaxnn.runs.atomic_files as atomic_files
 import jaxnn.runs.checkpoint_metadata as checkpoint_metadata
 import jaxnn.runs.named_arrays as named_arrays
 from jaxnn.bounded_files import open_regular
+from jaxnn.naming import shown
 from jaxnn.runs.loggers import finite_numbers
 from jaxnn.training.early_stopping import is_better_large
 
@@ -266,7 +267,7 @@ def _choose(folder: Path, which: str | int, most: int) -> int:
         return here[-1]
     if which != "best":
         if type(which) is not int:
-            raise ValueError(f'`which` must be "last", "best" or a step (an int); received {which!r}.')
+            raise ValueError(f'`which` must be "last", "best" or a step (an int); received {shown(which)}.')
         return which
     records = []
     for step in here:
@@ -276,7 +277,7 @@ def _choose(folder: Path, which: str | int, most: int) -> int:
     step = _best(records, name)
     if step is None:
         remedy = f"Use which='last' or a step of {here}."
-        raise ValueError(f"no checkpoint in {folder} has a finite metric {name!r} to be the best by. {remedy}")
+        raise ValueError(f"no checkpoint in {folder} has a finite metric {shown(name)} to be the best by. {remedy}")
     return step
 
 

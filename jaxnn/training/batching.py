@@ -4,8 +4,6 @@ Padding is made of real examples, so that batch statistics see real data, but it
 written as `-1 - e` there, and the mask is False.
 """
 
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,18 +11,9 @@ import numpy as np
 from jaxnn.training.key_streams import stream_key
 
 
-@dataclass(frozen=True)
-class Shuffle:
-    """Is `shuffle(key, epoch)`, which draws the order of an epoch, (steps, batch) int32.
-
-    The order is a permutation that depends on the key and the epoch alone.
-    """
-
-    examples: int
-    batch_size: int
-
-    def __call__(self, key, epoch):
-        return _rows(permutation(stream_key(key, "order", epoch), self.examples), self.batch_size)
+def shuffled_order(examples: int, batch_size: int, key, epoch):
+    """Draws the order of an epoch, (steps, batch) int32: a permutation that depends on the key and the epoch alone."""
+    return _rows(permutation(stream_key(key, "order", epoch), examples), batch_size)
 
 
 def permutation(key, n: int):

@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jaxnn.training.batching import Shuffle
+from jaxnn.training.batching import shuffled_order
+from jaxnn.training.compilation import bind
 
 AXIS = "data"  # name of the axis of mapped devices among which a batch is divided
 
@@ -85,7 +86,7 @@ class OneDevice:
 
     def epoch_order(self, examples: int, batch_size: int) -> Callable:
         """Returns the function `(key, epoch) -> order` that draws the order of an epoch."""
-        return Shuffle(examples, batch_size)
+        return bind(shuffled_order, examples, batch_size)
 
     def gather(self, tree):
         """Returns the whole arrays of a state, for files and pictures; all processes must call it together."""

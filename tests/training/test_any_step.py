@@ -18,7 +18,7 @@ from jaxnn.training import (
     copy_state,
     host_loop,
 )
-from jaxnn.training.batching import Shuffle
+from jaxnn.training.batching import shuffled_order
 from jaxnn.training.checked_arguments import as_constants
 from jaxnn.training.engine import Resident, run_steps
 from jaxnn.training.evaluation import on_device
@@ -61,7 +61,7 @@ def test_each_resumes_bit_for_bit_at_any_step_and_so_do_its_means(name, monkeypa
 def test_each_begins_anywhere(name):
     """From every step, the first included."""
     case, step, whole = CASES[name], TRIALS[name].step, run(name)
-    order = Shuffle(27, BATCH)(whole.state.key, 0)
+    order = shuffled_order(27, BATCH, whole.state.key, 0)
     data = Resident(on_device(case.data), as_constants(case.constants, case.data))
     for steps in range(4):
         state = copy_state(TRIALS[name].init(*start(name).args))

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 from rings import first_of
 
-from jaxnn.training.batching import Shuffle, permutation, plain_order, take_batch
+from jaxnn.training.batching import permutation, plain_order, shuffled_order, take_batch
+from jaxnn.training.compilation import bind
 
 
 @first_of("n", [100, 1, 2, 3, 65_536, 65_537, 300_000])
@@ -24,7 +25,7 @@ def test_all_permutations_are_equally_likely():
 
 
 def test_an_order_depends_on_key_and_epoch_alone():
-    shuffle = Shuffle(examples=10, batch_size=4)
+    shuffle = bind(shuffled_order, 10, 4)
     order = np.asarray(shuffle(jax.random.key(0), 3))
     assert order.shape == (3, 4)
     np.testing.assert_array_equal(np.sort(order.ravel()[:10]), np.arange(10))

@@ -30,7 +30,7 @@ from jaxnn.training import (
     stream_key,
     supervised,
 )
-from jaxnn.training.batching import Shuffle
+from jaxnn.training.batching import shuffled_order
 from jaxnn.training.engine import Resident, run_steps
 
 FUSED = first_of("fused", [True, False], ids=["fused", "stepwise"])
@@ -78,7 +78,7 @@ def by_hand(model, data, optimizer, *, epochs, batch_size, key=0):
 
     path = []
     for epoch in range(epochs):
-        for rows in np.asarray(Shuffle(len(data["label"]), batch_size)(state.key, epoch)):
+        for rows in np.asarray(shuffled_order(len(data["label"]), batch_size, state.key, epoch)):
             rows = rows[rows >= 0]
             params, opt_state, loss = step(params, opt_state, data["image"][rows], data["label"][rows])
             path.append((jax.device_get(params), float(loss)))
@@ -91,7 +91,7 @@ def states_along(model, data, optimizer, *, epochs, batch_size, fused, key=0):
     step = TrainStep(supervised(model, cross_entropy, metrics={"accuracy": accuracy}), optimizer.update)
     data, examples = Resident({k: jnp.asarray(v) for k, v in data.items()}, {}), len(data["label"])
     for epoch in range(epochs):
-        order = Shuffle(examples, batch_size)(state.key, epoch)
+        order = shuffled_order(examples, batch_size, state.key, epoch)
         for i in range(len(order)):
             state, _ = run_steps(step, state, data, order, first=i, last=i + 1, fused=fused)
             yield jax.tree.map(jnp.copy, state)
@@ -355,7 +355,7 @@ def test_dropout_differs_by_step_and_can_be_replayed():
 
 
 def test_the_order_differs_by_epoch_and_covers_every_example_once():
-    orders = [np.asarray(Shuffle(23, 5)(jax.random.key(0), epoch)) for epoch in range(3)]
+    orders = [np.asarray(shuffled_order(23, 5, jax.random.key(0), epoch)) for epoch in range(3)]
     for order in orders:
         assert order.shape == (5, 5)
         assert (order < 0).sum() == 2

@@ -10,7 +10,7 @@ from jaxnn import parallel, training
 from jaxnn.losses import cross_entropy
 from jaxnn.optimizers import adam
 from jaxnn.training import Evaluated, Measures, Progress, Started, Stream, engine, host_loop, make_trial
-from jaxnn.training.batching import Shuffle, take_batch
+from jaxnn.training.batching import shuffled_order, take_batch
 
 RNG = np.random.default_rng(0)
 DATA = {"x": RNG.normal(size=(29, 4)).astype(np.float32), "label": (np.arange(29) % 3).astype(np.int32)}
@@ -29,7 +29,7 @@ START = TRIAL.init(KEY, DATA)
 
 def batches(epoch, first):
     """A generator of the batches that arrays on the device would have, the mask among their fields."""
-    for rows in np.asarray(Shuffle(len(DATA["x"]), BATCH)(KEY, epoch))[first:]:
+    for rows in np.asarray(shuffled_order(len(DATA["x"]), BATCH, KEY, epoch))[first:]:
         yield {name: np.asarray(array) for name, array in take_batch(DATA, rows).items()}
 
 
