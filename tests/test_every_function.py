@@ -21,7 +21,7 @@ TOGETHER = {  # what looks at the whole batch
     "average_precision", "l1", "l2", "elastic_net", "l1_sparsity", "kl_sparsity", "max_norm", "batch_norm", "dropout",
     "unscaled_dropout",
 }  # fmt: skip
-APART = [row for row in FUNCTIONS if row.name.partition(",")[0] not in TOGETHER or "gallery" in row.name]
+APART = [row for row in FUNCTIONS if row.name.partition(",")[0] not in TOGETHER]
 
 
 compiled = cache(jax.jit)  # so that the tests of a row share what is compiled

@@ -190,7 +190,7 @@ def test_a_push_is_the_sum_of_what_was_gathered_since_the_last():
     step, state = training(optimizers.sgd(0.1))
     cluster, _ = run(step, state, simulate(WorkerTimes(1), pushes=1, n_push=3, n_fetch=3), workers=1)
     batches = [take_batch(DATA, DRAW(state.key, 0, k)) for k in range(3)]
-    summed = lambda params: sum(step.objective(params, state, batch)[0] for batch in batches)
+    summed = lambda params: sum(step.mean_loss(params, state, batch)[0] for batch in batches)
     expected = jax.tree.map(lambda w, g: w - 0.1 * g, state.params, jax.jit(jax.grad(summed))(state.params))
     check_near(cluster.server.params, expected)
 

@@ -90,6 +90,6 @@ def test_the_centre_learns():
     program = simulate(TIMES, pushes=150, n_push=4, n_fetch=None)
     cluster, _ = run(step, local_cluster(state, WORKERS), program, 0.9 / WORKERS)
     batch = {**DATA, "mask": jnp.ones(len(DATA["label"]), bool)}
-    loss = jax.jit(lambda params: step.objective(params, state, batch)[0])
+    loss = jax.jit(lambda params: step.mean_loss(params, state, batch)[0])
     losses = [float(loss(params)) for params in (state.params, cluster.server.params)]
     assert losses[1] < 0.7 * losses[0]

@@ -82,7 +82,7 @@ def test_row_m_is_what_predict_gives_with_member_m(members, n, batch_size):
 
 @pytest.mark.full
 def test_a_trained_population_of_several_architectures_rates_and_scales():
-    settings = grid(features=[8, 5], scale=[0.5, 2.0], rate=[0.3])
+    settings = grid(**{"features": [8, 5], "model.scale": [0.5, 2.0], "rate": [0.3]})
     data = blobs()
     trained = populations.fit(Scaled(), data, members_of(settings), optimizer=sgd(0.1), epochs=1, batch_size=20)
     assert_as_predict(trained, blobs(13, seed=1)["image"], batch_size=5)
