@@ -69,8 +69,8 @@ def findings(case, shares, hand, moved):
 def by_hand(network, params, images, labels):
     """The gradients of the mean loss: the head's backward pass, then the network's."""
     logits, residuals = network.forward(params, images)
-    _, head = layers.classification_head.forward(labels, logits)
-    _, dlogits = layers.classification_head.backward(head, jnp.full(len(labels), 1 / len(labels), logits.dtype))
+    _, head = layers.softmax_head.forward(labels, logits)
+    _, dlogits = layers.softmax_head.backward(head, jnp.full(len(labels), 1 / len(labels), logits.dtype))
     return network.backward(residuals, dlogits)[0]
 
 
