@@ -127,6 +127,7 @@ def a_cluster_is_joined_by_its_address(folder):
     """It is this process's; the other has the address only, as of a cluster that somebody else runs."""
     address = ray_startup.require_ray().get_runtime_context().gcs_address
     options = ["--address", address, "--train-examples", "2000", "--epochs", "1", "--no-pictures", "--no-tensorboard"]
+    options += ["--validation", "none"]
     command = [sys.executable, "-m", "jaxnn", "train", "mlp", "--strategy", "downpour", *options]
     done = subprocess.run([*command, "--workers", "2", "--out", folder / "run"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
