@@ -92,18 +92,9 @@ def muon(
     >>> optimizer.update(jnp.diag(jnp.array([3.0, 0.3])), optimizer.init(jnp.zeros((2, 2))))[0].round(2)[0, 0]
     Array(-0.07, dtype=float32)
     """
-    check_learning_rate(learning_rate)
-    for name, decay in (("beta", beta), ("adam_b1", adam_b1), ("adam_b2", adam_b2)):
-        check_range(name, decay, 0, 1)
-    check_range("adam_learning_rate", adam_learning_rate, 0)
-    check_range("consistent_rms", consistent_rms, 0)
-    for name, number in (
-        ("eps", eps),
-        ("weight_decay", weight_decay),
-        ("adam_eps_root", adam_eps_root),
-        ("adam_weight_decay", adam_weight_decay),
-    ):
-        check_at_least(name, number, 0)
+    decays = {"beta": beta, "adam_b1": adam_b1, "adam_b2": adam_b2}
+    sizes = {"weight_decay": weight_decay, "adam_eps_root": adam_eps_root, "adam_weight_decay": adam_weight_decay}
+    _check_numbers(learning_rate, adam_learning_rate, consistent_rms, decays=decays, sizes={"eps": eps, **sizes})
     polynomials = _polynomials(ns_coeffs, ns_steps)
     adam_rate = learning_rate if adam_learning_rate is None else adam_learning_rate
     of_others = adamw(adam_rate, adam_b1, adam_b2, eps, adam_eps_root, mu_dtype, adam_weight_decay, nesterov=nesterov)
@@ -137,6 +128,16 @@ def muon(
         return _united(updates, others_updates), MuonState(*momentum, others)
 
     return GradientTransformation(init, update)
+
+
+def _check_numbers(learning_rate, adam_learning_rate, consistent_rms, *, decays, sizes) -> None:
+    check_learning_rate(learning_rate)
+    check_range("adam_learning_rate", adam_learning_rate, 0)
+    check_range("consistent_rms", consistent_rms, 0)
+    for name, decay in decays.items():
+        check_range(name, decay, 0, 1)
+    for name, size in sizes.items():
+        check_at_least(name, size, 0)
 
 
 def orthogonalize(matrix, *, ns_coeffs="standard", ns_steps=5, eps=1e-8):
