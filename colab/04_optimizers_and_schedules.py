@@ -41,7 +41,7 @@ from jaxnn import (
     training,
 )
 from jaxnn.diagnostics import CONTESTANTS, DEFAULT_CONTESTANTS, SURFACES, Contestant
-from jaxnn.optimizers import adam_family
+from jaxnn.optimizers import adam_family, momentum_and_nesterov
 
 
 def show(function, *, begin, end):
@@ -130,7 +130,7 @@ print(
 # steps.
 
 # %%
-show(optimizers.sgd, begin="    def update", end="    return GradientTransformation")
+show(momentum_and_nesterov.sgd_direction, begin="        def equation", end="        return (state")
 
 # %%
 kappa = 20.0
@@ -174,7 +174,7 @@ plots.plot_lines(
 # In the library it is that equation for one parameter, mapped over all:
 
 # %%
-show(adam_family._adam, begin="        def equation", end="    return GradientTransformation")
+show(adam_family.adam_direction, begin="        def equation", end="        return (state")
 
 # %% [markdown]
 # Two things follow at once. The first step has the length $\eta$ in every coordinate, whatever the gradient, for

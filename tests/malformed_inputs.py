@@ -91,6 +91,7 @@ def all_cases(folder: Path) -> list[Case]:
 def make_run(folder: Path) -> Path:
     """A run that trained a little."""
     run, tiny = folder / "run", ["--train-examples", "64", "--test-examples", "64", "--epochs", "1", "--hidden", "4"]
+    tiny += ["--batch-size", "16"]
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         assert main(["train", "mlp", *tiny, "--no-tensorboard", "--no-pictures", "--out", str(run)]) == 0
     return run
