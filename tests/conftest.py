@@ -43,6 +43,21 @@ def traced_once():
     return chex.assert_max_traces(n=1)
 
 
+compiled_programs = []  # the seconds of each, since JAX forgot them
+jax.monitoring.register_event_duration_secs_listener(
+    lambda event, seconds, **_: event.endswith("backend_compile_duration") and compiled_programs.append(seconds)
+)
+
+
+@pytest.fixture(autouse=True)
+def few_programs():
+    """Forgets what was compiled from time to time: a megabyte each, and the more are kept the slower JAX lowers."""
+    yield
+    if len(compiled_programs) > 300:
+        compiled_programs.clear()
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def programs_of_processes(tmp_path_factory):
     """The processes that tests start share what they compile; this one, which has read its environment, does not."""
