@@ -1,4 +1,4 @@
-"""Some malformed inputs in this process, and all of them in processes of their own; see `malformed_inputs`."""
+"""Some malformed inputs in this process, and every tenth apart; `python tests/refusals.py` runs all of them."""
 
 import itertools
 
@@ -34,8 +34,8 @@ def test_a_fault_is_seen():
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("share", range(10))
-def test_a_thousand_malformed_inputs(share, tmp_path, monkeypatch):
+@pytest.mark.parametrize("share", range(3))
+def test_every_tenth_malformed_input(share, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cases = all_cases(tmp_path)[share::30]
     wrong = {" ".join(case.args)[:200]: faults(of) for case, of in zip(cases, run_apart(cases), strict=True)}
