@@ -92,7 +92,7 @@ ROWS = {  # module -> the row that reaches what it reads
     "data/datasets.py": "MNIST's folder",
     "data/download.py": "CIFAR-10's archive",
     "data/idx.py": "IDX, gzip",
-    "data/pictures.py": "picture, PNG",
+    "data/picture_files.py": "picture, PNG",
     "parameter_server/push_log.py": "push log",
     "parameter_server/shard_checkpoints.py": "shard checkpoint",
     "runs/checkpoint_metadata.py": "checkpoint",

@@ -1,9 +1,10 @@
 """`jaxnn evaluate` measures a checkpoint on the test data; `jaxnn predict` classifies image files with it."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 import tyro
 
@@ -12,6 +13,7 @@ from jaxnn.cli.main import parse
 from jaxnn.cli.recorded_places import place_data
 from jaxnn.cli.training_commands import config_of, name_recipe
 from jaxnn.cli.training_flags import Count, load_data
+from jaxnn.naming import shown
 
 Checkpoint = Annotated[str, Matching(r"last|best|[0-9]{1,10}", "last, best or the number of a step")]
 
@@ -39,7 +41,7 @@ class PredictionFlags:
     run: Annotated[str, tyro.conf.Positional]
     """Names the folder of a run or of an ensemble."""
     images: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Names the image files, of the size that the model was trained on."""
+    """Names the image files; a folder means the images in it, and a pattern such as '*.png' what it matches."""
     step: Checkpoint | None = None
     """Selects the checkpoint: last, best, or a step; by default best, or last if no data were held out."""
     recipe: str | None = None
@@ -47,13 +49,23 @@ class PredictionFlags:
     data_folder: str | None = None
     """Names the folder of the data files, if it is not a usual one; the folder named in the run folder is not used."""
     resize: bool = False
-    """Resizes images of another size."""
-    invert: bool = False
-    """Converts dark on light to light on dark, as in MNIST."""
+    """Fits images of another size into the size that the model was trained on; the aspect ratio is kept."""
+    prepare: Literal["none", "mnist"] = "none"
+    """Finds a handwritten digit in each image, scales it to 20 of 28 pixels and centres its mass, as MNIST was made."""
+    invert: Literal["auto", "yes", "no"] = "auto"
+    """Inverts images: auto if their border is light and that of the training images dark, or the other way round."""
+    background: str | None = None
+    """Names the colour on which transparent images are laid, such as white or '#ffeecc'."""
+    levels: Annotated[str, Matching(r"[^:]+:[^:]+", "BLACK:WHITE, such as 0:4095")] | None = None
+    """Says which grey levels of the files are black and white, if the files do not: BLACK:WHITE, such as 0:4095."""
+    show: str | None = None
+    """Names a PNG file to write, in which the images are as the model sees them."""
     top: Count = 3
     """Sets how many classes are printed for an image."""
     json: bool = False
     """Prints JSON, one line for each image."""
+    csv: bool = False
+    """Prints a table with the columns image, rank, class, probability."""
 
 
 def evaluate_command(args) -> int:
@@ -75,27 +87,89 @@ def evaluate_command(args) -> int:
 
 
 def predict_command(args) -> int:
-    """Prints the most probable classes of each image; if an image cannot be read, nothing is printed."""
-    config = parse(PredictionFlags, args, command="predict")
-    if not config.images:
-        raise ValueError("no image given; name one or more image files behind the run folder.")
+    """Prints the most probable classes of each image; if an image cannot be read, nothing is printed.
+
+    Stdout has the answers alone; what is to be said of the images goes to stderr.
+    """
+    config = parse(PredictionFlags, spell_inversion(args), command="predict")
+    _check_prediction(config)
     import numpy as np
 
-    from jaxnn.data.pictures import read_picture
+    from jaxnn.cli.predicted_pictures import check_sheet, find_pictures, write_sheet
+    from jaxnn.cli.prediction_output import FORMS, Hints, rank
 
-    classify, shape, classes = _classifier(Path(config.run), config)
-    images = [read_picture(path, shape, resize=config.resize, invert=config.invert) for path in config.images]
-    probabilities = classify(np.stack(images))
-    for path, ranked in zip(config.images, _rank(probabilities, classes, config.top), strict=True):
-        if config.json:
-            print(json.dumps({"image": path, "classes": dict(ranked)}))
-        else:
-            print(f"{path}  " + "  ".join(f"{name} {100 * p:.1f} %" for name, p in ranked))
+    if config.show:
+        check_sheet(config.show)
+    classifier, hints = _classifier(Path(config.run), config), Hints()
+    paths = find_pictures(config.images, hints.add)
+    images = np.stack([_read(path, classifier, config, hints) for path in paths])
+    ranked = rank(classifier.classify(images), classifier.classes, config.top, run=config.run)
+    if config.show:
+        write_sheet(config.show, images)
+    hints.print()
+    FORMS["json" if config.json else "csv" if config.csv else "text"](paths, ranked)
     return 0
 
 
-def _classifier(folder: Path, config: PredictionFlags):
-    """Returns `images -> (n, classes) probabilities`, the shape of an image, and the names of the classes."""
+def spell_inversion(args) -> list[str]:
+    """Returns the words with a value behind --invert, which may stand alone for yes; --no-invert is no.
+
+    >>> spell_inversion(["run", "--invert", "a.png"]), spell_inversion(["run", "--invert", "auto"])
+    (['run', '--invert', 'yes', 'a.png'], ['run', '--invert', 'auto'])
+    """
+    spelled = []
+    for word, following in zip(args, [*args[1:], ""], strict=True):
+        is_alone = word == "--invert" and following not in ("auto", "yes", "no")
+        spelled += ["--invert", "yes"] if is_alone else ["--invert", "no"] if word == "--no-invert" else [word]
+    return spelled
+
+
+def _check_prediction(config):
+    if not config.images:
+        raise ValueError("no image given; name one or more image files behind the run folder.")
+    if config.json and config.csv:
+        raise ValueError("--json must not stand beside --csv. Leave one out.")
+    if config.resize and config.prepare != "none":
+        raise ValueError("--resize changes nothing with --prepare mnist, which scales by itself. Leave it out.")
+
+
+def _read(path, classifier, config, hints):
+    from jaxnn.data.pictures import read_picture
+
+    return read_picture(
+        path,
+        classifier.shape,
+        resize=config.resize,
+        invert={"auto": "auto", "yes": True, "no": False}[config.invert],
+        prepare=None if config.prepare == "none" else config.prepare,
+        ground=classifier.ground,
+        background=config.background,
+        levels=_levels(config.levels),
+        tell=lambda words: hints.of(path, words),
+    )
+
+
+def _levels(text):
+    if text is None:
+        return None
+    try:
+        black, white = map(float, text.split(":"))
+    except ValueError:
+        raise ValueError(f"--levels must be BLACK:WHITE, such as 0:4095; received {shown(text)}.") from None
+    return black, white
+
+
+class Classifier(NamedTuple):
+    """The function `images -> (n, classes) probabilities` of a run, and what the run knows of its training images."""
+
+    classify: Callable
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    ground: Literal["dark", "light"] | None
+
+
+def _classifier(folder: Path, config: PredictionFlags) -> Classifier:
+    from jaxnn.data.picture_preparation import ground_of_all
     from jaxnn.runs import read_config
 
     record = place_data(read_config(folder)["config"], folder, config.data_folder)
@@ -115,13 +189,15 @@ def _classifier(folder: Path, config: PredictionFlags):
     def classify(images):
         return jax.nn.softmax(predict(objective.model, state, images, preprocess=objective.preprocess))
 
-    return classify, task.test["image"].shape[1:], task.classes
+    images = task.train["image"]
+    return Classifier(classify, images.shape[1:], task.classes, ground_of_all(images))
 
 
 def _classifier_of_ensemble(folder, record, step):
     if step not in (None, "last"):
         raise ValueError(f"--step must be last for an ensemble, which keeps no other; received {step!r}.")
     from jaxnn.cli.ensemble_command import restore_ensemble
+    from jaxnn.data.picture_preparation import ground_of_all
     from jaxnn.populations import average_probabilities, predict_members
 
     members, objective, dataset = restore_ensemble(folder, record)
@@ -129,15 +205,8 @@ def _classifier_of_ensemble(folder, record, step):
     def classify(images):
         return average_probabilities(predict_members(members, images, preprocess=objective.preprocess))
 
-    return classify, dataset.test["image"].shape[1:], dataset.classes
-
-
-def _rank(probabilities, classes, top):
-    import numpy as np
-
-    for row in np.asarray(probabilities):
-        best = np.argsort(-row, kind="stable")[:top]
-        yield [(classes[k], round(float(row[k]), 6)) for k in best]
+    images = dataset.train["image"]
+    return Classifier(classify, images.shape[1:], dataset.classes, ground_of_all(images))
 
 
 def _restore(run, step, *, data_folder, recipe):

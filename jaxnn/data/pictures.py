@@ -1,74 +1,93 @@
 """`read_picture` reads a picture from a file in the form of the images of a dataset."""
 
-import io
 import os
-import warnings
-from pathlib import Path
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 
-from jaxnn.bounded_files import read_bounded
-
-MOST_BYTES, MOST_PIXELS = 2**26, 2**26
+from jaxnn.data.picture_modes import see_picture
+from jaxnn.data.picture_preparation import Ground, fit, ground_of, is_blank, prepare_as_mnist
 
 
 def read_picture(
-    path: str | os.PathLike, shape: tuple[int, int, int], *, resize: bool = False, invert: bool = False
+    path: str | os.PathLike,
+    shape: tuple[int, int, int],
+    *,
+    resize: bool = False,
+    invert: bool | Literal["auto"] = False,
+    prepare: Literal["mnist"] | None = None,
+    ground: Ground | None = None,
+    background: str | None = None,
+    levels: tuple[float, float] | None = None,
+    tell: Callable[[str], object] = lambda hint: None,
 ) -> np.ndarray:
-    """Reads one image file as uint8 (height, width, channels).
+    """Reads one image file, as a person sees it, as uint8 (height, width, channels).
 
     If the shape has one channel, colours are converted to grey (ITU-R 601 luma).
 
     Args:
-        path: a file in any format that Pillow reads.
+        path: a file in any format of `picture_files.FORMATS`.
         shape: (height, width, channels) expected, channels 1 or 3.
-        resize: whether an image of another size is resampled to this size (Lanczos) instead of refused.
-        invert: whether dark on light is converted to light on dark.
+        resize: whether an image of another size is resampled to fit in this size (`fit`) instead of refused.
+        invert: whether dark on light is converted to light on dark; "auto": if its ground is not the `ground`.
+        prepare: "mnist" if it is a digit to be cropped, scaled and centred as those of MNIST (`prepare_as_mnist`).
+        ground: whether the training images are "dark" or "light" around what they show; None if they are neither.
+        background: the colour on which a transparent picture is laid, such as "white".
+        levels: the grey levels of the file that are black and white.
+        tell: is called with what must be said of the picture, such as "is blank ..."; its name is left out.
 
     Raises:
         FileNotFoundError: the file does not exist.
-        ValueError: the file is not an image, is damaged, has another size, has an alpha channel, or is larger than
-            64 MiB or 2^26 pixels.
+        ValueError: the file is no image, is damaged, has another size, is partly transparent, has grey levels without a
+            known black and white, or is larger than 64 MiB or 2^26 pixels.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there, expected an image file. Check the name.")
-    content = io.BytesIO(read_bounded(path, most=MOST_BYTES))
-    try:
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            image = Image.open(content)
-    except UnidentifiedImageError:
-        raise ValueError(f"{path} is not an image in a format that can be read. Convert it to PNG.") from None
-    except Exception as error:  # a damaged file can make the decoders of Pillow raise any error
-        raise _damaged(path, error) from error
-    _check(path, image, shape, resize)
-    try:
-        image = image.convert("L" if shape[2] == 1 else "RGB")
-    except Exception as error:
-        raise _damaged(path, error) from error
-    if image.size != (shape[1], shape[0]):
-        image = image.resize((shape[1], shape[0]), Image.Resampling.LANCZOS)
-    pixels = np.asarray(image, np.uint8).reshape(shape)
-    return 255 - pixels if invert else pixels
+    pixels, hints = see_picture(path, channels=shape[2], background=background, levels=levels)
+    for hint in hints:
+        tell(hint)
+    if is_blank(pixels):
+        tell(f"is blank: its levels are all from {pixels.min()} to {pixels.max()}.")
+    if prepare is None and not resize:
+        _check_size(path, pixels, shape)
+    pixels = _inverted(pixels, invert, ground, tell)
+    if prepare == "mnist":
+        pixels = _as_mnist(path, pixels, shape, ground)
+    elif pixels.shape != shape:
+        pixels = fit(pixels, shape)
+    if ground is not None and not is_blank(pixels):
+        _compare(ground_of(pixels), ground, tell)
+    return pixels
 
 
-def _check(path, image, shape, resize):
-    if image.has_transparency_data:
+def _check_size(path, pixels, shape):
+    height, width, _ = pixels.shape
+    if pixels.shape != shape:
         raise ValueError(
-            f"{path} has an alpha channel; expected an opaque image. Flatten it onto its background first."
-        )
-    if image.size != (shape[1], shape[0]) and not resize:
-        raise ValueError(
-            f"{path} is {image.size[0]} x {image.size[1]} pixels (width x height); expected {shape[1]} x {shape[0]}. "
-            "Pass --resize (in Python: resize=True) to have it resampled."
-        )
-    if image.size[0] * image.size[1] > MOST_PIXELS:
-        raise ValueError(
-            f"{path} has {image.size[0]} x {image.size[1]} pixels; expected at most 2^26. Make it smaller."
+            f"{path} is {width} x {height} pixels (width x height); expected {shape[1]} x {shape[0]}. "
+            'Pass --prepare mnist (in Python: prepare="mnist") to have a handwritten digit found, scaled and centred, '
+            "or --resize (in Python: resize=True) to have the whole image resampled."
         )
 
 
-def _damaged(path, error) -> ValueError:
-    return ValueError(f"{path} is a damaged image: {error}. Save it anew.")
+def _inverted(pixels, invert, ground, tell):
+    found = ground_of(pixels)
+    if invert == "auto" and ground and found and found != ground:
+        tell(f"has a {found} ground, and the training images have a {ground} one: it is inverted, unless --invert no.")
+        return 255 - pixels
+    return 255 - pixels if invert is True else pixels
+
+
+def _as_mnist(path, pixels, shape, ground):
+    if shape[2] != 1:
+        raise ValueError(f"--prepare mnist is for grey images; received a run on images of {shape[2]} channels.")
+    is_light = (ground_of(pixels) or ground) == "light"
+    digit = prepare_as_mnist(255 - pixels if is_light else pixels, shape)
+    if is_blank(digit):
+        raise ValueError(f"{path} is blank: nothing stands out; expected a digit for --prepare mnist. Look at it.")
+    return 255 - digit if is_light else digit
+
+
+def _compare(found, ground, tell):
+    if found != ground:
+        what = f"a {found} ground" if found else "neither a dark nor a light ground"
+        tell(f"has {what}, and the training images have a {ground} one: the answer may be wrong. See --invert.")

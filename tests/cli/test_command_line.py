@@ -102,6 +102,10 @@ def test_predict_agrees_with_the_model_on_a_real_image(run, tmp_path, capsys):
     assert sum(plain.values()) == pytest.approx(1, abs=1e-4)
     assert main(["predict", str(run), str(tmp_path / "inverted.png"), "--invert", "--json", "--top", "10"]) == 0
     assert json.loads(capsys.readouterr().out)["classes"] == plain
+    assert main(["predict", str(run), str(tmp_path / "inverted.png"), "--json", "--top", "10"]) == 0
+    out, said = capsys.readouterr()
+    assert json.loads(out)["classes"] == plain
+    assert "has a light ground, and the training images have a dark one: it is inverted" in said
     assert main(["predict", str(run), str(tmp_path / "large.png"), "--resize"]) == 0
     assert "%" in capsys.readouterr().out
 
@@ -215,14 +219,15 @@ def test_images_that_are_none(run, tmp_path, kind, capsys):
     elif kind == "missing":
         path.unlink()
     else:
-        path = tmp_path
+        path = tmp_path / "empty"
+        path.mkdir()
     words = {
         "text": "not an image",
         "size": "30 x 20",
         "alpha": "alpha",
         "truncated": "damaged",
         "missing": "not there",
-        "folder": "found a folder",
+        "folder": "a folder without a picture",
     }
     assert words[kind] in complaint(capsys, "predict", run, path)
 

@@ -9,7 +9,8 @@ from PIL import Image
 from jaxnn import data
 from jaxnn.data.cifar import read_cifar10
 from jaxnn.data.idx import read_idx, unpack_idx
-from jaxnn.data.pictures import MOST_PIXELS, read_picture
+from jaxnn.data.picture_files import MOST_PIXELS
+from jaxnn.data.pictures import read_picture
 from jaxnn.data.sources import MOST_BYTES, SOURCES
 
 READERS = {"idx": read_idx, "cifar": read_cifar10, "picture": lambda path: read_picture(path, (28, 28, 1))}
