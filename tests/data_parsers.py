@@ -122,7 +122,7 @@ def picture(form: str) -> Callable[[Path], Subject]:
 
         def parse():
             assert read_picture(path, (28, 28, 1)).shape == (28, 28, 1)
-            read_picture(path, (14, 14, 3), resize=True, invert=True, background="white", levels=(0, 255))
+            read_picture(path, (14, 14, 3), resize=True, invert=True, background="white")
             read_picture(path, (28, 28, 1), prepare="mnist", invert="auto", ground="dark")
 
         return Subject({"image": content}, damages_of("image", content, *hows), parse)

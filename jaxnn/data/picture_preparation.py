@@ -9,6 +9,7 @@
 (LeCun, Cortes and Burges, The MNIST database of handwritten digits, http://yann.lecun.com/exdb/mnist)
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ from PIL import Image
 Ground = Literal["dark", "light"]
 _BOX, _FIELD, _MOST = 20, 28, 1024  # pixels of the digit, of the image, of a photograph
 _ALIKE = 8  # levels of 255 that look alike
+_DUST = 0.02  # of the largest piece of a digit
 
 
 def ground_of(pixels: np.ndarray) -> Ground | None:
@@ -107,12 +109,13 @@ def prepare_as_mnist(pixels: np.ndarray, shape: tuple[int, int, int] = (_FIELD, 
     ink = _bilevel(np.asarray(small, np.float32))
     if not ink.any():
         return np.zeros(shape, np.uint8)
+    ink = _without_specks(ink)
     rows, columns = (np.flatnonzero((ink > 0.5).any(axis)) for axis in (1, 0))
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     box = _BOX * min(shape[:2]) / _FIELD
     size = [max(1, round(box * side / max(ink.shape))) for side in ink.shape]
-    digit = _resampled(np.rint(255 * ink).astype(np.uint8), size, Image.Resampling.BOX)
-    digit = np.rint(digit * (255 / digit.max())).astype(np.uint8)  # thin strokes become grey in so few pixels
+    digit = _resampled(np.rint(255 * ink).astype(np.uint8), size, Image.Resampling.HAMMING)
+    digit = np.rint(digit * (255 / max(digit.max(), 1))).astype(np.uint8)  # thin strokes become grey in so few pixels
     return _centred(digit, shape[:2])[:, :, None]
 
 
@@ -131,6 +134,36 @@ def _bilevel(grey: np.ndarray) -> np.ndarray:
     if half <= _ALIKE / 2:
         return np.zeros_like(ink)
     return np.clip((ink - half) / ink[ink >= half].mean() + 0.5, 0, 1)
+
+
+def _without_specks(ink: np.ndarray) -> np.ndarray:
+    """Returns the ink without pieces that are small beside the largest: dust, which would enlarge the box of the digit.
+
+    Pieces are told apart on a grid of at most 128 x 128 cells, to which the ink in them is added up.
+    """
+    step = -(-max(ink.shape) // 128)
+    blocks = np.pad(ink, [(0, -side % step) for side in ink.shape])
+    blocks = blocks.reshape(blocks.shape[0] // step, step, blocks.shape[1] // step, step)
+    cells, kept = blocks.sum((1, 3)), np.zeros((blocks.shape[0], blocks.shape[2]))
+    pieces = list(_pieces(blocks.max((1, 3)) > 0.5))
+    masses = [cells[piece].sum() for piece in pieces]
+    for piece, mass in zip(pieces, masses, strict=True):
+        kept[piece] = mass >= _DUST * max(masses)
+    return ink * kept.repeat(step, 0).repeat(step, 1)[: ink.shape[0], : ink.shape[1]]
+
+
+def _pieces(cells: np.ndarray) -> Iterator[tuple]:
+    """Yields the indices of the true cells that hang together, by sides or corners."""
+    left = {*map(tuple, np.argwhere(cells).tolist())}
+    while left:
+        piece, reached = [], [left.pop()]
+        while reached:
+            row, column = reached.pop()
+            piece.append((row, column))
+            near = {(row + i, column + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
+            left -= near
+            reached += near
+        yield tuple(zip(*piece, strict=True))
 
 
 def _centred(digit: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -61,6 +61,19 @@ def test_the_prepared_digit_lies_as_those_of_mnist(digits):
         assert image.max() >= 254
 
 
+def test_dust_is_no_part_of_the_digit():
+    drawn = np.zeros((300, 260, 1), np.uint8)
+    drawn[40:200, 60:90] = drawn[40:60, 60:200] = drawn[220:240, 60:120] = (
+        200  # the last: a piece of its own, as of a 5
+    )
+    dusty = drawn.copy()
+    dusty[5:9, 5:9] = dusty[290, 250] = dusty[100:104, 200:206] = 200
+    assert prepare_as_mnist(dusty).tolist() == prepare_as_mnist(drawn).tolist()
+    without = drawn.copy()
+    without[220:240] = 0
+    assert prepare_as_mnist(without).tolist() != prepare_as_mnist(drawn).tolist()
+
+
 def test_thin_strokes_are_as_bright_as_thick_ones():
     drawn = np.zeros((400, 400, 1), np.uint8)
     drawn[50:350, 200:205] = 90
@@ -120,6 +133,10 @@ def test_a_blank_picture_is_told_or_refused(read):
         assert said == [f"is blank: its levels are all from {level} to {level}."]
         with pytest.raises(ValueError, match="nothing stands out"):
             read(np.full((50, 50), level, np.uint8), prepare="mnist")
+    dots = np.zeros((1000, 1000), np.uint8)
+    dots[10, 10] = dots[900, 900] = 255
+    with pytest.raises(ValueError, match="nothing stands out"):
+        read(dots, prepare="mnist")
     noise = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
     assert "neither a dark nor a light ground" in read(noise)[1][0]
 
