@@ -141,8 +141,14 @@ def test_a_blank_picture_is_told_or_refused(read):
     assert "neither a dark nor a light ground" in read(noise)[1][0]
 
 
+def test_several_digits_are_told(digits, read):
+    two = np.concatenate([digits[0], digits[1]], axis=1)[:, :, 0]
+    assert ["are there several?" in hint for hint in read(two, prepare="mnist")[1]] == [True]
+    assert read(digits[0][:, :, 0], prepare="mnist")[1] == []
+
+
 def test_another_size_is_refused_with_both_remedies(read):
-    with pytest.raises(ValueError, match=r"30 x 20 .* expected 28 x 28\. Pass --prepare mnist .* or --resize"):
+    with pytest.raises(ValueError, match=r"30 x 20 .* expected 28 x 28\. Pass --resize .* --prepare mnist"):
         read(np.zeros((20, 30), np.uint8))
 
 
