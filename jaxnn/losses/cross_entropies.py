@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Num
 
 from jaxnn.activations import log_softmax, softplus
+from jaxnn.losses.label_targets import class_targets
 from jaxnn.losses.per_example import check_labels, check_range, check_same_shape, is_label, nan_unless, sum_features
 
 
@@ -15,36 +16,38 @@ def cross_entropy(
     *,
     label_smoothing: float | Num[Array, ""] = 0.0,
     class_weights: Float[Array | np.ndarray, " classes"] | None = None,
+    ignored_label: int | None = None,
 ) -> Float[Array, " batch"]:
     """Computes the categorical cross-entropy `-sum_k t_k log softmax(z)_k` in nats; it is stable for any logits.
 
     Gradient: `d/dz_k = softmax(z)_k - t_k`. With smoothing s over K classes, `t` becomes `(1 - s) t + s / K` (Szegedy
     et al. 2015, arXiv 1512.00567). With class weights, `t_k` then becomes `w_k t_k`, so an example of class k has the
     weight w_k. The weights are not renormalized: a mean over the batch divides by the batch size, while PyTorch's mean
-    divides by the sum of the weights of the labels.
+    divides by the sum of the weights of the labels; `label_weights` gives that one.
 
     Args:
       logits: (batch, classes). With integer labels and s = 0, a logit of -inf excludes a class.
       labels: (batch,) integers, or (batch, classes) probabilities. An integer that is not a class gives NaN.
       label_smoothing: s in [0, 1]; may be traced.
       class_weights: w, (classes,).
+      ignored_label: an integer label, such as -100, whose examples have the loss 0 and the gradient 0 (PyTorch's
+        `ignore_index`). They still count in a plain mean; `label_weights` leaves them out of it.
 
     Raises:
-      ValueError: if the shapes do not match, s is outside [0, 1], or a NumPy array has integers that are not classes.
+      ValueError: if the shapes do not match, s is outside [0, 1], a NumPy array has integers that are not classes, or
+        there is an ignored label beside probabilities.
 
     >>> cross_entropy(jnp.zeros((2, 10)), jnp.array([3, 7])).round(4)
     Array([2.3026, 2.3026], dtype=float32)
     """
-    _check_targets(logits, labels, label_smoothing, class_weights)
-    hard = labels.ndim == 1
-    targets = is_label(labels, logits).astype(logits.dtype) if hard else labels
-    t = (1 - label_smoothing) * targets + label_smoothing / logits.shape[-1]
+    check_range("label_smoothing", label_smoothing, 0, 1)
+    if class_weights is not None and class_weights.shape != logits.shape[1:]:
+        raise ValueError(f"`class_weights` must have shape {logits.shape[1:]}; received {class_weights.shape}.")
+    targets = class_targets(logits, labels, ignored_label)
+    t = (1 - label_smoothing) * targets.t + label_smoothing / logits.shape[-1]
     if class_weights is not None:
         t = jnp.asarray(class_weights, logits.dtype)[None] * t
-    log_p = log_softmax(logits)
-    information = jnp.where(t == 0, 0, t * log_p) if hard else t * log_p  # 0 log 0 = 0
-    loss = -jnp.sum(information, axis=-1)
-    return nan_unless(targets.any(axis=-1), loss) if hard else loss
+    return targets.loss_of(t, log_softmax(logits))
 
 
 def cross_entropy_with_rejection(
@@ -113,7 +116,10 @@ def binary_cross_entropy(
 
 
 def kl_divergence(
-    log_predictions: Float[Array, "batch classes"], targets: Float[Array | np.ndarray, "batch classes"]
+    log_predictions: Float[Array, "batch classes"],
+    targets: Float[Array | np.ndarray, "batch classes"],
+    *,
+    log_targets: bool = False,
 ) -> Float[Array, " batch"]:
     """Computes the Kullback-Leibler divergence `KL(t || p) = sum_k t_k (log t_k - log p_k)` in nats.
 
@@ -124,6 +130,8 @@ def kl_divergence(
     Args:
       log_predictions: log p, (batch, classes), such as the result of `log_softmax`.
       targets: t, (batch, classes) probabilities.
+      log_targets: whether `targets` are log t, which is exact for the small probabilities of another model (PyTorch's
+        `log_target`). -inf is the logarithm of 0.
 
     Raises:
       ValueError: if the shapes differ.
@@ -132,20 +140,8 @@ def kl_divergence(
     Array([0.6931], dtype=float32)
     """
     check_same_shape(log_predictions=log_predictions, targets=targets)
-    supported = targets != 0  # both factors are replaced at t = 0: one `where` alone would put 0 * inf in the gradient
-    t = jnp.where(supported, targets, 1)
-    log_p = jnp.where(supported, log_predictions, 0)
-    return jnp.sum(t * (jnp.log(t) - log_p), axis=-1)
-
-
-def _check_targets(logits, labels, label_smoothing, class_weights):
-    if labels.ndim != 1 and labels.shape != logits.shape:
-        raise ValueError(
-            f"`labels` must have shape {logits.shape[:1]}, or that of the logits, {logits.shape}; received "
-            f"{labels.shape}. Are they integers with an axis too many? Then pass labels[:, 0]."
-        )
-    if labels.ndim == 1:
-        check_labels(labels, logits)
-    if class_weights is not None and class_weights.shape != logits.shape[1:]:
-        raise ValueError(f"`class_weights` must have shape {logits.shape[1:]}; received {class_weights.shape}.")
-    check_range("label_smoothing", label_smoothing, 0, 1)
+    supported = targets != (-jnp.inf if log_targets else 0)
+    given = jnp.where(supported, targets, 0 if log_targets else 1)  # both factors are replaced at t = 0: one `where`
+    log_p = jnp.where(supported, log_predictions, 0)  # alone would put 0 * inf in the gradient
+    t, log_t = (jnp.exp(given), given) if log_targets else (given, jnp.log(given))
+    return jnp.sum(jnp.where(supported, t * (log_t - log_p), 0), axis=-1)

@@ -39,6 +39,46 @@ def hinge(
     return _nan_unless_signs(signs, sum_features(relu(margin - t * scores)))
 
 
+def squared_hinge(
+    scores: Float[Array, "batch ..."],
+    signs: Num[Array | np.ndarray, "batch ..."],
+    *,
+    margin: float | Num[Array, ""] = 1.0,
+) -> Float[Array, " batch"]:
+    """Computes the squared hinge loss `max(0, m - t z)^2` for two classes t = -1 and 1, summed over outputs.
+
+    Gradient: `-2 t max(0, m - t z)`, which has no jump. Keras' `SquaredHinge` is its mean over the outputs. Arguments
+    and errors are those of `hinge` (Tang 2013, arXiv 1306.0239).
+
+    >>> squared_hinge(jnp.array([3.0, 0.5, -1.0]), jnp.array([1, 1, 1])).tolist()
+    [0.0, 0.25, 4.0]
+    """
+    t = _checked_signs(scores, signs)
+    return _nan_unless_signs(signs, sum_features(relu(margin - t * scores) ** 2))
+
+
+def margin_ranking(
+    left_scores: Float[Array, " batch"],
+    right_scores: Float[Array, " batch"],
+    *,
+    signs: Num[Array | np.ndarray, " batch"],
+    margin: float | Num[Array, ""] = 0.0,
+) -> Float[Array, " batch"]:
+    """Computes the ranking loss `max(0, m - t (z_1 - z_2))`: t = 1 wants the left score higher, t = -1 the right one.
+
+    It is the hinge loss of the difference of the scores, and PyTorch's `MarginRankingLoss`. Gradient: `-t` in z_1 and
+    `t` in z_2 while the margin is not reached, then 0.
+
+    Raises:
+      ValueError: if the shapes differ, or NumPy signs are not -1 or 1 (in a JAX array they give NaN).
+
+    >>> margin_ranking(jnp.array([1.0, 1.0]), jnp.array([3.0, 3.0]), signs=jnp.array([1, -1]), margin=0.5).tolist()
+    [2.5, 0.0]
+    """
+    check_same_shape(left_scores=left_scores, right_scores=right_scores)
+    return hinge(left_scores - right_scores, signs, margin=margin)
+
+
 def perceptron_criterion(
     scores: Float[Array, "batch ..."], signs: Num[Array | np.ndarray, "batch ..."]
 ) -> Float[Array, " batch"]:
@@ -94,9 +134,29 @@ def weston_watkins(
     >>> weston_watkins(jnp.array([[3.25, 5.125, -1.75]]), jnp.array([0])).tolist()
     [2.875]
     """
-    hit, z_y = _right_class(scores, labels)
-    behind = relu(margin + scores - z_y[:, None])
-    return nan_unless(hit.any(axis=-1), jnp.sum(jnp.where(hit, 0, behind), axis=-1))
+    named, behind = _behind(scores, labels, margin)
+    return nan_unless(named, jnp.sum(behind, axis=-1))
+
+
+def squared_weston_watkins(
+    scores: Float[Array, "batch classes"],
+    labels: Integer[Array | np.ndarray, " batch"],
+    *,
+    margin: float | Num[Array, ""] = 1.0,
+) -> Float[Array, " batch"]:
+    """Computes the squared multi-class hinge loss `sum_(j != y) max(0, m + z_j - z_y)^2` over all wrong classes j.
+
+    Gradient: `2 max(0, m + z_j - z_y)` for each wrong class j, and minus their sum for y. PyTorch's
+    `MultiMarginLoss(p=2)` divides by the number of classes (taught in CS231n as the L2-SVM).
+
+    Raises:
+      ValueError: if the shapes do not match, or NumPy labels are not classes (in a JAX array they give NaN).
+
+    >>> squared_weston_watkins(jnp.array([[3.25, 5.125, -1.75]]), jnp.array([0])).tolist()
+    [8.265625]
+    """
+    named, behind = _behind(scores, labels, margin)
+    return nan_unless(named, jnp.sum(behind**2, axis=-1))
 
 
 def crammer_singer(
@@ -126,6 +186,12 @@ def _right_class(scores, labels):
     check_labels(labels, scores)
     hit = is_label(labels, scores)
     return hit, jnp.sum(jnp.where(hit, scores, 0), axis=-1)
+
+
+def _behind(scores, labels, margin):
+    """Returns where the label names a class, and by how much each wrong class is too near, (batch, classes)."""
+    hit, z_y = _right_class(scores, labels)
+    return hit.any(axis=-1), jnp.where(hit, 0, relu(margin + scores - z_y[:, None]))
 
 
 def _checked_signs(scores, signs):

@@ -9,6 +9,7 @@ from jaxnn.verification.loss_references import LOSSES
 from jaxnn.verification.metric_references import METRICS
 from jaxnn.verification.model_references import MODELS
 from jaxnn.verification.optimizer_references import OPTIMIZERS
+from jaxnn.verification.ported_loss_references import PORTED_LOSSES
 from jaxnn.verification.preprocessing_references import PREPROCESSING
 from jaxnn.verification.quasi_newton_references import QUASI_NEWTON, SEARCHES
 from jaxnn.verification.regularizer_references import REGULARIZERS
@@ -18,7 +19,7 @@ from jaxnn.verification.transformation_references import TRANSFORMATIONS
 
 TABLE = {
     "activations": ACTIVATIONS,
-    "losses": LOSSES,
+    "losses": [*LOSSES, *PORTED_LOSSES],
     "metrics": METRICS,
     "initializers": INITIALIZERS,
     "regularizers": REGULARIZERS,
