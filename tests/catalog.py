@@ -12,7 +12,7 @@ from jaxnn.verification.convolution_references import CONVOLUTION_LAYERS, CONVOL
 from jaxnn.verification.initializer_references import INITIALIZERS as INITIALIZERS
 from jaxnn.verification.layer_references import LAYER_LAYERS, LAYERS
 from jaxnn.verification.loss_references import LOSSES as _LOSSES
-from jaxnn.verification.metric_references import METRICS as METRICS
+from jaxnn.verification.metric_references import METRICS as _METRICS
 from jaxnn.verification.model_references import MODELS as MODELS
 from jaxnn.verification.optimizer_references import OPTIMIZERS as OPTIMIZERS
 from jaxnn.verification.ported_loss_references import PORTED_LOSSES
@@ -21,10 +21,12 @@ from jaxnn.verification.quasi_newton_references import QUASI_NEWTON, SEARCHES
 from jaxnn.verification.regularizer_references import REGULARIZERS
 from jaxnn.verification.rows import ModelRow, OptimizerRow
 from jaxnn.verification.schedule_references import SCHEDULES as SCHEDULES
+from jaxnn.verification.score_references import SCORES
 from jaxnn.verification.second_order_references import SECOND_ORDER
 from jaxnn.verification.transformation_references import TRANSFORMATIONS as TRANSFORMATIONS
 
 LOSSES = [*_LOSSES, *PORTED_LOSSES]
+METRICS = [*_METRICS, *SCORES]
 FUNCTIONS = [*ACTIVATIONS, *LOSSES, *METRICS, *PREPROCESSING, *BASIS_FUNCTIONS, *REGULARIZERS, *CONVOLUTIONS, *LAYERS]
 DESCENTS = [*SECOND_ORDER, *QUASI_NEWTON, *SEARCHES]
 NETWORK_LAYERS = [*CONVOLUTION_LAYERS, *LAYER_LAYERS]

@@ -18,7 +18,10 @@ SMOOTH = [row for row in FUNCTIONS if row not in (*catalog.METRICS, *catalog.PRE
 IN_FLOAT32 = {*(row.name for row in catalog.METRICS), "Standardize", "Standardize, bytes", "as_float, bytes"}
 TOGETHER = {  # what looks at the whole batch
     "precision", "recall", "f1", "perplexity", "normal_interval", "student_interval", "recall_at_k",
-    "average_precision", "l1", "l2", "elastic_net", "l1_sparsity", "kl_sparsity", "max_norm", "batch_norm", "dropout",
+    "average_precision", "f_beta", "intersection_over_union", "matthews_correlation", "cohen_kappa",
+    "balanced_accuracy", "roc_auc", "binary_average_precision", "score_histogram", "binned_roc_auc",
+    "calibration_bins", "expected_calibration_error", "maximum_calibration_error", "regression_sums", "r_squared",
+    "l1", "l2", "elastic_net", "l1_sparsity", "kl_sparsity", "max_norm", "batch_norm", "dropout",
     "unscaled_dropout",
 }  # fmt: skip
 APART = [row for row in FUNCTIONS if row.name.partition(",")[0] not in TOGETHER]

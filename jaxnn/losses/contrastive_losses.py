@@ -5,7 +5,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Num
 
 from jaxnn.activations import relu, softplus
-from jaxnn.losses.per_example import check_range, check_same_shape, sum_features
+from jaxnn.losses.per_example import check_range, check_same_shape, checked_mask, sum_features
+
+_OF_LABELS = "Write left_labels == right_labels."
 
 
 def triplet(
@@ -107,7 +109,7 @@ def cosine_embedding(
     >>> cosine_embedding(x, y, same=jnp.array([True, False]), margin=0.25).tolist()
     [1.0, 0.75]
     """
-    _check_same(same, left)
+    checked_mask("same", same, left.shape[:1], _OF_LABELS)
     distance = cosine_distance(left, right)
     return jnp.where(same, distance, relu(1 - distance - margin))
 
@@ -131,7 +133,7 @@ def contrastive(
     Array([0.25  , 0.0429], dtype=float32)
     """
     check_same_shape(left=left, right=right)
-    _check_same(same, left)
+    checked_mask("same", same, left.shape[:1], _OF_LABELS)
     squared = sum_features((left - right) ** 2)
     apart = squared > 0
     distance = jnp.where(apart, jnp.sqrt(jnp.where(apart, squared, 1)), 0)  # the square root has no derivative at 0
@@ -159,14 +161,6 @@ def negative_sampling(
             f"{positive_logits.shape} and {negative_logits.shape}."
         )
     return softplus(-positive_logits) + sum_features(softplus(negative_logits))
-
-
-def _check_same(same, left):
-    if same.shape != left.shape[:1] or same.dtype != bool:
-        raise ValueError(
-            f"`same` must be boolean, of shape {left.shape[:1]}; received {same.dtype} of shape {same.shape}. Write "
-            "left_labels == right_labels."
-        )
 
 
 def _norm(x, p):

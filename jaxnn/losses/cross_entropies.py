@@ -7,7 +7,17 @@ from jaxtyping import Array, Bool, Float, Integer, Num
 
 from jaxnn.activations import log_softmax, softplus
 from jaxnn.losses.label_targets import class_targets
-from jaxnn.losses.per_example import check_labels, check_range, check_same_shape, is_label, nan_unless, sum_features
+from jaxnn.losses.per_example import (
+    OF_SIGNS,
+    check_class_weights,
+    check_labels,
+    check_range,
+    check_same_shape,
+    checked_shares,
+    is_label,
+    nan_unless,
+    sum_features,
+)
 
 
 def cross_entropy(
@@ -41,8 +51,7 @@ def cross_entropy(
     Array([2.3026, 2.3026], dtype=float32)
     """
     check_range("label_smoothing", label_smoothing, 0, 1)
-    if class_weights is not None and class_weights.shape != logits.shape[1:]:
-        raise ValueError(f"`class_weights` must have shape {logits.shape[1:]}; received {class_weights.shape}.")
+    check_class_weights(class_weights, logits)
     targets = class_targets(logits, labels, ignored_label)
     t = (1 - label_smoothing) * targets.t + label_smoothing / logits.shape[-1]
     if class_weights is not None:
@@ -108,11 +117,11 @@ def binary_cross_entropy(
             f"{jnp.shape(positive_weight)}."
         )
     check_range("label_smoothing", label_smoothing, 0, 1)
-    check_range("labels", labels, 0, 1, "Are they -1 and 1? Then pass (labels + 1) / 2.")
-    t = (1 - label_smoothing) * jnp.asarray(labels, logits.dtype) + label_smoothing / 2
+    shares, valid = checked_shares("labels", labels, logits, OF_SIGNS)
+    t = (1 - label_smoothing) * shares + label_smoothing / 2
     w = jnp.broadcast_to(jnp.asarray(positive_weight, logits.dtype), logits.shape)
     loss = sum_features(w * t * softplus(-logits) + (1 - t) * softplus(logits))
-    return nan_unless(sum_features((labels < 0) | (labels > 1)) == 0, loss)
+    return nan_unless(valid, loss)
 
 
 def kl_divergence(

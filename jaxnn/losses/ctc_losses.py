@@ -17,9 +17,10 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from jaxnn.activations import log_softmax
-from jaxnn.losses.per_example import check_range, nan_unless
+from jaxnn.losses.per_example import check_range, checked_mask, nan_unless
 
 _NEVER = -1e30  # the logarithm of 0, finite so that differences of two of them are numbers
+_OF_LENGTHS = "Of lengths make jnp.arange(steps)[None] < lengths[:, None]."
 
 
 def ctc(
@@ -51,9 +52,9 @@ def ctc(
     1.0986
     """
     check_range("blank", blank, 0, logits.shape[-1] - 1, "The last class is `logits.shape[-1] - 1`.")
-    mask = _checked_mask("mask", mask, logits.shape[:2])
+    mask = checked_mask("mask", mask, logits.shape[:2], _OF_LENGTHS)
     _check_labels(labels, label_mask, logits)
-    label_mask = _checked_mask("label_mask", label_mask, labels.shape)
+    label_mask = checked_mask("label_mask", label_mask, labels.shape, _OF_LENGTHS)
     labels = jnp.asarray(labels)
     named = ((labels >= 0) & (labels < logits.shape[-1]) & (labels != blank)) | ~label_mask
     loss = -_log_probability(logits, jnp.where(named & label_mask, labels, blank), mask, label_mask, blank)
@@ -86,17 +87,6 @@ def _log_probability(logits, labels, mask, label_mask, blank):
 def _shifted(values, places, filler=_NEVER):
     """Moves the values of the states up, and fills from below."""
     return jnp.pad(values, ((0, 0), (places, 0)), constant_values=filler)[:, : values.shape[1]]
-
-
-def _checked_mask(name, mask, shape):
-    if mask is None:
-        return jnp.ones(shape, bool)
-    if mask.shape != shape or mask.dtype != bool:
-        raise ValueError(
-            f"`{name}` must be boolean, of shape {shape}; received {mask.dtype} of shape {mask.shape}. Of lengths make "
-            "jnp.arange(steps)[None] < lengths[:, None]."
-        )
-    return jnp.asarray(mask)
 
 
 def _check_labels(labels, label_mask, logits):

@@ -11,7 +11,17 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Num
 
 from jaxnn.activations import log_softmax, softplus
-from jaxnn.losses.per_example import check_labels, check_range, check_same_shape, is_label, nan_unless, sum_features
+from jaxnn.losses.per_example import (
+    OF_SIGNS,
+    check_class_weights,
+    check_labels,
+    check_range,
+    check_same_shape,
+    checked_shares,
+    is_label,
+    nan_unless,
+    sum_features,
+)
 
 
 def focal(
@@ -40,8 +50,7 @@ def focal(
     """
     check_labels(labels, logits)
     check_range("gamma", gamma, 0, np.inf)
-    if class_weights is not None and class_weights.shape != logits.shape[1:]:
-        raise ValueError(f"`class_weights` must have shape {logits.shape[1:]}; received {class_weights.shape}.")
+    check_class_weights(class_weights, logits)
     hit, log_p = is_label(labels, logits), log_softmax(logits)
     log_p_y = jnp.sum(jnp.where(hit, log_p, 0), axis=-1)
     log_rest = jax.nn.logsumexp(jnp.where(hit, jnp.finfo(logits.dtype).min, log_p), axis=-1)  # log(1 - p_y)
@@ -78,12 +87,10 @@ def binary_focal(
     """
     check_same_shape(logits=logits, labels=labels)
     check_range("gamma", gamma, 0, np.inf)
-    check_range("labels", labels, 0, 1, "Are they -1 and 1? Then pass (labels + 1) / 2.")
     if alpha is not None:
         check_range("alpha", alpha, 0, 1)
-    t = jnp.asarray(labels, logits.dtype)
+    t, valid = checked_shares("labels", labels, logits, OF_SIGNS)
     of_1 = jnp.exp(-gamma * softplus(logits)) * softplus(-logits)
     of_0 = jnp.exp(-gamma * softplus(-logits)) * softplus(logits)
     a, b = (1, 1) if alpha is None else (alpha, 1 - alpha)
-    loss = sum_features(a * t * of_1 + b * (1 - t) * of_0)
-    return nan_unless(sum_features((labels < 0) | (labels > 1)) == 0, loss)
+    return nan_unless(valid, sum_features(a * t * of_1 + b * (1 - t) * of_0))

@@ -33,7 +33,8 @@ def poisson_nll(
     check_range("counts", counts, 0, math.inf)
     t = jnp.asarray(counts, log_rates.dtype)
     constant = gammaln(jnp.maximum(t, 0) + 1) if full else 0
-    return nan_unless(sum_features(t < 0) == 0, sum_features(jnp.exp(log_rates) - t * log_rates + constant))
+    information = t * jnp.where(t == 0, 0, log_rates)  # 0 log 0 = 0
+    return nan_unless(sum_features(t < 0) == 0, sum_features(jnp.exp(log_rates) - information + constant))
 
 
 def gaussian_nll(

@@ -13,7 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from jaxnn.losses.per_example import check_range, check_same_shape, nan_unless, sum_features
+from jaxnn.losses.per_example import (
+    check_range,
+    check_same_shape,
+    checked_shares,
+    nan_unless,
+    sum_features,
+)
 
 Regions = Num[Array | np.ndarray, "batch ..."] | Bool[Array | np.ndarray, "batch ..."]
 
@@ -46,20 +52,19 @@ def tversky(
     [0.20000000298023224]
     """
     check_same_shape(probabilities=probabilities, targets=targets)
-    check_range("targets", targets, 0, 1, "One class each? Pass one_hot(labels).")
+    t, valid = checked_shares("targets", targets, probabilities, "One class each? Pass one_hot(labels).")
     for name, number in (
         ("false_positives", false_positives),
         ("false_negatives", false_negatives),
         ("smoothing", smoothing),
     ):
         check_range(name, number, 0, math.inf)
-    t = jnp.asarray(targets, probabilities.dtype)
     hits, misses = sum_features(probabilities * t), sum_features((1 - probabilities) * t)
     alarms = sum_features(probabilities * (1 - t))
     wrong = false_positives * alarms + false_negatives * misses  # 1 - N / D = wrong / D
     whole = hits + wrong + smoothing
     loss = jnp.where(whole > 0, wrong / jnp.where(whole > 0, whole, 1), 0)
-    return nan_unless(sum_features((targets < 0) | (targets > 1)) == 0, loss)
+    return nan_unless(valid, loss)
 
 
 def dice(

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 import numpy as np
 
+OF_SIGNS = "Are they -1 and 1? Then pass (labels + 1) / 2."
+
 
 def sum_features(values):
     """Sums over all axes but the first: (batch, ...) -> (batch,)."""
@@ -53,6 +55,42 @@ def check_range(name: str, values, low, high, remedy: str = ""):
     if not low <= smallest <= largest <= high:
         received = f"{smallest} to {largest}" if np.ndim(values) else f"{smallest}"
         raise ValueError(f"`{name}` must lie in [{low}, {high}]; received {received}. {remedy}".rstrip())
+
+
+def checked_mask(name: str, mask, shape, remedy: str = ""):
+    """Returns a mask as a JAX array, all True for None; raises a ValueError unless it is boolean and of the shape.
+
+    >>> checked_mask("mask", np.ones(3), (3,), "Write lengths > 0.")
+    Traceback (most recent call last):
+    ValueError: `mask` must be boolean, of shape (3,); received float64 of shape (3,). Write lengths > 0.
+    """
+    if mask is None:
+        return jnp.ones(shape, bool)
+    if mask.shape != shape or mask.dtype != bool:
+        received = f"{mask.dtype} of shape {mask.shape}"
+        raise ValueError(f"`{name}` must be boolean, of shape {shape}; received {received}. {remedy}".rstrip())
+    return jnp.asarray(mask)
+
+
+def are_binary(labels) -> bool:
+    """Says whether NumPy labels are all 0 and 1, or all -1 and 1; of JAX arrays, which may be traced, it says True."""
+    return not isinstance(labels, np.ndarray) or bool(np.isin(labels, (0, 1)).all() or np.isin(labels, (-1, 1)).all())
+
+
+def check_class_weights(class_weights, logits):
+    """Raises a ValueError unless there is one weight for each class, or None."""
+    if class_weights is not None and class_weights.shape != logits.shape[1:]:
+        raise ValueError(f"`class_weights` must have shape {logits.shape[1:]}; received {class_weights.shape}.")
+
+
+def checked_shares(name: str, shares, outputs, remedy: str):
+    """Returns targets in [0, 1], or booleans, in the outputs' dtype, and of which examples all are in that range.
+
+    Raises:
+      ValueError: if NumPy targets are not.
+    """
+    check_range(name, shares, 0, 1, remedy)
+    return jnp.asarray(shares, outputs.dtype), sum_features((shares < 0) | (shares > 1)) == 0
 
 
 def is_label(labels, logits):

@@ -12,7 +12,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Num
 
 from jaxnn.losses.label_targets import class_targets
-from jaxnn.losses.per_example import check_range, check_same_shape, nan_unless, sum_features
+from jaxnn.losses.per_example import (
+    OF_SIGNS,
+    check_same_shape,
+    checked_shares,
+    nan_unless,
+    sum_features,
+)
 from jaxnn.naming import unknown
 
 _CLIPS = ("logarithm", "probability")
@@ -73,11 +79,9 @@ def binary_cross_entropy_of_probabilities(
     Array([  0.6931, 100.    ], dtype=float32)
     """
     check_same_shape(probabilities=probabilities, labels=labels)
-    check_range("labels", labels, 0, 1, "Are they -1 and 1? Then pass (labels + 1) / 2.")
-    t = jnp.asarray(labels, probabilities.dtype)
+    t, valid = checked_shares("labels", labels, probabilities, OF_SIGNS)
     log_p, log_q = _limited_logarithms(probabilities, clip)
-    valid = (sum_features((labels < 0) | (labels > 1)) == 0) & _are_probabilities(probabilities)
-    return nan_unless(valid, -sum_features(t * log_p + (1 - t) * log_q))
+    return nan_unless(valid & _are_probabilities(probabilities), -sum_features(t * log_p + (1 - t) * log_q))
 
 
 def _limited_logarithms(p, clip):

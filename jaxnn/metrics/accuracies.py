@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, Num
 
-from jaxnn.losses.per_example import check_labels, is_label
+from jaxnn.losses.per_example import are_binary, check_labels, is_label
 
 _REGRESSION = "Is it a regression? Then accuracy says nothing: pass metrics=()."
 
@@ -75,7 +75,7 @@ def _binary(logits, labels):
             f"`labels` must have shape {logits.shape[:1]} beside one logit for each example, {logits.shape}; received "
             f"{labels.shape}."
         )
-    if isinstance(labels, np.ndarray) and not (np.isin(labels, (0, 1)).all() or np.isin(labels, (-1, 1)).all()):
+    if not are_binary(labels):
         raise ValueError(
             "`labels` must be 0 or 1 beside one logit for each example; received numbers from "
             f"{labels.min()} to {labels.max()}. {_REGRESSION}"

@@ -1,9 +1,12 @@
-"""The confusion matrix gives precision, recall and F1, per class or averaged.
+"""The confusion matrix gives precision, recall, F-scores and overlaps, per class or averaged.
 
 M[t, p] counts the examples of class t that were predicted as class p. Class k has M[k, k] hits. Row k counts the
 examples whose true class is k (the support), and column k those that were predicted as k. A class that was never
-predicted has precision 0/0, and a class without examples has recall 0/0. Both count as 0, also in the macro average.
+predicted has precision 0/0, and a class without examples has recall 0/0. Both count as `zero_division`: as 0 by
+default, also in the macro average; with NaN such a class is left out of the averages.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -56,15 +59,16 @@ def _checked(name, values, classes):
     return jnp.asarray(values, jnp.int32)
 
 
-def precision(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array, " k"] | Float[Array, ""]:
+def precision(
+    matrix: Int[Array, "k k"], *, average: str | None = None, zero_division: float = 0.0
+) -> Float[Array, " k"] | Float[Array, ""]:
     """Computes the share of the examples predicted as class k that are of class k: `M[k, k] / sum_t M[t, k]`.
-
-    0/0 counts as 0.
 
     Args:
       matrix: the result of `confusion_matrix`: a row for each true class, a column for each predicted class.
       average: None for one number per class (of two classes use [1]); "macro" for the mean over classes; "weighted" for
         the mean weighted by the classes' true counts; "micro" for all hits by all predictions, which is the accuracy.
+      zero_division: what 0/0 counts as, such as 0 or 1; NaN leaves the class out of an average, as in scikit-learn.
 
     Raises:
       ValueError: if `average` is unknown.
@@ -72,47 +76,88 @@ def precision(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float
     >>> [round(float(p), 4) for p in precision(jnp.array([[8, 2], [4, 6]]))]
     [0.6667, 0.75]
     """
-    return _averaged(matrix, matrix.sum(axis=0), average)
+    return _averaged(matrix, matrix.sum(axis=0), average, zero_division)
 
 
-def recall(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array, " k"] | Float[Array, ""]:
+def recall(
+    matrix: Int[Array, "k k"], *, average: str | None = None, zero_division: float = 0.0
+) -> Float[Array, " k"] | Float[Array, ""]:
     """Computes the share of the examples of class k that were found: `M[k, k] / sum_p M[k, p]`.
 
-    0/0 counts as 0. Of two classes, [1] is the true positive rate. Arguments and errors are those of `precision`. The
-    macro average is the balanced accuracy (if every class occurs), and the weighted average is the accuracy.
+    Of two classes, [1] is the true positive rate. Arguments and errors are those of `precision`. The macro average is
+    the balanced accuracy (if every class occurs, or with `zero_division=nan`); the weighted average is the accuracy.
 
     >>> [round(float(r), 4) for r in recall(jnp.array([[8, 2], [4, 6]]))]
     [0.8, 0.6]
     """
-    return _averaged(matrix, matrix.sum(axis=1), average)
+    return _averaged(matrix, matrix.sum(axis=1), average, zero_division)
 
 
-def f1(matrix: Int[Array, "k k"], *, average: str | None = None) -> Float[Array, " k"] | Float[Array, ""]:
-    """Computes the harmonic mean of precision and recall: `2 M[k, k] / (row k + column k)`, 0 where both are empty.
+def f1(
+    matrix: Int[Array, "k k"], *, average: str | None = None, zero_division: float = 0.0
+) -> Float[Array, " k"] | Float[Array, ""]:
+    """Computes the harmonic mean of precision and recall: `2 M[k, k] / (row k + column k)`.
 
-    Arguments and errors are those of `precision`. Macro F1 is the mean of the classes' F1, as in scikit-learn. It is
-    not the harmonic mean of macro precision and macro recall, which is at least as large (Opitz and Burst 2019, arXiv
-    1911.03347).
+    It is 0/0 where both are empty. Arguments and errors are those of `precision`. Macro F1 is the mean of the classes'
+    F1, as in scikit-learn. It is not the harmonic mean of macro precision and macro recall, which is at least as large
+    (Opitz and Burst 2019, arXiv 1911.03347).
 
     >>> round(float(f1(jnp.array([[8, 2], [4, 6]]), average="macro")), 4)
     0.697
     """
-    return _averaged(matrix, (matrix.sum(axis=0) + matrix.sum(axis=1)) / 2, average)
+    return f_beta(matrix, beta=1.0, average=average, zero_division=zero_division)
 
 
-def _averaged(matrix, totals, average):
-    """Divides the hits by the totals, per class or averaged."""
+def f_beta(
+    matrix: Int[Array, "k k"], *, beta: float, average: str | None = None, zero_division: float = 0.0
+) -> Float[Array, " k"] | Float[Array, ""]:
+    """Computes `(1 + b^2) P R / (b^2 P + R) = (1 + b^2) M[k, k] / (b^2 row k + column k)` of precision P and recall R.
+
+    Recall counts b times as much as precision: F2 favours it, F0.5 favours precision. The other arguments and the
+    errors are those of `precision` (van Rijsbergen 1979, Information retrieval, chapter 7).
+
+    Raises:
+      ValueError: if `average` is unknown, or beta is negative.
+
+    >>> round(float(f_beta(jnp.array([[8, 2], [4, 6]]), beta=2.0)[1]), 4)  # 5 * 6 / (4 * 10 + 8)
+    0.625
+    """
+    check_range("beta", beta, 0, math.inf)
+    weighted = (beta**2 * matrix.sum(axis=1) + matrix.sum(axis=0)) / (1 + beta**2)
+    return _averaged(matrix, weighted, average, zero_division)
+
+
+def intersection_over_union(
+    matrix: Int[Array, "k k"], *, average: str | None = None, zero_division: float = 0.0
+) -> Float[Array, " k"] | Float[Array, ""]:
+    """Computes the overlap of each class, `M[k, k] / (row k + column k - M[k, k])`, the Jaccard index.
+
+    The macro average is the mean IoU of segmentation: count the pixels in the matrix. A class that is nowhere, neither
+    true nor predicted, is 0/0; Keras' `MeanIoU` leaves it out, which is `zero_division=nan`. Arguments and errors are
+    those of `precision`.
+
+    >>> [round(float(u), 4) for u in intersection_over_union(jnp.array([[8, 2], [4, 6]]))]
+    [0.5714, 0.5]
+    """
+    union = matrix.sum(axis=0) + matrix.sum(axis=1) - jnp.diagonal(matrix)
+    return _averaged(matrix, union, average, zero_division)
+
+
+def _averaged(matrix, totals, average, zero_division):
+    """Divides the hits by the totals, per class or averaged; NaN is left out of the averages."""
     hits, support = jnp.diagonal(matrix), matrix.sum(axis=1)
+    each = ratio(hits, totals, zero_division)
     if average is None:
-        return _ratio(hits, totals)
-    if average == "macro":
-        return jnp.mean(_ratio(hits, totals))
+        return each
     if average == "micro":
-        return _ratio(hits.sum(), totals.sum())
-    if average == "weighted":
-        return _ratio(jnp.sum(support * _ratio(hits, totals)), support.sum())
-    raise unknown("average", average, _AVERAGES)
+        return ratio(hits.sum(), totals.sum(), zero_division)
+    if average not in _AVERAGES:
+        raise unknown("average", average, _AVERAGES)
+    weights = support if average == "weighted" else jnp.ones_like(support)
+    kept = jnp.where(jnp.isnan(each), 0, weights)
+    return ratio(jnp.sum(jnp.where(kept > 0, kept * each, 0)), kept.sum(), zero_division)
 
 
-def _ratio(part, whole):
-    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0).astype(jnp.float32)
+def ratio(part, whole, zero_division):
+    """Divides in float32; a quotient without a positive whole counts as `zero_division`."""
+    return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), zero_division).astype(jnp.float32)

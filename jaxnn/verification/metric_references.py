@@ -15,14 +15,14 @@ def _numpy_top_k(logits, labels, k):
     return (np.argsort(-exact(logits), axis=1)[:, :k] == np.asarray(labels)[:, None]).any(axis=1)
 
 
-def _counts(rng, batch, classes=5):
+def confusion_counts(rng, batch, classes=5):
     """A confusion matrix in which one class was never predicted and one never occurs."""
     matrix = rng.integers(20, size=(classes, classes))
     matrix[:, 1] = matrix[3, :] = 0
     return (matrix,)
 
 
-def _of_examples(measure):
+def of_examples(measure):
     """The measure's oracle: the matrix spread out into examples, each class against the others."""
 
     def scores(matrix, average=None):
@@ -38,16 +38,18 @@ def _of_examples(measure):
     return scores
 
 
-def _precision(true, predicted):
+def precision_of(true, predicted):
+    """Computes the share of the predictions that are true; 0 of none."""
     return true[predicted].mean() if predicted.any() else 0.0
 
 
-def _recall(true, predicted):
-    return _precision(predicted, true)
+def recall_of(true, predicted):
+    """Computes the share of the true that is predicted; 0 of none."""
+    return precision_of(predicted, true)
 
 
 def _f1(true, predicted):
-    p, r = _precision(true, predicted), _recall(true, predicted)
+    p, r = precision_of(true, predicted), recall_of(true, predicted)
     return 2 * p * r / (p + r) if p + r else 0.0
 
 
@@ -129,11 +131,11 @@ METRICS = [
             f"{public.__name__}, {average or 'per class'}",
             public,
             partial(public, average=average),
-            partial(_of_examples(measure), average=average),
+            partial(of_examples(measure), average=average),
             "NumPy",
-            _counts,
+            confusion_counts,
         )
-        for public, measure in ((metrics.precision, _precision), (metrics.recall, _recall), (metrics.f1, _f1))
+        for public, measure in ((metrics.precision, precision_of), (metrics.recall, recall_of), (metrics.f1, _f1))
         for average in (None, "macro", "micro", "weighted")
     ),
     FunctionRow(

@@ -14,13 +14,14 @@ from jaxnn.verification.preprocessing_references import PREPROCESSING
 from jaxnn.verification.quasi_newton_references import QUASI_NEWTON, SEARCHES
 from jaxnn.verification.regularizer_references import REGULARIZERS
 from jaxnn.verification.schedule_references import SCHEDULES
+from jaxnn.verification.score_references import SCORES
 from jaxnn.verification.second_order_references import SECOND_ORDER
 from jaxnn.verification.transformation_references import TRANSFORMATIONS
 
 TABLE = {
     "activations": ACTIVATIONS,
     "losses": [*LOSSES, *PORTED_LOSSES],
-    "metrics": METRICS,
+    "metrics": [*METRICS, *SCORES],
     "initializers": INITIALIZERS,
     "regularizers": REGULARIZERS,
     "preprocessing": PREPROCESSING,
