@@ -78,6 +78,16 @@ def test_long_sequences_and_excluded_classes_do_not_underflow():
 
 
 @full
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_extreme_logits_have_numbers_and_gradients(dtype):
+    z = jnp.array([0.0, 1e4, -1e4, 1e30, -1e30], dtype)
+    logits, labels = jnp.stack([z, -z, 0 * z], axis=1)[:, None], jnp.ones((5, 1), int)
+    value, gradient = with_gradient(logits, labels, None, None)
+    assert not jnp.isnan(value).any()
+    assert jnp.isfinite(gradient).all()
+
+
+@full
 def test_masked_steps_are_left_out_wherever_they_are():
     logits = jnp.asarray(LOGITS[:1], "float32")
     mask = jnp.array([[True, False, True, True, False, True]])
