@@ -76,13 +76,13 @@ def label_weights(
       ignored_label: the label, such as -100, of the examples that count for nothing.
 
     >>> from jaxnn.losses import cross_entropy
-    >>> logits, labels = jnp.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]), jnp.array([0, 0, -100])
+    >>> logits, labels = jnp.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]]), jnp.array([0, 1, -100])
     >>> weights = label_weights(labels, class_weights=jnp.array([0.5, 2.0]), ignored_label=-100)
     >>> weights.tolist()
-    [0.5, 0.5, 0.0]
+    [0.5, 2.0, 0.0]
     >>> mean = jnp.average(cross_entropy(logits, labels, ignored_label=-100), weights=weights)
     >>> round(float(mean), 4)  # as in PyTorch
-    1.2201
+    0.1642
     """
     labels, kept = _without_ignored(labels, ignored_label)
     if class_weights is None:
