@@ -9,6 +9,7 @@ positive, the gradients of the weights into one unit of the next layer all have 
 
 from collections.abc import Callable, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -119,6 +120,43 @@ def prelu(x, slope):
     return leaky_relu(x, negative_slope=jnp.broadcast_to(slope, x.shape))
 
 
+def rrelu(x, *, key=None, lowest=1 / 8, highest=1 / 3):
+    """Computes leaky ReLU with random slopes in training; without a key, in test mode, with their mean.
+
+    With a key, every element has a slope `a` of its own, uniform from `lowest` to `highest`. Without one, the slope is
+    `(lowest + highest) / 2`. Derivative: 1 for x > 0, else a, at the kink too (Xu et al. 2015, arXiv 1505.00853).
+
+    >>> rrelu(jnp.array([-48.0, 2.0])).tolist()
+    [-11.0, 2.0]
+    """
+    if key is None:
+        return leaky_relu(x, negative_slope=(lowest + highest) / 2)
+    return leaky_relu(x, negative_slope=jax.random.uniform(key, x.shape, x.dtype, lowest, highest))
+
+
+def relu6(x):
+    """Computes `min(max(x, 0), 6)`, a rectifier whose outputs few bits can represent.
+
+    Derivative: 1 for 0 < x < 6, else 0, at both kinks too. The function saturates at 0 and 6 and is not zero-centred
+    (Krizhevsky 2010; Howard et al. 2017, arXiv 1704.04861).
+
+    >>> relu6(jnp.array([-2.0, 2.0, 8.0])).tolist()
+    [0.0, 2.0, 6.0]
+    """
+    return _between(x, 0.0, 6.0)
+
+
+def threshold_linear(x, *, above, otherwise):
+    """Computes `x` for x > `above`, and the number `otherwise` elsewhere (PyTorch's `Threshold`).
+
+    Derivative: 1 for x > `above`, else 0, at the jump too. With zeros the function is ReLU. It is unbounded above.
+
+    >>> threshold_linear(jnp.array([-2.0, 0.5, 2.0]), above=1.0, otherwise=-1.0).tolist()
+    [-1.0, -1.0, 2.0]
+    """
+    return jnp.where(x <= above, otherwise, x)
+
+
 def elu(x, *, alpha=1.0):
     """Computes the exponential linear unit, which is `x` for x > 0, else `a (exp(x) - 1)`.
 
@@ -129,6 +167,18 @@ def elu(x, *, alpha=1.0):
     [-1.0, 0.0, 2.0]
     """
     return relu(x) + alpha * jnp.expm1(jnp.where(x > 0, 0.0, x))
+
+
+def celu(x, *, alpha=1.0):
+    """Computes the continuously differentiable ELU, which is `x` for x > 0, else `a (exp(x / a) - 1)`.
+
+    Derivative: 1 for x > 0, else `exp(x / a)`, so there is no kink for any a > 0. The function saturates at -a, and is
+    ELU for a = 1 (Barron 2017, arXiv 1704.07483).
+
+    >>> celu(jnp.array([-1e4, 0.0, 2.0]), alpha=0.5).tolist()
+    [-0.5, 0.0, 2.0]
+    """
+    return relu(x) + alpha * jnp.expm1(jnp.where(x > 0, 0.0, x) / alpha)
 
 
 def selu(x):
@@ -170,6 +220,103 @@ def silu(x):
     return _gated(x, sigmoid)
 
 
+def mish(x):
+    """Computes `x tanh(softplus(x))`, which is smooth and has its minimum of -0.31 at x = -1.19.
+
+    Derivative: `t + x s (1 - t^2)` with `t = tanh(softplus(x))` and `s = sigmoid(x)`. It tends to 0 far below and to 1
+    far above, so the function is not zero-centred (Misra 2020, arXiv 1908.08681).
+
+    >>> [round(y, 4) for y in mish(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
+    [-0.0, 0.0, 0.8651]
+    """
+    return _gated(x, lambda x: jnp.tanh(softplus(x)))
+
+
+def hard_sigmoid(x):
+    """Computes `min(max(x + 3, 0), 6) / 6`, a sigmoid of three straight lines.
+
+    Derivative: 1/6 for -3 < x < 3, else 0, at both kinks too. The function saturates at 0 and 1 and is not zero-centred
+    (Howard et al. 2019, arXiv 1905.02244; Courbariaux et al. 2015 and Keras before version 3 have other slopes).
+
+    >>> hard_sigmoid(jnp.array([-4.0, 0.0, 4.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    return relu6(x + 3) / 6
+
+
+def hard_swish(x):
+    """Computes `x hard_sigmoid(x)`, which is close to `silu` and has its minimum of -0.375 at x = -1.5.
+
+    Derivative: 0 for x <= -3, 1 for x >= 3, and `x / 3 + 1/2` between. The function is not zero-centred (Howard et al.
+    2019, arXiv 1905.02244).
+
+    >>> hard_swish(jnp.array([-4.0, 0.0, 1.5, 4.0])).tolist()
+    [0.0, 0.0, 1.125, 4.0]
+    """
+    inner = _between(x, -3.0, 3.0)
+    return jnp.where(x >= 3, x, inner * ((inner + 3) / 6))
+
+
+def hard_tanh(x):
+    """Computes `min(max(x, -1), 1)`.
+
+    Derivative: 1 for -1 < x < 1, else 0, at both kinks too (as in PyTorch; JAX has 1 there). The function saturates at
+    -1 and 1 and is zero-centred (Collobert 2004).
+
+    >>> hard_tanh(jnp.array([-2.0, 0.5, 2.0])).tolist()
+    [-1.0, 0.5, 1.0]
+    """
+    return _between(x, -1.0, 1.0)
+
+
+def softsign(x):
+    """Computes `x / (1 + |x|)`, which saturates like tanh but much more slowly.
+
+    Derivative: `1 / (1 + |x|)^2`, which is largest at x = 0, where it is 1. The function saturates at -1 and 1 and is
+    zero-centred (Turian et al. 2009; Glorot and Bengio 2010).
+
+    >>> softsign(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()
+    [-1.0, 0.0, 0.5]
+    """
+    finite = _within_range(x)
+    return finite / (1 + jnp.abs(finite))
+
+
+def tanh_shrink(x):
+    """Computes `x - tanh(x)`, which is flat around 0 and nearly linear far from it.
+
+    Derivative: `tanh(x)^2`. The function is unbounded on both sides and zero-centred.
+
+    >>> [round(y, 4) for y in tanh_shrink(jnp.array([-jnp.inf, 0.0, 1.0])).tolist()]
+    [-inf, 0.0, 0.2384]
+    """
+    return x - jnp.tanh(x)
+
+
+def soft_shrink(x, *, threshold=0.5):
+    """Moves `x` towards 0 by the threshold t, and no farther than to 0: `sign(x) max(|x| - t, 0)`.
+
+    It is the step of the lasso that makes coefficients exactly 0. Derivative: 1 for |x| > t, else 0, at both kinks too.
+    The function is unbounded on both sides and zero-centred (Donoho 1995; Beck and Teboulle 2009).
+
+    >>> soft_shrink(jnp.array([-2.0, 0.25, 2.0])).tolist()
+    [-1.5, 0.0, 1.5]
+    """
+    return jnp.where(jnp.abs(x) <= threshold, 0.0, x - threshold * jnp.sign(x))
+
+
+def hard_shrink(x, *, threshold=0.5):
+    """Computes `x` for |x| > t, else 0.
+
+    Derivative: 1 for |x| > t, else 0, at both jumps too. The function is unbounded on both sides and zero-centred
+    (Donoho and Johnstone 1994).
+
+    >>> hard_shrink(jnp.array([-2.0, 0.25, 2.0])).tolist()
+    [-2.0, 0.0, 2.0]
+    """
+    return jnp.where(jnp.abs(x) <= threshold, 0.0, x)
+
+
 def softplus(x):
     """Computes `log(1 + exp(x))`, a smooth ReLU, which turns any number into a positive one, such as a scale.
 
@@ -180,6 +327,18 @@ def softplus(x):
     [0.0, 0.6931, 1.3133]
     """
     return jnp.logaddexp(x, 0.0)
+
+
+def log_sigmoid(x):
+    """Computes `log sigmoid(x) = -softplus(-x)`, which is exact where the sigmoid would be rounded to 0.
+
+    Derivative: `1 - sigmoid(x)`. The function is nearly x far below and saturates at 0 above. Its values are negative:
+    it is no activation of hidden units but the logarithm of a probability.
+
+    >>> log_sigmoid(jnp.array([-1e4, 1e4])).tolist()
+    [-10000.0, -0.0]
+    """
+    return -softplus(-x)
 
 
 def softmax(x, *, axis=-1):
@@ -196,6 +355,17 @@ def softmax(x, *, axis=-1):
     return e / jnp.sum(e, axis=axis, keepdims=True)
 
 
+def softmin(x, *, axis=-1):
+    """Computes the softmax of `-x`: the smallest entry has the largest probability.
+
+    Derivative: `dp_k/dx_j = -p_k ([j = k] - p_j)`.
+
+    >>> softmin(jnp.array([0.0, 0.0, 1e4])).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    return softmax(-x, axis=axis)
+
+
 def log_softmax(x, *, axis=-1):
     """Computes `log p_k = x_k - log sum_j exp(x_j)`, which is exact where the softmax would be rounded to 0 or 1.
 
@@ -207,6 +377,29 @@ def log_softmax(x, *, axis=-1):
     """
     x = _below_zero(x, axis)
     return x - jnp.log(jnp.sum(jnp.exp(x), axis=axis, keepdims=True))
+
+
+def glu(x, *, axis=-1):
+    """Computes the gated linear unit `a sigmoid(b)`, where a and b are the first and the second half along an axis.
+
+    Derivative: `s` with respect to a and `a s (1 - s)` with respect to b, where `s = sigmoid(b)`. The gate b learns
+    what of a passes, and the gradient of a does not vanish where the gate is open (Dauphin et al. 2017, arXiv
+    1612.08083).
+
+    Raises:
+      ValueError: the number of entries along the axis is odd.
+
+    >>> glu(jnp.array([[4.0, 2.0, 0.0, 1e4]])).tolist()
+    [[2.0, 2.0]]
+    """
+    if x.shape[axis] % 2:
+        raise ValueError(
+            f"`x` must have an even number of entries along axis {axis}, a and b; received shape {x.shape}. Let the "
+            "layer before it have twice as many features."
+        )
+    a, b = jnp.split(x, 2, axis)
+    finite, s = _within_range(a), sigmoid(b)
+    return jnp.where(jnp.isinf(a) & (s > 0), a, finite * s)
 
 
 def max_unit(x, *, axis=-1):
@@ -310,6 +503,11 @@ def _below_zero(x, axis):
     largest = lax.stop_gradient(jnp.max(x, axis=axis, keepdims=True))
     limit = jnp.where(x == largest, 0.0, -jnp.inf)
     return jnp.where(jnp.isinf(largest), limit, x - largest)
+
+
+def _between(x, lowest, highest):
+    """Computes `min(max(x, lowest), highest)`, which is flat at both kinks too."""
+    return jnp.where(x <= lowest, lowest, jnp.where(x >= highest, highest, x))
 
 
 def _gated(x, gate):

@@ -14,6 +14,7 @@ def integers(*shape):
 REFUSED = {  # the row's name: the arguments, and a pattern of the message
     "prelu, per channel": ([floats(2, 5), floats(4)], r"`slope` must be a number or of shape \(5,\)"),
     "maxout": ([floats(2, 5)], "`pieces` must be at least 1 and divide"),
+    "glu": ([floats(2, 5)], r"`x` must have an even number of entries along axis -1, .* received shape \(2, 5\)"),
     "radial_basis": ([floats(2, 4), floats(3, 5), floats(3) + 1], "`x` must have shape"),
     "per_unit": ([floats(2, 4)], "`x` must have 5 features on its last axis"),
     "cross_entropy": ([floats(4, 7), integers(4, 1)], "labels"),
@@ -138,6 +139,16 @@ REFUSED = {  # the row's name: the arguments, and a pattern of the message
         [floats(3, 4, 4, 3), floats(2, 7, 5, 3)],
         r"received \(2, 7, 5, 3\) and .* Is the kernel mirrored",
     ),
+    "convolve_transposed, dilation": (
+        [floats(3, 3, 4, 3), floats(2, 7, 5, 3)],
+        r"received \(2, 7, 5, 3\) and .* Is the kernel mirrored",
+    ),
+    "convolve_transposed, groups": (
+        [floats(3, 3, 2, 3), floats(2, 7, 5, 4)],
+        r"received \(2, 7, 5, 4\) and .* in 2 group\(s\)",
+    ),
+    "pad, zeros": ([floats(2, 5, 3)], r"`widths` must be a pair .* for \(2, 5, 3\)"),
+    "pad, reflect": ([floats(2, 0, 3, 1)], r"`x` must have something to copy; received \(2, 0, 3, 1\)"),
     "connect_locally": (
         [floats(5, 4, 12, 4), floats(2, 7, 5, 3)],
         r"`kernel` must have shape .* received \(\d, \d, 12, 4\)",
@@ -152,8 +163,23 @@ REFUSED = {  # the row's name: the arguments, and a pattern of the message
     ),
     "dense": (
         [floats(3, 4), floats(4), floats(2, 5)],
-        r"`x` must have shape \(batch, in\), .* received \(2, 5\), \(3, 4\)",
+        r"`x` must have shape \(..., in\), .* received \(2, 5\), \(3, 4\)",
     ),
+    "dense, sequences without a bias": (
+        [floats(3, 4), floats(2, 5)],
+        r"`x` must have shape \(..., in\), .* received \(2, 5\), \(3, 4\)",
+    ),
+    "masked_dropout": ([integers(2, 4) > 0, floats(2, 5)], r"`mask` must be booleans of shape \(2, 5\)"),
+    "masked_dropout, shared by the steps": ([floats(2, 5), floats(2, 5)], "`mask` must be booleans .* float32"),
+    "max_pool, sequences": ([floats(9, 3)], r"`x` must have shape \(batch, time, channels\); received \(9, 3\)"),
+    "max_pool, volumes": ([floats(9, 8, 3)], r"`x` must have shape \(batch, depth, height, width, channels\)"),
+    "max_pool, dilation": (
+        [floats(2, 1, 8, 3)],
+        r"`dilation` must let every window see the image; .* for \(1, 8\)",
+    ),
+    "average_pool, sequences": ([floats(9, 3)], r"`x` must have shape \(batch, time, channels\)"),
+    "adaptive_average_pool": ([floats(9, 8, 3)], r"`x` must have shape \(batch, height, width, channels\) and hold"),
+    "adaptive_max_pool": ([floats(2, 0, 8, 3)], r"hold something to pool; received \(2, 0, 8, 3\)"),
     "max_pool": (
         [floats(2, 1, 8, 3)],
         r"`x` must have shape \(batch, height, width, channels\) no smaller .* received \(2, 1, 8, 3\)",

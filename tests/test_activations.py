@@ -13,25 +13,40 @@ from tolerances import assert_close
 
 from jaxnn import activations
 from jaxnn.activations import (
+    celu,
     elu,
     gelu,
+    glu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_swish,
+    hard_tanh,
     identity,
     leaky_relu,
+    log_sigmoid,
     log_softmax,
     max_unit,
     maxout,
+    mish,
     per_unit,
     prelu,
     radial_basis,
     relu,
+    relu6,
+    rrelu,
     scaled_tanh,
     selu,
     sigmoid,
     silu,
+    soft_shrink,
     softmax,
+    softmin,
     softplus,
+    softsign,
     tanh,
+    tanh_shrink,
     threshold,
+    threshold_linear,
 )
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
@@ -52,6 +67,18 @@ DERIVATIVES = {  # as the docstring has it, and its value at 0
     gelu: (lambda x: norm.cdf(x) + x * norm.pdf(x), 0.5),
     silu: (lambda x: sigmoid(x) + x * sigmoid(x) * (1 - sigmoid(x)), 0.5),
     softplus: (sigmoid, 0.5),
+    celu: (lambda x: np.where(x > 0, 1.0, np.exp(x)), 1.0),
+    rrelu: (lambda x: np.where(x > 0, 1.0, 11 / 48), 11 / 48),
+    relu6: (lambda x: (x > 0) & (x < 6), 0.0),
+    hard_sigmoid: (lambda x: (abs(x) < 3) / 6, 1 / 6),
+    hard_swish: (lambda x: np.where(abs(x) < 3, x / 3 + 0.5, x > 0), 0.5),
+    hard_tanh: (lambda x: abs(x) < 1, 1.0),
+    mish: (lambda x: np.tanh(softplus(x)) + x * sigmoid(x) / np.cosh(softplus(x)) ** 2, 0.6),
+    softsign: (lambda x: 1 / (1 + abs(x)) ** 2, 1.0),
+    tanh_shrink: (lambda x: np.tanh(x) ** 2, 0.0),
+    soft_shrink: (lambda x: abs(x) > 0.5, 0.0),
+    hard_shrink: (lambda x: abs(x) > 0.5, 0.0),
+    log_sigmoid: (lambda x: 1 - sigmoid(x), 0.5),
 }
 LIMITS = {  # the values at -inf and inf, and the derivatives there
     identity: ((-np.inf, np.inf), (1, 1)),
@@ -67,9 +94,21 @@ LIMITS = {  # the values at -inf and inf, and the derivatives there
     GELU_TANH: ((0, np.inf), (0, 1)),
     silu: ((0, np.inf), (0, 1)),
     softplus: ((0, np.inf), (0, 1)),
+    celu: ((-1, np.inf), (0, 1)),
+    rrelu: ((-np.inf, np.inf), (11 / 48, 1)),
+    relu6: ((0, 6), (0, 0)),
+    hard_sigmoid: ((0, 1), (0, 0)),
+    hard_swish: ((0, np.inf), (0, 1)),
+    hard_tanh: ((-1, 1), (0, 0)),
+    mish: ((0, np.inf), (0, 1)),
+    softsign: ((-1, 1), (0, 0)),
+    tanh_shrink: ((-np.inf, np.inf), (1, 1)),
+    soft_shrink: ((-np.inf, np.inf), (1, 1)),
+    hard_shrink: ((-np.inf, np.inf), (1, 1)),
+    log_sigmoid: ((-np.inf, 0), (1, 0)),
 }
 ELEMENTWISE = tuple(LIMITS)
-ZERO_CENTRED = (identity, tanh, scaled_tanh)
+ZERO_CENTRED = (identity, tanh, scaled_tanh, hard_tanh, softsign, tanh_shrink, soft_shrink, hard_shrink)
 DTYPES = pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float64"])
 
 
@@ -137,7 +176,7 @@ def test_scaled_tanh_is_one_at_one_and_bends_most_there(x64):
 
 def test_the_documented_minima(x64):
     x = jnp.linspace(-3, 0, 3001)
-    for f, lowest, at in ((gelu, -0.17, -0.75), (silu, -0.28, -1.28)):
+    for f, lowest, at in ((gelu, -0.17, -0.75), (silu, -0.28, -1.28), (mish, -0.31, -1.19), (hard_swish, -0.38, -1.5)):
         assert round(float(f(x).min()), 2) == lowest
         assert round(float(x[f(x).argmin()]), 2) == at
 
@@ -147,6 +186,93 @@ def test_gelu_is_exact_in_the_left_tail_and_its_approximation_near(x64):
     x = jnp.linspace(-8, 8, 4001)
     error = float(abs(gelu(x) - GELU_TANH(x)).max())
     assert 1e-4 < error < 5e-4
+
+
+# --------------------------------------------------------------------------------------------- PyTorch's numbers
+
+AT = [-4.0, -3.0, -1.0, -0.4, 0.0, 0.4, 1.0, 3.0, 4.0, 6.5]
+TORCH = {  # torch.nn.functional 2.13 in float64 at AT: values and derivatives, the kinks at -3, 0, 1 and 3 included
+    "hardswish": (
+        hard_swish,
+        [0, 0, -0.333333, -0.173333, 0, 0.226667, 0.666667, 3, 4, 6.5],
+        [0, 0, 0.166667, 0.366667, 0.5, 0.633333, 0.833333, 1, 1, 1],
+    ),
+    "hardsigmoid": (
+        hard_sigmoid,
+        [0, 0, 0.333333, 0.433333, 0.5, 0.566667, 0.666667, 1, 1, 1],
+        [0, 0, *[0.166667] * 5, 0, 0, 0],
+    ),
+    "hardtanh": (hard_tanh, [-1, -1, -1, -0.4, 0, 0.4, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1, 0, 0, 0, 0]),
+    "mish": (
+        mish,
+        [-0.072592, -0.145647, -0.303401, -0.188916, 0, 0.289031, 0.865098, 2.986535, 3.997413, 6.499971],
+        [-0.053773, -0.093393, 0.059217, 0.347573, 0.6, 0.837018, 1.049036, 1.021107, 1.004433, 1.000054],
+    ),
+    "celu, 0.5": (
+        partial(celu, alpha=0.5),
+        [-0.499832, -0.498761, -0.432332, -0.275336, 0, 0.4, 1, 3, 4, 6.5],
+        [0.000335, 0.002479, 0.135335, 0.449329, 1, 1, 1, 1, 1, 1],
+    ),
+    "softshrink": (soft_shrink, [-3.5, -2.5, -0.5, 0, 0, 0, 0.5, 2.5, 3.5, 6], [1, 1, 1, 0, 0, 0, 1, 1, 1, 1]),
+    "hardshrink": (hard_shrink, [-4, -3, -1, 0, 0, 0, 1, 3, 4, 6.5], [1, 1, 1, 0, 0, 0, 1, 1, 1, 1]),
+    "tanhshrink": (
+        tanh_shrink,
+        [-3.000671, -2.004945, -0.238406, -0.020051, 0, 0.020051, 0.238406, 2.004945, 3.000671, 5.500005],
+        [0.998659, 0.990134, 0.580026, 0.144361, 0, 0.144361, 0.580026, 0.990134, 0.998659, 0.999991],
+    ),
+    "softsign": (
+        softsign,
+        [-0.8, -0.75, -0.5, -0.285714, 0, 0.285714, 0.5, 0.75, 0.8, 0.866667],
+        [0.04, 0.0625, 0.25, 0.510204, 1, 0.510204, 0.25, 0.0625, 0.04, 0.017778],
+    ),
+    "relu6": (relu6, [0, 0, 0, 0, 0, 0.4, 1, 3, 4, 6], [0, 0, 0, 0, 0, 1, 1, 1, 1, 0]),
+    "logsigmoid": (
+        log_sigmoid,
+        [-4.01815, -3.048587, -1.313262, -0.913015, -0.693147, -0.513015, -0.313262, -0.048587, -0.01815, -0.001502],
+        [0.982014, 0.952574, 0.731059, 0.598688, 0.5, 0.401312, 0.268941, 0.047426, 0.017986, 0.001501],
+    ),
+    "threshold, 0.5, 2": (
+        partial(threshold_linear, above=0.5, otherwise=2.0),
+        [2, 2, 2, 2, 2, 2, 1, 3, 4, 6.5],
+        [0, 0, 0, 0, 0, 0, 1, 1, 1, 1],
+    ),
+    "rrelu, training=False": (
+        rrelu,
+        [-0.916667, -0.6875, -0.229167, -0.091667, 0, 0.4, 1, 3, 4, 6.5],
+        [*[0.229167] * 5, 1, 1, 1, 1, 1],
+    ),
+    "softmin": (
+        softmin,
+        [0.674038, 0.247965, 0.033558, 0.018417, 0.012345, 0.008275, 0.004542, 0.000615, 0.000226, 0.000019],
+        [0] * 10,
+    ),
+    "glu": (
+        glu,
+        [-2.394751, -2.193176, -0.952574, -0.392806, 0],
+        [0.598688, 0.731059, 0.952574, 0.982014, 0.998499, -0.961043, -0.589836, -0.045177, -0.007065, 0],
+    ),
+}
+
+
+def test_values_and_derivatives_are_those_of_pytorch(x64):
+    both = jax.jit(lambda x: [(f(x), slopes(f, x)) for f, *_ in TORCH.values()])(jnp.array(AT))
+    for name, ours in zip(TORCH, both, strict=True):
+        for value, expected in zip(ours, TORCH[name][1:], strict=True):
+            np.testing.assert_allclose(value, expected, atol=6e-7, err_msg=name)
+
+
+def test_random_slopes_are_uniform_in_training_and_have_their_mean_in_use():
+    x, key = -jnp.ones(20_000), jax.random.key(0)
+    slopes = -rrelu(x, key=key, lowest=0.1, highest=0.5)
+    assert 0.1 <= slopes.min() < 0.101
+    assert 0.499 < slopes.max() <= 0.5
+    assert abs(slopes.mean() + rrelu(x, lowest=0.1, highest=0.5)[0]) < 4 * (0.4 / 12**0.5) / 20_000**0.5
+    assert (rrelu(-x, key=key) == 1).all()
+
+
+def test_a_gate_that_is_shut_lets_nothing_through():
+    inf = np.inf
+    assert glu(jnp.array([inf, -inf, inf, 1.0, -inf, 0.0, 1.0, inf])).tolist() == [0, -inf, inf, 1]
 
 
 # ------------------------------------------------------------------------------------------------------ SELU

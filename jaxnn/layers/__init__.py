@@ -6,21 +6,40 @@ Names in lower case are such functions. Capitalized names make a `Layer`, and `c
 layers into networks. Images are NHWC, kernels HWIO.
 """
 
+from jaxnn.layers.activation_layers import CELU as CELU
 from jaxnn.layers.activation_layers import ELU as ELU
 from jaxnn.layers.activation_layers import GELU as GELU
+from jaxnn.layers.activation_layers import SELU as SELU
 from jaxnn.layers.activation_layers import Elementwise as Elementwise
 from jaxnn.layers.activation_layers import ElementwiseOfInput as ElementwiseOfInput
+from jaxnn.layers.activation_layers import HardShrink as HardShrink
+from jaxnn.layers.activation_layers import HardSigmoid as HardSigmoid
+from jaxnn.layers.activation_layers import HardSwish as HardSwish
+from jaxnn.layers.activation_layers import HardTanh as HardTanh
 from jaxnn.layers.activation_layers import LeakyReLU as LeakyReLU
+from jaxnn.layers.activation_layers import LogSigmoid as LogSigmoid
+from jaxnn.layers.activation_layers import Mish as Mish
 from jaxnn.layers.activation_layers import ReLU as ReLU
+from jaxnn.layers.activation_layers import ReLU6 as ReLU6
 from jaxnn.layers.activation_layers import ScaledTanh as ScaledTanh
 from jaxnn.layers.activation_layers import Sigmoid as Sigmoid
 from jaxnn.layers.activation_layers import SiLU as SiLU
 from jaxnn.layers.activation_layers import Softplus as Softplus
+from jaxnn.layers.activation_layers import SoftShrink as SoftShrink
+from jaxnn.layers.activation_layers import Softsign as Softsign
 from jaxnn.layers.activation_layers import Tanh as Tanh
+from jaxnn.layers.activation_layers import TanhShrink as TanhShrink
+from jaxnn.layers.activation_layers import ThresholdLinear as ThresholdLinear
+from jaxnn.layers.adaptive_pooling import AdaptiveAveragePool as AdaptiveAveragePool
+from jaxnn.layers.adaptive_pooling import AdaptiveMaxPool as AdaptiveMaxPool
+from jaxnn.layers.adaptive_pooling import adaptive_average_pool as adaptive_average_pool
+from jaxnn.layers.adaptive_pooling import adaptive_max_pool as adaptive_max_pool
 from jaxnn.layers.batch_normalization import BatchNorm as BatchNorm
 from jaxnn.layers.batch_normalization import BatchStatistics as BatchStatistics
+from jaxnn.layers.batch_normalization import CountedStatistics as CountedStatistics
 from jaxnn.layers.batch_normalization import batch_norm as batch_norm
 from jaxnn.layers.batch_normalization import batch_norm_inference as batch_norm_inference
+from jaxnn.layers.batch_normalization import cumulative_average as cumulative_average
 from jaxnn.layers.batch_normalization import moving_average as moving_average
 from jaxnn.layers.composition import LayerModel as LayerModel
 from jaxnn.layers.composition import chain as chain
@@ -35,6 +54,7 @@ from jaxnn.layers.dense_layer import Dense as Dense
 from jaxnn.layers.dense_layer import dense as dense
 from jaxnn.layers.dropout_masks import Dropout as Dropout
 from jaxnn.layers.dropout_masks import dropout as dropout
+from jaxnn.layers.dropout_masks import masked_dropout as masked_dropout
 from jaxnn.layers.dropout_masks import unscaled_dropout as unscaled_dropout
 from jaxnn.layers.dropout_masks import weight_scaled as weight_scaled
 from jaxnn.layers.embedding_table import Embedding as Embedding
@@ -59,10 +79,18 @@ from jaxnn.layers.maxout_units import maxout_dense as maxout_dense
 from jaxnn.layers.merging_layers import Add as Add
 from jaxnn.layers.merging_layers import Concatenate as Concatenate
 from jaxnn.layers.merging_layers import Flatten as Flatten
+from jaxnn.layers.padding_modes import Pad as Pad
+from jaxnn.layers.padding_modes import pad as pad
 from jaxnn.layers.pooling import AveragePool as AveragePool
 from jaxnn.layers.pooling import MaxPool as MaxPool
 from jaxnn.layers.pooling import average_pool as average_pool
 from jaxnn.layers.pooling import max_pool as max_pool
+from jaxnn.layers.rectifier_slopes import PReLU as PReLU
+from jaxnn.layers.rectifier_slopes import RReLU as RReLU
 from jaxnn.layers.repetition import repeat as repeat
 from jaxnn.layers.softmax_head import softmax_cross_entropy as softmax_cross_entropy
+from jaxnn.layers.softmax_layers import GLU as GLU
+from jaxnn.layers.softmax_layers import LogSoftmax as LogSoftmax
+from jaxnn.layers.softmax_layers import Softmax as Softmax
+from jaxnn.layers.softmax_layers import Softmin as Softmin
 from jaxnn.layers.transposed_convolution import convolve_transposed as convolve_transposed

@@ -56,6 +56,9 @@ def ElementwiseOfInput(value_and_slope) -> Layer:
     return Layer(without_parameters, forward, backward)
 
 
+_SELU_SLOPE = 1.0507009873554805
+_SELU_DEPTH = _SELU_SLOPE * 1.6732632423543772
+
 OUTPUT_DERIVATIVES = {
     "identity": jnp.ones_like,
     "relu": lambda y: y > 0,
@@ -63,8 +66,16 @@ OUTPUT_DERIVATIVES = {
     "tanh": lambda y: 1 - y * y,
     "scaled_tanh": lambda y: 2 / 3 * (1.7159 - y * y / 1.7159),
     "softplus": lambda y: -jnp.expm1(-y),
+    "log_sigmoid": lambda y: -jnp.expm1(y),
+    "softsign": lambda y: (1 - jnp.abs(y)) ** 2,
+    "selu": lambda y: jnp.where(y > 0, _SELU_SLOPE, y + _SELU_DEPTH),
+    "relu6": lambda y: (y > 0) & (y < 6),
+    "hard_tanh": lambda y: (y > -1) & (y < 1),
+    "hard_sigmoid": lambda y: jnp.where((y > 0) & (y < 1), 1 / 6, 0.0),
+    "soft_shrink": lambda y: y != 0,
+    "hard_shrink": lambda y: y != 0,
 }
-"""Maps the name of each activation without parameters to its derivative as a function of its output."""
+"""Maps the name of each activation to its derivative as a function of its output, where one number decides it."""
 
 
 def ReLU() -> Layer:
@@ -97,6 +108,115 @@ def ELU(alpha: float = 1.0) -> Layer:
     if alpha < 0:
         raise ValueError(f"`alpha` must be at least 0; received {alpha}. Take ElementwiseOfInput?")
     return Elementwise(partial(activations.elu, alpha=alpha), lambda y: jnp.where(y > 0, 1.0, y + alpha))
+
+
+def CELU(alpha: float = 1.0) -> Layer:
+    """Returns a layer that computes `y = x` where x > 0, else `y = alpha (exp(x / alpha) - 1)`.
+
+    Derivative: 1 where y > 0, else `y / alpha + 1`.
+
+    Raises:
+      ValueError: `alpha` is not greater than 0, so that the output does not show the sign of the input.
+    """
+    if alpha <= 0:
+        raise ValueError(f"`alpha` must be greater than 0; received {alpha}. Take ReLU, its limit for alpha = 0?")
+    return Elementwise(partial(activations.celu, alpha=alpha), lambda y: jnp.where(y > 0, 1.0, y / alpha + 1))
+
+
+def SELU() -> Layer:
+    """Returns a layer that computes `y = l x` where x > 0, else `y = l a (exp(x) - 1)`, with SELU's numbers l and a.
+
+    Derivative: l where y > 0, else `y + l a`.
+    """
+    return Elementwise(activations.selu, OUTPUT_DERIVATIVES["selu"])
+
+
+def ReLU6() -> Layer:
+    """Returns a layer that computes `y = min(max(x, 0), 6)`; the derivative is 1 where 0 < y < 6, else 0."""
+    return Elementwise(activations.relu6, OUTPUT_DERIVATIVES["relu6"])
+
+
+def HardTanh() -> Layer:
+    """Returns a layer that computes `y = min(max(x, -1), 1)`; the derivative is 1 where -1 < y < 1, else 0."""
+    return Elementwise(activations.hard_tanh, OUTPUT_DERIVATIVES["hard_tanh"])
+
+
+def HardSigmoid() -> Layer:
+    """Returns a layer that computes `y = min(max(x + 3, 0), 6) / 6`; the derivative is 1/6 where 0 < y < 1, else 0."""
+    return Elementwise(activations.hard_sigmoid, OUTPUT_DERIVATIVES["hard_sigmoid"])
+
+
+def SoftShrink(threshold: float = 0.5) -> Layer:
+    """Returns a layer that computes `y = sign(x) max(|x| - threshold, 0)`; the derivative is 1 where y != 0, else 0.
+
+    Raises:
+      ValueError: `threshold` is negative.
+    """
+    _check_threshold(threshold)
+    return Elementwise(partial(activations.soft_shrink, threshold=threshold), OUTPUT_DERIVATIVES["soft_shrink"])
+
+
+def HardShrink(threshold: float = 0.5) -> Layer:
+    """Returns a layer that computes `y = x` where |x| > threshold, else 0; the derivative is 1 where y != 0, else 0.
+
+    Raises:
+      ValueError: `threshold` is negative.
+    """
+    _check_threshold(threshold)
+    return Elementwise(partial(activations.hard_shrink, threshold=threshold), OUTPUT_DERIVATIVES["hard_shrink"])
+
+
+def TanhShrink() -> Layer:
+    """Returns a layer that computes `y = x - t` with t = tanh(x); the derivative is `t^2`."""
+
+    def value_and_slope(x):
+        t = jnp.tanh(x)
+        return x - t, t * t
+
+    return ElementwiseOfInput(value_and_slope)
+
+
+def ThresholdLinear(*, above: float, otherwise: float) -> Layer:
+    """Returns a layer that computes `y = x` where x > `above`, else `otherwise`; the derivative is 1 there, else 0."""
+    f = partial(activations.threshold_linear, above=above, otherwise=otherwise)
+    return ElementwiseOfInput(lambda x: (f(x), x > above))
+
+
+def HardSwish() -> Layer:
+    """Returns a layer that computes `y = x min(max(x + 3, 0), 6) / 6`.
+
+    Derivative: 0 where x <= -3, 1 where x >= 3, and `x / 3 + 1/2` between.
+    """
+
+    def value_and_slope(x):
+        return activations.hard_swish(x), jnp.where(x <= -3, 0.0, jnp.where(x >= 3, 1.0, x / 3 + 0.5))
+
+    return ElementwiseOfInput(value_and_slope)
+
+
+def Mish() -> Layer:
+    """Returns a layer that computes `y = x t` with t = tanh(softplus(x)).
+
+    Derivative: `t + x s (1 - t^2)` with s = sigmoid(x).
+    """
+
+    def value_and_slope(x):
+        finite = _within_range(x)
+        t = jnp.tanh(activations.softplus(finite))
+        slope = t + finite * activations.sigmoid(finite) * (1 - t * t)
+        return jnp.where(x == jnp.inf, x, finite * t), slope
+
+    return ElementwiseOfInput(value_and_slope)
+
+
+def Softsign() -> Layer:
+    """Returns a layer that computes `y = x / (1 + |x|)`; the derivative is `(1 - |y|)^2`."""
+    return Elementwise(activations.softsign, OUTPUT_DERIVATIVES["softsign"])
+
+
+def LogSigmoid() -> Layer:
+    """Returns a layer that computes `y = log sigmoid(x)`; the derivative is `1 - exp(y)`, which is sigmoid(-x)."""
+    return Elementwise(activations.log_sigmoid, OUTPUT_DERIVATIVES["log_sigmoid"])
 
 
 def Sigmoid() -> Layer:
@@ -144,6 +264,11 @@ def GELU() -> Layer:
         return jnp.where(x == jnp.inf, x, finite * p), slope
 
     return ElementwiseOfInput(value_and_slope)
+
+
+def _check_threshold(threshold):
+    if threshold < 0:
+        raise ValueError(f"`threshold` must be at least 0; received {threshold}. It is the width of what becomes 0.")
 
 
 def _within_range(x):

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxnn.layers.hand_written import Layer, Static, differentiable
+from jaxnn.layers.hand_written import Layer, Static, check_floats, differentiable
 
 
 class BatchStatistics(NamedTuple):
@@ -20,6 +20,14 @@ class BatchStatistics(NamedTuple):
 
     mean: Float[Array, " features"]
     var: Float[Array, " features"]
+
+
+class CountedStatistics(NamedTuple):
+    """Holds the averages of the statistics of `count` batches, each of which has the same weight."""
+
+    mean: Float[Array, " features"]
+    var: Float[Array, " features"]
+    count: Float[Array, ""]
 
 
 class Residuals(NamedTuple):
@@ -153,7 +161,8 @@ def moving_average(old, new, *, decay: float | Float[Array, ""] = 0.9):
     """Computes `decay old + (1 - decay) new`, leaf by leaf, so that `decay` is the weight of the past.
 
     Flax and Keras define it in the same way. In PyTorch `momentum` is the weight of the new value. PyTorch's running
-    variance is unbiased (multiplied by n / (n - 1)), while the variance of `batch_norm` is biased.
+    variance is unbiased (multiplied by n / (n - 1)), while the variance of `batch_norm` is biased; `BatchNorm` takes
+    `unbiased=True`.
 
     >>> moving_average(jnp.array([1.0]), jnp.array([2.0]), decay=0.75).tolist()
     [1.25]
@@ -161,10 +170,43 @@ def moving_average(old, new, *, decay: float | Float[Array, ""] = 0.9):
     return jax.tree.map(lambda o, n: (decay * o + (1 - decay) * n).astype(o.dtype), old, new)
 
 
-def BatchNorm(*, decay: float = 0.9, eps: float = 1e-5, axis_name: str | None = None) -> Layer:
+def cumulative_average(old: CountedStatistics, new: BatchStatistics) -> CountedStatistics:
+    """Computes the mean of the statistics of all batches so far, `old + (new - old) / (count + 1)`.
+
+    It is the moving average with the decay `count / (count + 1)`, and PyTorch's with `momentum=None`.
+
+    >>> old = CountedStatistics(jnp.array([1.0]), jnp.array([3.0]), jnp.array(1.0))
+    >>> [leaf.tolist() for leaf in cumulative_average(old, BatchStatistics(jnp.array([2.0]), jnp.array([5.0])))]
+    [[1.5], [4.0], 2.0]
+    """
+    mean, var, count = old
+    average = moving_average(BatchStatistics(mean, var), new, decay=count / (count + 1))
+    return CountedStatistics(*average, count + 1)
+
+
+def unbiased_statistics(residuals) -> BatchStatistics:
+    """Returns the statistics of the batch with the variance multiplied by `n / (n - 1)`; n counts the averaged numbers.
+
+    Of a single number (n = 1) the variance is 0 in any case.
+    """
+    x, (mean, var), axis_name = residuals.x, residuals.statistics, residuals.axis_name.value
+    n = x.size // x.shape[-1] * (1 if axis_name is None else lax.psum(1, axis_name))
+    return BatchStatistics(mean, var * (n / max(n - 1, 1)))
+
+
+def BatchNorm(
+    *, decay: float | None = 0.9, unbiased: bool = False, eps: float = 1e-5, axis_name: str | None = None
+) -> Layer:
     """Returns a layer that computes `batch_norm` in training and `batch_norm_inference` in test mode.
 
-    Its state is the moving average of the statistics, which starts at mean 0 and variance 1.
+    Its state is the moving average of the statistics, which starts at mean 0 and variance 1. PyTorch's layer is
+    `BatchNorm(decay=1 - momentum, unbiased=True)`.
+
+    Args:
+      decay: the weight of the past in the moving average. With None, all batches have the same weight: the state is
+        the `cumulative_average`, which counts them.
+      unbiased: averages the variances multiplied by `n / (n - 1)`. Training uses the biased variance in either case.
+      eps, axis_name: those of `batch_norm`.
 
     Raises:
       ValueError: `decay` is a number outside [0, 1].
@@ -177,16 +219,20 @@ def BatchNorm(*, decay: float = 0.9, eps: float = 1e-5, axis_name: str | None = 
 
     def init_state(x):
         wide = jnp.promote_types(x.dtype, jnp.float32)
-        return BatchStatistics(jnp.zeros(x.shape[-1], wide), jnp.ones(x.shape[-1], wide))
+        statistics = BatchStatistics(jnp.zeros(x.shape[-1], wide), jnp.ones(x.shape[-1], wide))
+        return statistics if decay is not None else CountedStatistics(*statistics, jnp.zeros((), wide))
 
     def either_forward(params, x, *, state, train):
         _check(params, x)
         if train:
             return forward(params, x, eps=eps, axis_name=axis_name)
-        return inference_forward((params, state), x, eps=eps)
+        return inference_forward((params, BatchStatistics(*state[:2])), x, eps=eps)
 
     def advance(state, residuals):
-        return moving_average(state, residuals.statistics, decay=decay) if residuals.of_batch.value else state
+        if not residuals.of_batch.value:
+            return state
+        new = unbiased_statistics(residuals) if unbiased else residuals.statistics
+        return cumulative_average(state, new) if decay is None else moving_average(state, new, decay=decay)
 
     return Layer(init, either_forward, backward, init_state, advance)
 
@@ -233,3 +279,4 @@ def _check(params, x):
             f"`x` must have shape (batch, ..., features), `scale` and `bias` (features,); received {x.shape}, "
             f"{shapes[0]} and {shapes[1]}. Are the channels last?"
         )
+    check_floats(x)

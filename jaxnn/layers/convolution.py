@@ -123,13 +123,13 @@ def choose_lowering(
 def forward(kernel, x, *, strides, padding, dilation=(1, 1), groups=1, lowering=None):
     """Computes `y[n, i, j] = sum_{a, b} x[n, i sy + a dy - py, j sx + b dx - px] kernel[a, b]`.
 
-    x is zero outside the image.
+    x is zero outside the image. Volumes (batch, depth, height, width, in) have one more axis.
     """
     sizes = {"strides": strides, "padding": padding, "dilation": dilation}
     way = hand_written(x, kernel.shape, **sizes, groups=groups, lowering=lowering)
-    edges = fitting_edges(x.shape[1:3], kernel.shape[:2], **sizes)
+    edges = fitting_edges(x.shape[1:-1], kernel.shape[:-2], **sizes)
     of_group = partial(way.forward, strides=strides, dilation=dilation, edges=edges)
-    y, residuals = _forward_in_groups(of_group, kernel, x, groups)
+    y, residuals = forward_in_groups(of_group, kernel, x, groups)
     return y, (kernel, x[:0], residuals)  # x[:0] keeps the shape and has no elements
 
 
@@ -139,16 +139,18 @@ def backward(residuals, dy, *, strides, padding, dilation=(1, 1), groups=1, lowe
     x = jax.ShapeDtypeStruct((dy.shape[0], *no_x.shape[1:]), no_x.dtype)
     sizes = {"strides": strides, "padding": padding, "dilation": dilation}
     way = hand_written(x, kernel.shape, **sizes, groups=groups, lowering=lowering)
-    edges = fitting_edges(x.shape[1:3], kernel.shape[:2], **sizes)
+    edges = fitting_edges(x.shape[1:-1], kernel.shape[:-2], **sizes)
     of_group = partial(way.backward, strides=strides, dilation=dilation, edges=edges)
-    return _backward_in_groups(of_group, residuals, dy, groups)
+    return backward_in_groups(of_group, residuals, dy, groups)
 
 
 def hand_written(x, kernel_shape, *, lowering=None, **sizes):
     """Returns the module of a hand-written lowering: the one that is named, or the fastest one for the shapes.
 
-    If XLA's own lowering is the fastest, the result is `canonical`, which is most like it.
+    If XLA's own lowering is the fastest, the result is `canonical`, which is most like it. It is the one for volumes.
     """
+    if len(x.shape) != 4:
+        return convolution_lowering_canonical
     name = lowering or choose_lowering(x.shape, kernel_shape, **sizes, itemsize=x.dtype.itemsize)
     return _HAND_WRITTEN.get(name, convolution_lowering_canonical)
 
@@ -156,27 +158,31 @@ def hand_written(x, kernel_shape, *, lowering=None, **sizes):
 _convolve = differentiable(forward, backward)
 
 
-def _forward_in_groups(forward, kernel, x, groups):
+def forward_in_groups(forward, kernel, x, groups):
+    """Computes `forward(kernel, x)` for every group: group g of the outputs reads only group g of the inputs."""
     if groups == 1:
         return forward(kernel, x)
-    y, residuals = jax.vmap(forward, 3, (3, 0))(_split(kernel, groups), _split(x, groups))
+    axis = x.ndim - 1
+    y, residuals = jax.vmap(forward, axis, (axis, 0))(_split(kernel, groups), _split(x, groups))
     return _merge(y), residuals
 
 
-def _backward_in_groups(backward, residuals, dy, groups):
+def backward_in_groups(backward, residuals, dy, groups):
+    """Computes `backward(residuals, dy)` for every group, with the residuals of `forward_in_groups`."""
     if groups == 1:
         return backward(residuals, dy)
-    dkernel, dx = jax.vmap(backward, (0, 3), 3)(residuals, _split(dy, groups))
+    axis = dy.ndim - 1
+    dkernel, dx = jax.vmap(backward, (0, axis), axis)(residuals, _split(dy, groups))
     return _merge(dkernel), _merge(dx)
 
 
 def _split(x, groups):
     """Splits the last axis into (groups, features of a group)."""
-    return x.reshape(*x.shape[:3], groups, -1)
+    return x.reshape(*x.shape[:-1], groups, -1)
 
 
 def _merge(x):
-    return x.reshape(*x.shape[:3], -1)
+    return x.reshape(*x.shape[:-2], -1)
 
 
 def _is_nhwc(x_shape, kernel_shape, dimension_numbers):

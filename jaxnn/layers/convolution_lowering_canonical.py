@@ -12,14 +12,19 @@ Stride and dilation change places between `y` and `dkernel`, and the stride dila
 rows and columns to add to the image, or to cut off where negative) are passed to the convolutions as their padding. If
 the image were padded beforehand, `dkernel` would be a convolution without padding, which is three to ten times slower
 (see `_never_unpadded`).
+
+The formulas are the same for any number of axes of space, so that volumes are convolved here too.
 """
 
+import jax.numpy as jnp
 from jax import lax
 
 from jaxnn.layers.window_geometry import NO_EDGES
 
+LAYOUTS = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
+
 _convolve = lambda x, kernel, strides, padding, **dilation: lax.conv_general_dilated(
-    x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"), **dilation
+    x, kernel, strides, padding, dimension_numbers=LAYOUTS[len(strides)], **dilation
 )
 
 
@@ -43,9 +48,9 @@ def kernel_gradient(residuals, dy, *, strides, dilation=(1, 1), edges=NO_EDGES):
     This is a convolution that sums over the batch as over channels.
     """
     kernel, x = residuals
-    x, dy = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
+    x, dy = x.swapaxes(0, -1), jnp.moveaxis(dy, 0, -2)
     dkernel = _convolve(x, dy, dilation, _never_unpadded(edges, dilation), rhs_dilation=strides)
-    return dkernel[:, :, : kernel.shape[1]].transpose(1, 2, 0, 3)
+    return jnp.moveaxis(dkernel[..., : kernel.shape[-3], :], 0, -2)
 
 
 def input_gradient(kernel, dy, *, strides, dilation=(1, 1), edges=NO_EDGES):
@@ -53,12 +58,12 @@ def input_gradient(kernel, dy, *, strides, dilation=(1, 1), edges=NO_EDGES):
 
     The sum is over all i, j, a, b with `p = i sy + a dy` and `q = j sx + b dx`.
     """
-    reach = [(k - 1) * d for k, d in zip(kernel.shape[:2], dilation, strict=True)]
+    reach = [(k - 1) * d for k, d in zip(kernel.shape[:-2], dilation, strict=True)]
     padding = [(full - low, full - high) for full, (low, high) in zip(reach, edges, strict=True)]
-    kernel = kernel[::-1, ::-1].swapaxes(2, 3)
-    return _convolve(dy, kernel, (1, 1), padding, lhs_dilation=strides, rhs_dilation=dilation)
+    kernel = lax.rev(kernel, range(len(strides))).swapaxes(-1, -2)
+    return _convolve(dy, kernel, (1,) * len(strides), padding, lhs_dilation=strides, rhs_dilation=dilation)
 
 
 def _never_unpadded(edges, dilation):
     """Returns the edges; if all are zero, it adds a column that is not needed, because XLA is slow without padding."""
-    return edges if any(map(any, edges)) else ((0, 0), (0, dilation[1]))
+    return edges if any(map(any, edges)) else (*edges[:-1], (0, dilation[-1]))

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnn.layers.hand_written import Layer, differentiable, without_parameters
+from jaxnn.layers.hand_written import Layer, check_floats, differentiable, without_parameters
 
 
 def forward(drawing, x, *, width):
@@ -58,6 +58,42 @@ def dropout(key, x, *, rate):
     _check(x, rate)
     dropped, width = _threshold(rate)
     return differentiable(partial(forward, width=width), backward)((key, dropped), x)
+
+
+def masked_forward(kept, x):
+    """Computes `y = x mask / q`, where `kept` is the pair (mask, q)."""
+    return _masked(x, *kept), kept
+
+
+def masked_dropout(mask, x, *, rate):
+    """Computes `x mask / (1 - rate)` for a mask that is given: `dropout` for masks that are shared or drawn elsewhere.
+
+    Gradient: `dx = dy mask / (1 - rate)`. One mask for all steps of a sequence is variational dropout (Gal and
+    Ghahramani 2016, arXiv 1512.05287), and one for all positions of an image drops whole channels (PyTorch's
+    `Dropout2d`).
+
+    Args:
+      mask: booleans, True for what is kept, of the shape of x; an axis of length 1 is shared by all.
+      x: floats.
+      rate: the probability of dropping with which the mask was drawn; may be traced.
+
+    Raises:
+      ValueError: the mask is not of booleans or has another shape, x holds integers, or `rate` is outside [0, 1).
+
+    >>> masked_dropout(jnp.array([[True, False]]), jnp.ones((2, 2)), rate=0.5).tolist()
+    [[2.0, 0.0], [2.0, 0.0]]
+    """
+    _check(x, rate)
+    if (
+        mask.dtype != bool
+        or mask.ndim != x.ndim
+        or any(m not in (1, n) for m, n in zip(mask.shape, x.shape, strict=True))
+    ):
+        raise ValueError(
+            f"`mask` must be booleans of shape {x.shape}, or with some axes of length 1; received {mask.dtype} of "
+            f"shape {mask.shape}. Take mask > 0?"
+        )
+    return differentiable(masked_forward, backward)((mask, 1 - rate), x)
 
 
 def unscaled_dropout(key, x, *, rate):
@@ -133,6 +169,7 @@ def _wide(x):
 def _check(x, rate):
     if x.ndim < 1:
         raise ValueError(f"`x` must have shape (..., features); received {x.shape}. Pass x[None]?")
+    check_floats(x)
     _check_rate(rate)
 
 

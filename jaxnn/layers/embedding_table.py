@@ -48,12 +48,20 @@ def embed(
     return _embed(table, ids)
 
 
-def Embedding(vocabulary: int, features: int, *, embedding_init=None) -> Layer:
-    """Returns a layer that computes `embed`; its parameter is `embedding`, by default with rows of length about 1."""
+def Embedding(vocabulary: int, features: int, *, embedding_init=None, dtype=jnp.float32) -> Layer:
+    """Returns a layer that computes `embed`; its parameter is `embedding`, by default with rows of length about 1.
+
+    Other layers take their dtype from their inputs. The ids are integers and name none, so `dtype` is that of the table
+    and of what the layer computes.
+
+    >>> layer = Embedding(9, 4, dtype=jnp.bfloat16)
+    >>> layer.init(jax.random.key(0), jnp.array([3]))["embedding"].dtype
+    dtype(bfloat16)
+    """
     initializer = embedding_init or jax.nn.initializers.normal(features**-0.5)
 
     def init(key, ids):
-        return {"embedding": initializer(key, (vocabulary, features), jnp.float32)}
+        return {"embedding": initializer(key, (vocabulary, features), dtype)}
 
     def checked(params, ids):
         _check(ids)

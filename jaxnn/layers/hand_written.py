@@ -10,6 +10,7 @@ from functools import partial, wraps
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.experimental.layout import Layout, with_layout_constraint
 
 from jaxnn.signatures import accepted
@@ -55,6 +56,12 @@ class Layer(NamedTuple):
     """Computes `(x) -> state`, the values that a layer keeps and that have no gradient."""
     advance: Callable[[Any, Any], Any] = lambda state, residuals: state
     """Computes `(state, residuals) -> state` after a training step."""
+
+
+def check_floats(x):
+    """Raises a ValueError if `x` holds integers, to which the result of the layer would be rounded."""
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        raise ValueError(f"`x` must be floats; received {x.dtype}. Take x.astype(float)?")
 
 
 def without_parameters(key, x) -> tuple[()]:

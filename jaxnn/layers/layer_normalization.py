@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxnn.layers.hand_written import Layer, Static, differentiable
+from jaxnn.layers.hand_written import Layer, Static, check_floats, differentiable
 
 
 def layer_forward(params, x, *, eps=1e-5):
@@ -200,5 +200,6 @@ def _check(params, x, names, *, groups=1):
             f"`x` must have shape (batch, ..., features) and {', '.join(f'`{name}`' for name in names)} (features,); "
             f"received {x.shape} and {', '.join(map(str, shapes.values()))}. Are the channels last?"
         )
+    check_floats(x)
     if groups < 1 or x.shape[-1] % groups:
         raise ValueError(f"`groups` must divide the {x.shape[-1]} features; received {groups}.")

@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax.numpy as jnp
+from jax import lax
 
 import jaxnn.layers.dense_layer as dense_layer
 from jaxnn.activations import maxout
@@ -12,7 +13,7 @@ from jaxnn.layers.hand_written import Layer, Static, differentiable
 def forward(params, x, *, pieces):
     """Computes `y_j = max_p z_{j p}` with `z = x W + b`."""
     z, residuals = dense_layer.forward(params, x)
-    return maxout(z, pieces=pieces), (residuals, z.reshape(len(x), -1, pieces).argmax(axis=-1), Static(pieces))
+    return maxout(z, pieces=pieces), (residuals, z.reshape(*x.shape[:-1], -1, pieces).argmax(axis=-1), Static(pieces))
 
 
 def backward(residuals, dy):
@@ -21,9 +22,9 @@ def backward(residuals, dy):
     `dW`, `db` and `dx` follow from dz as in the dense layer.
     """
     residuals, winner, pieces = residuals
-    wins = winner[..., None] == jnp.arange(pieces.value, dtype=winner.dtype)[None, None]
+    wins = winner[..., None] == lax.expand_dims(jnp.arange(pieces.value, dtype=winner.dtype), range(winner.ndim))
     dz = jnp.where(wins, dy[..., None], jnp.zeros((), dy.dtype))
-    return dense_layer.backward(residuals, dz.reshape(len(dy), -1))
+    return dense_layer.backward(residuals, dz.reshape(*dy.shape[:-1], -1))
 
 
 def maxout_dense(params, x, *, pieces: int):
@@ -33,7 +34,7 @@ def maxout_dense(params, x, *, pieces: int):
 
     Args:
       params: `kernel` (in, out pieces) and `bias` (out pieces,).
-      x: (batch, in).
+      x: (..., in), with any number of leading axes.
       pieces: the number of sums for each unit.
 
     Raises:
@@ -60,11 +61,7 @@ def Maxout(features: int, *, pieces: int = 2, kernel_init=dense_layer.uniform) -
 
 
 def _check(params, x, pieces):
-    kernel, bias = params["kernel"].shape, params["bias"].shape
-    if x.ndim != 2 or len(kernel) != 2 or x.shape[1] != kernel[0] or bias != kernel[1:]:
-        raise ValueError(
-            f"`x` must have shape (batch, in), `kernel` (in, out pieces) and `bias` (out pieces,); received {x.shape}, "
-            f"{kernel} and {bias}. Put a Flatten before it?"
-        )
-    if pieces < 1 or kernel[1] % pieces:
-        raise ValueError(f"`pieces` must be at least 1 and divide the kernel's {kernel[1]} columns; received {pieces}.")
+    dense_layer.check(params, x, out="out pieces")
+    columns = params["kernel"].shape[1]
+    if pieces < 1 or columns % pieces:
+        raise ValueError(f"`pieces` must be at least 1 and divide the kernel's {columns} columns; received {pieces}.")

@@ -1,5 +1,7 @@
 """These functions pool over windows that may overlap, forward and backward, first within rows, then across rows.
 
+x is (batch, *space, channels) with any number of axes of space, which are taken from the last to the first.
+
 A maximum over a window is the maximum over its rows of the maxima within a row:
 
     r[h, j] = max_b x[h, j sx + b],        y[i, j] = max_a r[i sy + a, j].
@@ -10,52 +12,59 @@ The two steps need `wy + wx` slices, while one step for the whole window would n
 seventeen times faster than XLA's select-and-scatter.
 """
 
+import math
 from functools import reduce
+from itertools import pairwise
 
 import jax.numpy as jnp
 from jax import lax
 
 
-def max_forward(x, *, window, strides):
-    """Computes `y[n, i, j, c] = max_{a, b} x[n, i sy + a, j sx + b, c]`."""
-    r = _maximum(x, window, strides, axis=2)
-    y = _maximum(r, window, strides, axis=1)
-    return y, (x, r, y)
+def max_forward(x, *, window, strides, dilation):
+    """Computes `y[n, i, j, c] = max_{a, b} x[n, i sy + a dy, j sx + b dx, c]`, and the maxima after each axis."""
+    maxima = [x]
+    for axis, sizes in _backwards(window, strides, dilation):
+        maxima.append(reduce(jnp.maximum, slices(maxima[-1], *sizes, axis=axis)))
+    return maxima[-1], tuple(maxima)
 
 
-def max_backward(residuals, dy, *, window, strides):
-    """Computes `dr[i sy + a, j] += dy[i, j]` for the first a whose row contains the maximum.
+def max_backward(maxima, dy, *, window, strides, dilation):
+    """Computes `dr[i sy + a dy, j] += dy[i, j]` for the first a whose row contains the maximum.
 
     It then computes `dx` from `dr` in the same way.
     """
-    x, r, y = residuals
-    dr = _to_the_first(r, y, dy, window, strides, axis=1)
-    return _to_the_first(x, r, dr, window, strides, axis=2)
+    steps = zip(_backwards(window, strides, dilation), pairwise(maxima), strict=True)
+    for (axis, sizes), (x, y) in reversed([*steps]):
+        dy = _to_the_first(x, y, dy, sizes, axis=axis)
+    return dy
 
 
 def average_forward(x, *, window, strides):
     """Computes `y[n, i, j, c] = sum_{a, b} x[n, i sy + a, j sx + b, c] / (wy wx)`."""
-    r = sum(slices(x, window[1], strides[1], axis=2))
-    return sum(slices(r, window[0], strides[0], axis=1)) / (window[0] * window[1])
+    for axis, sizes in _backwards(window, strides):
+        x = sum(slices(x, *sizes, axis=axis))
+    return x / math.prod(window)
 
 
 def average_backward(dy, *, window, strides, image):
     """Computes `dx[i sy + a, j sx + b] += dy[i, j] / (wy wx)`, where `image` is the (height, width) of x."""
-    dr = scatter([dy / (window[0] * window[1])] * window[0], strides[0], image[0], axis=1)
-    return scatter([dr] * window[1], strides[1], image[1], axis=2)
+    dy = dy / math.prod(window)
+    for axis, (k, s) in reversed(_backwards(window, strides)):
+        dy = scatter([dy] * k, s, image[axis - 1], axis=axis)
+    return dy
 
 
-def slices(x, window, stride, *, axis):
-    """Returns the slice `x[a], x[a + stride], ...` along the axis, for every offset a in the window.
+def slices(x, window, stride, dilation=1, *, axis):
+    """Returns the slice `x[a d], x[a d + stride], ...` along the axis, for every offset a in the window.
 
     A slice has one entry for each window.
     """
-    reach = (x.shape[axis] - window) // stride * stride + 1
-    return [lax.slice_in_dim(x, a, a + reach, stride, axis) for a in range(window)]
+    reach = (x.shape[axis] - (window - 1) * dilation - 1) // stride * stride + 1
+    return [lax.slice_in_dim(x, a, a + reach, stride, axis) for a in range(0, window * dilation, dilation)]
 
 
-def scatter(parts, stride, size, *, axis):
-    """Applies the transpose of `slices`: `x[a + i stride] += parts[a][i]`, starting from zeros of length `size`.
+def scatter(parts, stride, size, dilation=1, *, axis):
+    """Applies the transpose of `slices`: `x[a d + i stride] += parts[a][i]`, starting from zeros of length `size`.
 
     Offsets that are equal modulo the stride reach the same inputs. Their parts are shifted and added, which gives one
     sum for each phase of the stride, and the sums are interleaved.
@@ -67,20 +76,23 @@ def scatter(parts, stride, size, *, axis):
         config[axis] = (shift, steps - n - shift, 0)
         return lax.pad(part, jnp.zeros((), part.dtype), config)
 
-    phases = [[shifted(parts[a], a // stride) for a in range(p, len(parts), stride)] for p in range(stride)]
+    placed = [(*divmod(a * dilation, stride), part) for a, part in enumerate(parts)]
+    phases = [[shifted(part, shift) for shift, phase, part in placed if phase == p] for p in range(stride)]
     sums = [reduce(jnp.add, phase) if phase else jnp.zeros_like(shifted(parts[0], 0)) for phase in phases]
     shape = [steps * stride if i == axis else length for i, length in enumerate(parts[0].shape)]
     return lax.slice_in_dim(jnp.stack(sums, axis + 1).reshape(shape), 0, size, axis=axis)
 
 
-def _maximum(x, window, strides, *, axis):
-    return reduce(jnp.maximum, slices(x, window[axis - 1], strides[axis - 1], axis=axis))
+def _backwards(*sizes):
+    """Returns the axes of space from the last to the first, each with its own sizes."""
+    return [*enumerate(zip(*sizes, strict=True), start=1)][::-1]
 
 
-def _to_the_first(x, y, dy, window, strides, *, axis):
+def _to_the_first(x, y, dy, sizes, *, axis):
     taken, parts = jnp.zeros(y.shape, bool), []
-    for part in slices(x, window[axis - 1], strides[axis - 1], axis=axis):
+    for part in slices(x, *sizes, axis=axis):
         is_first = (part == y) & ~taken
         parts.append(jnp.where(is_first, dy, jnp.zeros((), dy.dtype)))
         taken |= is_first
-    return scatter(parts, strides[axis - 1], x.shape[axis], axis=axis)
+    _, stride, dilation = sizes
+    return scatter(parts, stride, x.shape[axis], dilation, axis=axis)

@@ -9,18 +9,20 @@ from jaxnn.naming import unknown
 
 NO_EDGES = ((0, 0), (0, 0))
 NAMED_PADDINGS = ("SAME", "SAME_LOWER", "VALID")
+SPACE = {1: "time", 2: "height, width", 3: "depth, height, width"}
+"""Names the axes between batch and channels, by their number."""
 
 
-def extents(window, dilation=(1, 1)) -> tuple[int, int]:
+def extents(window, dilation=None) -> tuple[int, ...]:
     """Returns the number of rows and columns from the first tap of a window to its last; taps are `dilation` apart.
 
     >>> extents((3, 3), (2, 1))
     (5, 3)
     """
-    return tuple((k - 1) * d + 1 for k, d in zip(window, dilation, strict=True))
+    return tuple((k - 1) * d + 1 for k, d in zip(window, dilation or [1] * len(window), strict=True))
 
 
-def explicit_padding(x_size, window, *, strides, padding, dilation=(1, 1)):
+def explicit_padding(x_size, window, *, strides, padding, dilation=None):
     """Returns the padding as two pairs (before, after); the argument may be such pairs or a name.
 
     >>> explicit_padding((8, 8), (3, 2), strides=(1, 2), padding="SAME")
@@ -31,7 +33,7 @@ def explicit_padding(x_size, window, *, strides, padding, dilation=(1, 1)):
     return tuple((int(low), int(high)) for low, high in padding)
 
 
-def positions(x_size, window, *, strides, padding, dilation=(1, 1)) -> tuple[int, int]:
+def positions(x_size, window, *, strides, padding, dilation=None) -> tuple[int, ...]:
     """Returns how many windows fit into a column and into a row of the padded image.
 
     >>> positions((9, 8), (3, 2), strides=(2, 1), padding="VALID")
@@ -42,7 +44,7 @@ def positions(x_size, window, *, strides, padding, dilation=(1, 1)) -> tuple[int
     return tuple((n + sum(pads) - k) // s + 1 for n, k, s, pads in sizes)
 
 
-def fitting_edges(x_size, window, *, strides, padding, dilation=(1, 1)):
+def fitting_edges(x_size, window, *, strides, padding, dilation=None):
     """Returns the rows and columns to add before and after, so that the last window ends where the image ends.
 
     A negative number cuts them off. These edges are the padding without the rows and columns that no window reaches.
@@ -69,32 +71,40 @@ def remove_edges(x, edges):
     return add_edges(x, [(-low, -high) for low, high in edges])
 
 
-def check_sizes(**sizes):
-    """Raises a ValueError for an argument that is not a pair of whole numbers of at least 1.
+def check_sizes(*, axes: int = 2, **sizes):
+    """Raises a ValueError for an argument that is not a whole number of at least 1 for each axis of space.
 
     >>> check_sizes(strides=(2, 0))
     Traceback (most recent call last):
-    ValueError: `strides` must be two whole numbers of at least 1, for height and width; received (2, 0)
+    ValueError: `strides` must be two whole numbers of at least 1, for height, width; received (2, 0)
     """
-    for name, pair in sizes.items():
-        if not _is_pair(pair) or not all(isinstance(n, Integral) and n >= 1 for n in pair):
-            meant = f". Did you mean {(pair, pair)}?" if isinstance(pair, int) and pair >= 1 else ""
-            raise ValueError(
-                f"`{name}` must be two whole numbers of at least 1, for height and width; received {pair!r}{meant}"
-            )
+    count = {1: "one whole number", 2: "two whole numbers", 3: "three whole numbers"}[axes]
+    for name, size in sizes.items():
+        if not _has(axes, size) or not all(isinstance(n, Integral) and n >= 1 for n in size):
+            meant = f". Did you mean {(size,) * axes}?" if isinstance(size, int) and size >= 1 else ""
+            raise ValueError(f"`{name}` must be {count} of at least 1, for {SPACE[axes]}; received {size!r}{meant}")
 
 
-def check_padding(padding, *, names=NAMED_PADDINGS):
-    """Raises a ValueError if the padding is neither one of the names nor two pairs."""
+def check_padding(padding, *, names=NAMED_PADDINGS, axes: int = 2):
+    """Raises a ValueError if the padding is neither one of the names nor a pair for each axis of space."""
     if isinstance(padding, str):
         if padding not in names:
             raise unknown("padding", padding, names)
-    elif not _is_pair(padding) or not all(_is_pair(pair) for pair in padding):
+    elif not _has(axes, padding) or not all(_has(2, pair) for pair in padding):
+        pairs = ", ".join(["(before, after)"] * axes)
         raise ValueError(
-            f"`padding` must be one of {', '.join(names)} or ((before, after), (before, after)) for height and width; "
-            f"received {padding!r}"
+            f"`padding` must be one of {', '.join(names)} or ({pairs}) for {SPACE[axes]}; received {padding!r}"
         )
 
 
-def _is_pair(value):
-    return isinstance(value, tuple | list) and len(value) == 2
+def axes_of(window) -> int:
+    """Returns the number of axes of space that a window is for: 1, 2 or 3; 2 for what is no window.
+
+    >>> axes_of((5,)), axes_of((3, 3, 3)), axes_of(3)
+    (1, 3, 2)
+    """
+    return len(window) if isinstance(window, tuple | list) and len(window) in SPACE else 2
+
+
+def _has(count, value):
+    return isinstance(value, tuple | list) and len(value) == count

@@ -10,8 +10,10 @@ import optax
 from jaxnn.layers.batch_normalization import (
     BatchNorm,
     BatchStatistics,
+    CountedStatistics,
     batch_norm,
     batch_norm_inference,
+    cumulative_average,
     moving_average,
 )
 from jaxnn.layers.layer_normalization import GroupNorm, LayerNorm, RMSNorm, group_norm, layer_norm, rms_norm
@@ -53,6 +55,14 @@ def _running_like(x):
 def _flax_inference(scale, bias, x):
     variables = {"params": {"scale": scale, "bias": bias}, "batch_stats": _running_like(x)._asdict()}
     return nn.BatchNorm(use_running_average=True, epsilon=1e-5, dtype=x.dtype).apply(variables, x)
+
+
+def _cumulative(x):
+    """The average of the statistics x[:, 0], x[:, 1], ..., of which mean and variance are the same here."""
+    average = CountedStatistics(jnp.zeros_like(x[:, 0]), jnp.ones_like(x[:, 0]), jnp.zeros((), x.dtype))
+    for i in range(x.shape[1]):
+        average = cumulative_average(average, BatchStatistics(x[:, i], x[:, i]))
+    return average.mean + average.var
 
 
 def _looped_response_norm(x, *, size, k, alpha, beta):
@@ -101,6 +111,15 @@ NORMALIZATIONS = [
         lambda old, new: optax.incremental_update(new, old, 0.2),
         "optax.incremental_update",
         lambda rng, batch: (rng.normal(size=(batch, 3)), rng.normal(size=(batch, 3))),
+        differentiable_oracle=True,
+    ),
+    FunctionRow(
+        "cumulative_average",
+        cumulative_average,
+        _cumulative,
+        lambda x: 2 * x.mean(axis=1),
+        "jax.numpy.mean",
+        normal(4, 3),
         differentiable_oracle=True,
     ),
     *(
@@ -158,6 +177,7 @@ NORMALIZATIONS = [
 NORMALIZATION_LAYERS = [
     LayerRow("BatchNorm", BatchNorm, BatchNorm(), (2, 3, 4)),
     LayerRow("BatchNorm, dense", BatchNorm, BatchNorm(decay=0.5, eps=1e-3), (4,)),
+    LayerRow("BatchNorm, cumulative", BatchNorm, BatchNorm(decay=None, unbiased=True), (3, 4)),
     LayerRow("LayerNorm", LayerNorm, LayerNorm(), (5,)),
     LayerRow("GroupNorm", GroupNorm, GroupNorm(2), (2, 3, 4)),
     LayerRow("RMSNorm", RMSNorm, RMSNorm(), (5,)),

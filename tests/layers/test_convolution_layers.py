@@ -55,7 +55,7 @@ def test_depthwise_layer_draws_from_its_own_fan_in():
         (lambda: Convolution(6, (3, 3), padding=(1, 1)), r"`padding` must be one of SAME, .* received \(1, 1\)"),
         (lambda: Convolution(6, (3, 3), padding=((1, 1), (2,))), r"`padding` must be one of SAME, .* \(2,\)\)"),
         (lambda: Convolution(6, (3, 3), groups=4), "`groups` must divide `features`; received 4 groups of 6 features"),
-        (lambda: Convolution(0, (3, 3)), "`features`; received 1 groups of 0"),
+        (lambda: Convolution(0, (3, 3)), "`features` must be at least 1; received 0"),
     ],
 )
 def test_layer_refuses_bad_sizes(make, message):

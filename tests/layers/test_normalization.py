@@ -13,7 +13,7 @@ from jaxnn.layers.hand_written import run
 from jaxnn.layers.layer_normalization import GroupNorm, group_norm, layer_norm
 from jaxnn.layers.local_response_normalization import local_response_norm
 
-COVERS = {"layers.BatchStatistics"}
+COVERS = {"layers.BatchStatistics", "layers.CountedStatistics"}
 
 pytestmark = pytest.mark.full  # ring 1 has the rows of the catalog
 
