@@ -47,7 +47,7 @@ def sigmoid(x):
     >>> sigmoid(jnp.array([-1e4, 0.0, 1e4])).tolist()
     [0.0, 0.5, 1.0]
     """
-    return lax.logistic(x)
+    return lax.logistic(_floats(x))
 
 
 def tanh(x):
@@ -517,9 +517,14 @@ def _gated(x, gate):
 
 
 def _within_range(x):
-    """Returns `x` with each infinity replaced by the largest finite number of the same sign."""
+    """Returns `x` as floats, with each infinity replaced by the largest finite number of the same sign."""
+    x = _floats(x)
     largest = jnp.finfo(x.dtype).max
     return lax.clamp(-largest, x, largest)
+
+
+def _floats(x):
+    return x if jnp.issubdtype(jnp.result_type(x), jnp.inexact) else jnp.asarray(x, float)
 
 
 def _normal_gate(x):

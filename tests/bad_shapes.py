@@ -174,8 +174,8 @@ REFUSED = {  # the row's name: the arguments, and a pattern of the message
     "max_pool, sequences": ([floats(9, 3)], r"`x` must have shape \(batch, time, channels\); received \(9, 3\)"),
     "max_pool, volumes": ([floats(9, 8, 3)], r"`x` must have shape \(batch, depth, height, width, channels\)"),
     "max_pool, dilation": (
-        [floats(2, 1, 8, 3)],
-        r"`dilation` must let every window see the image; .* for \(1, 8\)",
+        [floats(2, 8, 2, 3)],
+        r"`dilation` must let every window see the image; .* for \(8, 2\)",
     ),
     "average_pool, sequences": ([floats(9, 3)], r"`x` must have shape \(batch, time, channels\)"),
     "adaptive_average_pool": ([floats(9, 8, 3)], r"`x` must have shape \(batch, height, width, channels\) and hold"),

@@ -270,6 +270,12 @@ def test_random_slopes_are_uniform_in_training_and_have_their_mean_in_use():
     assert (rrelu(-x, key=key) == 1).all()
 
 
+@pytest.mark.parametrize("f", [sigmoid, gelu, silu, mish, softsign, glu, relu, softplus, selu])
+def test_integers_are_taken_as_floats(f):
+    x = jnp.array([-2, 0, 1, 3])
+    assert_close(f(x), f(x.astype(float)))
+
+
 def test_a_gate_that_is_shut_lets_nothing_through():
     inf = np.inf
     assert glu(jnp.array([inf, -inf, inf, 1.0, -inf, 0.0, 1.0, inf])).tolist() == [0, -inf, inf, 1]

@@ -9,7 +9,7 @@ from jaxnn.initializers import fan_in_uniform
 from jaxnn.layers.convolution_of_padded_images import of_sequences, with_padding_mode
 from jaxnn.layers.hand_written import Layer
 from jaxnn.layers.padding_modes import check_mode
-from jaxnn.layers.window_geometry import SPACE, axes_of, check_padding, check_sizes
+from jaxnn.layers.window_geometry import NAMED_PADDINGS, SPACE, axes_of, check_padding, check_sizes
 
 uniform = fan_in_uniform()
 
@@ -53,26 +53,22 @@ def Convolution(
     >>> layer.forward(params, jnp.ones((32, 28, 28, 1)))[0].shape
     (32, 24, 24, 6)
     """
-    axes = axes_of(window)
-    strides, dilation = ((1,) * axes if given is None else given for given in (strides, dilation))
-    check_sizes(axes=axes, window=window, strides=strides, dilation=dilation)
-    check_padding(padding, axes=axes)
+    sizes = _sizes(window, strides, padding, dilation)
     check_mode(padding_mode)
     _check_groups(features, groups)
-    sizes = {"strides": tuple(strides), "padding": padding, "dilation": tuple(dilation), "groups": groups}
-    kernel_shape = _kernel_shape(features, window, groups)
-    pair = of_sequences(convolution) if axes == 1 else convolution
+    pair = of_sequences(convolution) if len(window) == 1 else convolution
     pair = pair if padding_mode == "zeros" else with_padding_mode(pair, padding_mode)
-    return _with_shared_bias(pair, sizes, kernel_shape, kernel_init, use_bias=use_bias)
+    kernel_shape = _kernel_shape(features, window, groups)
+    return _with_shared_bias(pair, {**sizes, "groups": groups}, kernel_shape, kernel_init, use_bias=use_bias)
 
 
 def TransposedConvolution(
     features: int,
-    window: tuple[int, int],
+    window: tuple[int, ...],
     *,
-    strides=(1, 1),
+    strides=None,
     padding="SAME",
-    dilation=(1, 1),
+    dilation=None,
     groups: int = 1,
     use_bias: bool = True,
     kernel_init=uniform,
@@ -88,12 +84,11 @@ def TransposedConvolution(
     >>> layer.forward(params, jnp.ones((1, 7, 7, 16)))[0].shape
     (1, 14, 14, 3)
     """
-    check_sizes(window=window, strides=strides, dilation=dilation)
-    check_padding(padding, names=transposed_convolution.PADDINGS)
+    sizes = _sizes(window, strides, padding, dilation, names=transposed_convolution.PADDINGS)
     _check_groups(features, groups)
-    sizes = {"strides": tuple(strides), "padding": padding, "dilation": tuple(dilation), "groups": groups}
+    pair = of_sequences(transposed_convolution) if len(window) == 1 else transposed_convolution
     kernel_shape = _kernel_shape(features, window, groups)
-    return _with_shared_bias(transposed_convolution, sizes, kernel_shape, kernel_init, use_bias=use_bias)
+    return _with_shared_bias(pair, {**sizes, "groups": groups}, kernel_shape, kernel_init, use_bias=use_bias)
 
 
 def LocallyConnected(
@@ -164,6 +159,15 @@ def _with_bias(pair, sizes, kernel_shape, *, summed, use_bias):
         return ({"kernel": dkernel, "bias": dy.sum(axis=summed)} if use_bias else {"kernel": dkernel}), dx
 
     return forward, backward
+
+
+def _sizes(window, strides, padding, dilation, *, names=NAMED_PADDINGS):
+    """Returns the checked sizes of windows; strides and dilation are by default 1 along each axis of space."""
+    axes = axes_of(window)
+    strides, dilation = ((1,) * axes if given is None else given for given in (strides, dilation))
+    check_sizes(axes=axes, window=window, strides=strides, dilation=dilation)
+    check_padding(padding, names=names, axes=axes)
+    return {"strides": tuple(strides), "padding": padding, "dilation": tuple(dilation)}
 
 
 def _zeros(shape, dtype, use_bias):

@@ -12,6 +12,7 @@ each group is such a transposed convolution of its own.
 from functools import partial
 
 import jax
+from jax import lax
 
 from jaxnn.layers.convolution import backward_in_groups, forward_in_groups, hand_written
 from jaxnn.layers.hand_written import differentiable
@@ -37,15 +38,16 @@ def backward(residuals, dy, *, strides, padding, dilation=(1, 1), groups=1):
 
 def _forward_of_group(kernel, x, *, strides, padding, dilation):
     sizes = {"strides": strides, "dilation": dilation}
-    full = _lowering(kernel, x, **sizes).input_gradient(_mirror(kernel), x, **sizes)
-    return add_edges(full, _edges(extents(kernel.shape[:2], dilation), strides, padding)), (kernel, x)
+    full = _lowering(kernel, x, **sizes).input_gradient(_mirror(kernel), x, **sizes, edges=_no_edges(strides))
+    return add_edges(full, _edges(extents(kernel.shape[:-2], dilation), strides, padding)), (kernel, x)
 
 
 def _backward_of_group(residuals, dy, *, strides, padding, dilation):
     kernel, x = residuals
     sizes = {"strides": strides, "dilation": dilation}
-    dfull = remove_edges(dy, _edges(extents(kernel.shape[:2], dilation), strides, padding))
+    dfull = remove_edges(dy, _edges(extents(kernel.shape[:-2], dilation), strides, padding))
     lowering = _lowering(kernel, x, **sizes)
+    sizes["edges"] = _no_edges(strides)
     dx, residuals = lowering.forward(_mirror(kernel), dfull, **sizes)
     return _mirror(lowering.kernel_gradient(residuals, x, **sizes)), dx
 
@@ -93,16 +95,20 @@ def convolve_transposed(x, kernel, *, strides=(1, 1), padding="SAME", dilation=(
 
 def _mirror(kernel):
     """Rotates (kh, kw, in, out) by half a turn and returns (kh, kw, out, in); the function is its own inverse."""
-    return kernel[::-1, ::-1].swapaxes(2, 3)
+    return lax.rev(kernel, range(kernel.ndim - 2)).swapaxes(-2, -1)
 
 
 def _lowering(kernel, x, *, strides, dilation):
     """Returns the lowering of the ordinary convolution from the full output back to `x`."""
-    sizes = zip(x.shape[1:3], strides, extents(kernel.shape[:2], dilation), strict=True)
-    full = jax.ShapeDtypeStruct((x.shape[0], *((n - 1) * s + k for n, s, k in sizes), kernel.shape[3]), x.dtype)
-    kh, kw, features_in, features_out = kernel.shape
-    shape = (kh, kw, features_out, features_in)
+    *window, features_in, features_out = kernel.shape
+    sizes = zip(x.shape[1:-1], strides, extents(window, dilation), strict=True)
+    full = jax.ShapeDtypeStruct((x.shape[0], *((n - 1) * s + k for n, s, k in sizes), features_out), x.dtype)
+    shape = (*window, features_out, features_in)
     return hand_written(full, shape, strides=strides, padding="VALID", dilation=dilation)
+
+
+def _no_edges(strides):
+    return ((0, 0),) * len(strides)
 
 
 def _edges(window, strides, padding):

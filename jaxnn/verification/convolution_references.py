@@ -138,6 +138,7 @@ CONVOLUTIONS = [
 ]
 
 _of_volumes = Convolution(2, (2, 3, 2), strides=(1, 2, 1), padding="VALID")
+_of_sequences = TransposedConvolution(3, (4,), strides=(2,), padding=((2, 3),))
 _grouped_transposed = TransposedConvolution(6, (2, 3), strides=(2, 1), dilation=(1, 2), groups=2, use_bias=False)
 
 CONVOLUTION_LAYERS = [
@@ -157,6 +158,8 @@ CONVOLUTION_LAYERS = [
         ("Convolution, no bias", Convolution, Convolution(3, (3, 2), use_bias=False), (5, 4, 2)),
         ("TransposedConvolution, groups", TransposedConvolution, _grouped_transposed, (3, 2, 4)),
         ("LocallyConnected, no bias", LocallyConnected, LocallyConnected(3, (2, 2), use_bias=False), (4, 3, 2)),
+        ("TransposedConvolution, sequences", TransposedConvolution, _of_sequences, (4, 2)),
+        ("TransposedConvolution, volumes", TransposedConvolution, TransposedConvolution(2, (2, 3, 2)), (2, 3, 2, 2)),
         *((f"Pad, {mode}", Pad, Pad(_wide, mode=mode), (3, 4, 2)) for mode in MODES),
         ("TransposedConvolution", TransposedConvolution, TransposedConvolution(3, (3, 2), strides=(2, 2)), (3, 3, 2)),
         ("LocallyConnected", LocallyConnected, LocallyConnected(3, (2, 2), strides=(2, 1)), (5, 4, 2)),

@@ -10,7 +10,7 @@ from jaxnn import layers
 from jaxnn.layers.hand_written import run
 
 IMAGE = np.array([8, 9, 1, -8, -10, -3, 7, 10, 4, -5, -10, -5.0])  # (10 * sin(1..12)).round()
-MODES = {  # nn.Conv2d(1, 1, (2, 3), padding=(1, 1), padding_mode=..., bias=False): y, dx, dweight for dy = 1, 2, ..., 16
+MODES = {  # nn.Conv2d(1, 1, (2, 3), padding=1, padding_mode=..., bias=False): y, dx, dweight for dy = 1, 2, ..., 16
     "reflect": (
         [-7, 3.5, 44.5, 17, 8, -20.5, -6.5, -4, -23, 6.5, -9, 7.5, 0, -41.5, -45.5, 2],
         [22.5, 30, 9.5, 5, 101, 132, 11, -14, 74.5, 90, 13.5, 1],
@@ -86,6 +86,23 @@ def test_transposed_convolution_in_groups_with_dilation(x64):
     y = layers.convolve_transposed(jnp.asarray(x), jnp.asarray(kernel), **form)
     expected = [0, 21, -22, 0, -116, 0, -154, -57, 0, -55, 0, 117, 87, 0, 34, 0, -80, -150, 0, -124]
     assert_close(y.transpose(0, 3, 1, 2).ravel(), np.array(expected, float))
+
+
+@pytest.mark.full
+def test_transposed_convolution_of_sequences_and_volumes(x64):
+    x = jnp.asarray(rounded(np.sin, 8).reshape(1, 2, 4).transpose(0, 2, 1))
+    kernel = jnp.asarray(rounded(np.cos, 12).reshape(2, 2, 3).transpose(2, 0, 1)[::-1])
+    layer = layers.TransposedConvolution(2, (3,), strides=(2,), padding=((1, 2),), use_bias=False)
+    y, _ = layer.forward({"kernel": kernel}, x)  # F.conv_transpose1d(x, w, stride=2, padding=1, output_padding=1)
+    expected = [-22, 31, -33, -2, -11, -33, 22, -10, 24, -39, 27, 3, 3, 42, -24, 0]
+    assert_close(y[0].T.ravel(), np.array(expected, float))
+
+    x = jnp.asarray(rounded(np.sin, 8).reshape(1, 2, 2, 2, 1))
+    kernel = jnp.asarray(rounded(np.cos, 8).reshape(2, 2, 2, 1, 1)[::-1, ::-1, ::-1])
+    form = {"strides": (2, 1, 1), "padding": ((1, 1), (0, 0), (0, 0))}
+    layer = layers.TransposedConvolution(1, (2, 2, 2), **form, use_bias=False)
+    y, _ = layer.forward({"kernel": kernel}, x)  # F.conv_transpose3d(x, w, stride=(2, 1, 1), padding=(0, 1, 1))
+    assert_close(y.ravel(), np.array([-190, 50, 122, 86.0]))
 
 
 @pytest.mark.full
