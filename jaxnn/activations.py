@@ -251,7 +251,7 @@ def hard_swish(x):
     2019, arXiv 1905.02244).
 
     >>> hard_swish(jnp.array([-4.0, 0.0, 1.5, 4.0])).tolist()
-    [0.0, 0.0, 1.125, 4.0]
+    [-0.0, 0.0, 1.125, 4.0]
     """
     inner = _between(x, -3.0, 3.0)
     return jnp.where(x >= 3, x, inner * ((inner + 3) / 6))

@@ -1,5 +1,7 @@
 """What the rows do not say of batch, layer, group and local response normalization."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from jaxnn.layers.batch_normalization import BatchNorm, BatchStatistics, batch_n
 from jaxnn.layers.hand_written import run
 from jaxnn.layers.layer_normalization import GroupNorm, group_norm, layer_norm
 from jaxnn.layers.local_response_normalization import local_response_norm
+from jaxnn.layers.repetition import repeat
 
 COVERS = {"layers.BatchStatistics", "layers.CountedStatistics"}
 
@@ -113,6 +116,33 @@ def test_across_devices_is_the_whole_batch_on_one(driver, x64):
     (y, statistics), pull = jax.vjp(lambda p, x: batch_norm(p, x), params, x)
     dparams, dx = pull((dy, jax.tree.map(jnp.zeros_like, statistics)))
     assert_close(across_devices(driver, params, x, dy), (y, statistics, dx, dparams))
+
+
+@pytest.mark.parametrize("decay", [0.75, None])
+def test_the_unbiased_variance_counts_the_examples_of_all_devices(decay, x64):
+    params, x, _ = example(8, 3)
+
+    def trained(layer, x):
+        state = layer.init_state(x)
+        return layer.advance(state, run(layer, params, x, state=state, train=True)[1])
+
+    alone = BatchNorm(decay=decay, unbiased=True)
+    together = BatchNorm(decay=decay, unbiased=True, axis_name="data")
+    on_four = jax.vmap(partial(trained, together), axis_name="data", out_axes=None)(x.reshape(4, 2, 3))
+    assert_close(on_four, trained(alone, x))
+    weight = 1 if decay is None else 1 - decay
+    assert_close(on_four.var, (1 - weight) + weight * x.var(axis=0, ddof=1))
+
+
+def test_cumulative_statistics_of_a_repeated_layer(x64):
+    layer, (params, x, _) = repeat(BatchNorm(decay=None), 2), example(6, 3)
+    params = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), params)
+    state = layer.init_state(x)
+    for batch in (x, 3 * x):
+        state = layer.advance(state, run(layer, params, batch, state=state, train=True)[1])
+    assert_close(state.count, jnp.array([2.0, 2.0]))
+    assert_close(state.mean[0], 2 * x.mean(axis=0))
+    assert run(layer, params, x, state=state)[0].shape == x.shape
 
 
 def test_the_state_follows_the_batches_in_training_alone(x64):
