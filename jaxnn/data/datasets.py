@@ -2,14 +2,17 @@
 
 The files are searched in these places, in this order:
 
-1. the argument `folder` of `load`: its subfolder with the name of the dataset, then the folder itself. If `folder` is
-   given, no other place is searched.
+1. the argument `folder` of `load`: its subfolder with the name of the dataset, then the folder itself, then the
+   subfolders in which torchvision and Keras keep the files (`MNIST/raw`). If `folder` is given, no other place is
+   searched.
 2. $JAXNN_DATA/NAME
 3. ~/.cache/jaxnn/NAME
 4. the place where a distribution keeps the files (/usr/share/datasets/fashion-mnist)
 
 If the files are in none of these places, they are downloaded to the first one. MNIST is part of the
-package and is found there unless `folder` is given. The point clouds have no files; they are drawn.
+package and is found there unless `folder` is given. The point clouds have no files; they are drawn. A file of MNIST may
+be unpacked, and `mnist.npz` of Keras is read as well. Nothing is ever unpickled, so the version of CIFAR-10 for Python
+is refused.
 """
 
 import dataclasses
@@ -23,8 +26,9 @@ import numpy as np
 from jaxnn.bounded_files import read_bounded
 from jaxnn.data.download import alone, extract, fetch
 from jaxnn.data.idx import unpack_idx
+from jaxnn.data.keras_archives import read_keras_archive
 from jaxnn.data.point_clouds import POINT_CLOUDS, Cloud
-from jaxnn.data.sources import MOST_BYTES, SOURCES, Source
+from jaxnn.data.sources import IN_KERAS, MOST_BYTES, SOURCES, Source
 from jaxnn.naming import unknown
 
 
@@ -84,7 +88,7 @@ def load(name: str, *, folder: str | PathLike | None = None) -> Dataset:
         return _drawn(name, POINT_CLOUDS[name], folder)
     place = find(name, folder=folder)
     source = SOURCES[name]
-    train, test = source.read({file: _read(place / file, sha256) for file, sha256 in source.contents.items()})
+    train, test = source.read(_contents(place, source))
     train, test = _read_only(train), _read_only(test)
     return Dataset(name, train, test, source.classes, source.mean, source.std, source.licence, source.page)
 
@@ -152,6 +156,7 @@ def find(name: str, *, folder: str | PathLike | None = None, download: bool = Tr
     for place in places:
         if _is_complete(place, source):
             return place
+    _check_pickles(name, places, source)
     if source.mirrors and not download:
         raise FileNotFoundError(
             f"dataset {name!r} must be on this machine; it is not in {' or '.join(map(str, places))}. "
@@ -168,15 +173,53 @@ def find(name: str, *, folder: str | PathLike | None = None, download: bool = Tr
 def _places(name: str, source: Source, folder: str | PathLike | None) -> list[Path]:
     """Returns the folders where the files may be, in order; downloads go to the first."""
     if folder is not None:
-        if not Path(folder).is_dir():
+        folder = Path(os.path.expanduser(folder))
+        if not folder.is_dir():
             raise FileNotFoundError(f"`folder` must exist; received {folder}. Create it, or leave it out.")
-        return [Path(folder) / name, Path(folder)]
+        return [folder / name, folder, *(folder / layout for layout in source.layouts)]
     roots = [os.environ.get("JAXNN_DATA"), "~/.cache/jaxnn"] if source.mirrors else []
-    return [Path(root).expanduser() / name for root in roots if root] + [source.folder] * (source.folder is not None)
+    known = [root for root in map(os.path.expanduser, filter(None, roots)) if not root.startswith("~")]
+    if source.mirrors and not known:
+        raise FileNotFoundError(
+            f"a folder for the files of dataset {name!r} must be known; HOME and JAXNN_DATA are not set. "
+            "Name one: --data-folder FOLDER"
+        )
+    return [Path(root) / name for root in known] + [source.folder] * (source.folder is not None)
 
 
 def _is_complete(place: Path, source: Source) -> bool:
-    return all((place / file).is_file() for file in source.contents)
+    return all(_find_file(place, file) for file in source.contents) or _has_archive(place, source)
+
+
+def _has_archive(place: Path, source: Source) -> bool:
+    return source.archive is not None and (place / source.archive).is_file()
+
+
+def _find_file(place: Path, file: str) -> Path | None:
+    """Returns the path of a file as it was published, or unpacked, as `train-images-idx3-ubyte` or with a dot."""
+    unpacked = file.removesuffix(".gz")
+    names = file, unpacked, unpacked.replace("-idx", ".idx")
+    return next((place / name for name in names if (place / name).is_file()), None)
+
+
+def _contents(place: Path, source: Source) -> dict[str, bytes]:
+    """Returns the verified content of every file in a complete place."""
+    found = {file: _find_file(place, file) for file in source.contents}
+    if all(found.values()):
+        return {file: _read(path, source.contents[file]) for file, path in found.items()}
+    path = place / source.archive
+    return {file: _verified(path, x, source.contents[file]) for file, x in read_keras_archive(path, IN_KERAS).items()}
+
+
+def _check_pickles(name: str, places: list[Path], source: Source) -> None:
+    """Raises ValueError for a folder with the version for Python, whose pickles can execute code."""
+    for place in (place / sub for place in places for sub in ("", "cifar-10-batches-py")):
+        if source.pickles is not None and (place / source.pickles).is_file():
+            raise ValueError(
+                f"{place} has the Python version of {name}, whose pickles can execute code and are not read. "
+                f"Get the binary version there, {', '.join(source.downloads)} of {source.page}, or leave the folder "
+                "out to have it downloaded."
+            )
 
 
 def _download(place: Path, source: Source) -> Path:
@@ -195,6 +238,10 @@ def _download(place: Path, source: Source) -> Path:
 def _read(path: Path, expected: str) -> bytes:
     """Returns the content of the file (uncompressed if its name ends in .gz) if its sha256 is `expected`."""
     content = unpack_idx(path, most=MOST_BYTES) if path.suffix == ".gz" else read_bounded(path, most=MOST_BYTES)
+    return _verified(path, content, expected)
+
+
+def _verified(path: Path, content: bytes, expected: str) -> bytes:
     received = hashlib.sha256(content).hexdigest()
     if received != expected:
         raise ValueError(

@@ -32,6 +32,9 @@ class Source:
     folder: Path | None = None  # where the package or a distribution keeps the files
     mirrors: tuple[str, ...] = ()  # a mirror + a name in `downloads` is an address
     downloads: dict[str, str] | None = None  # the name of a published file -> its sha256
+    layouts: tuple[str, ...] = ()  # subfolders in which torchvision, Keras and the archive itself have the files
+    archive: str | None = None  # the file in which Keras keeps all of it
+    pickles: str | None = None  # the name of a file of the version for Python, which is never read
 
 
 def read_idx_splits(contents: dict[str, bytes]) -> tuple[Split, Split]:
@@ -43,6 +46,14 @@ def read_idx_splits(contents: dict[str, bytes]) -> tuple[Split, Split]:
         return {"image": image[..., None], "label": label.astype(np.int32)}
 
     return split("train"), split("t10k")
+
+
+IN_KERAS = {  # the name of a file of the layout of MNIST -> the name of its array in the archive of Keras
+    "train-images-idx3-ubyte.gz": "x_train",
+    "train-labels-idx1-ubyte.gz": "y_train",
+    "t10k-images-idx3-ubyte.gz": "x_test",
+    "t10k-labels-idx1-ubyte.gz": "y_test",
+}
 
 
 def read_cifar10_splits(contents: dict[str, bytes]) -> tuple[Split, Split]:
@@ -66,6 +77,8 @@ SOURCES = {
         },
         read=read_idx_splits,
         folder=Path(__file__).parent / "mnist",
+        layouts=("MNIST/raw", "raw"),
+        archive="mnist.npz",
     ),
     "fashion_mnist": Source(
         classes=(
@@ -92,6 +105,7 @@ SOURCES = {
         },
         read=read_idx_splits,
         folder=Path("/usr/share/datasets/fashion-mnist"),  # Debian's dataset-fashion-mnist
+        layouts=("FashionMNIST/raw", "fashion-mnist", "raw"),
         mirrors=(
             "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
@@ -119,6 +133,8 @@ SOURCES = {
             "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
         },
         read=read_cifar10_splits,
+        layouts=("cifar-10-batches-bin",),
+        pickles="data_batch_1",
         mirrors=(
             "https://www.cs.toronto.edu/~kriz/",
             "https://cave.cs.toronto.edu/kriz/",
