@@ -16,7 +16,7 @@ from jaxnn.cli.field_rules import Between, Matching, check_effects
 from jaxnn.cli.hyperparameters import grid_values, parse_over, told, train_command
 from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, metric_of, parse_with_recipe
 from jaxnn.cli.training_flags import check, load_data
-from jaxnn.cli.work_limits import MOST_TRAININGS, check_steps, check_trainings
+from jaxnn.cli.work_limits import MOST_TRAININGS, check_seeds, check_steps, check_trainings
 from jaxnn.recipes.named_recipes import known_recipe
 
 REGULARIZERS = ("weight_decay", "dropout_rate", "label_smoothing")
@@ -72,6 +72,7 @@ def _run(config: CrossValidationFlags, *, is_made: bool) -> int:
         return 0
     values = grid_values(parse_over(config.over, config.training), trials=config.trials)
     settings = math.prod(len(tried) for tried in values.values())
+    check_seeds(config.training.seed, config.seeds, "--seeds")
     check_trainings(settings * config.folds * config.seeds, f"{settings} settings, --folds and --seeds")
     if not is_made:
         check_effects(config.training, known_recipe(config.training.model).defaults, over=values)

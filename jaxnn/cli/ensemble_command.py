@@ -12,7 +12,7 @@ from jaxnn.cli.field_records import record_of
 from jaxnn.cli.field_rules import Between, check_effects
 from jaxnn.cli.population_flags import Settings, parse_with_recipe
 from jaxnn.cli.training_flags import check_runnable, load_data
-from jaxnn.cli.work_limits import MOST_TRAININGS, check_members, check_steps
+from jaxnn.cli.work_limits import MOST_TRAININGS, check_members, check_seeds, check_steps
 from jaxnn.recipes.named_recipes import known_recipe
 
 ANSWER = 16  # bytes of a logit, its probability and its vote together
@@ -41,8 +41,7 @@ def ensemble_command(args) -> int:
     """Trains an ensemble in a new folder and prints its test error."""
     config = parse_with_recipe(EnsembleFlags, args, command="ensemble")
     check_effects(check_runnable(config.training), known_recipe(config.training.model).defaults)
-    if config.training.seed + config.members > 2**32:
-        raise ValueError(f"--seed must leave room for the seeds of all members; received {config.training.seed}.")
+    check_seeds(config.training.seed, config.members, "--members")
     return _run(config, is_made=False)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 import tyro
 
 from jaxnn.cli.field_rules import fields_of, flag_of, is_marked, is_union, plain
-from jaxnn.naming import nearest_name, shown, unknown
+from jaxnn.cli.flag_synonyms import meant_flag, remedy_of
+from jaxnn.naming import shown, unknown
 
-OTHER_NAMES = {"--lr": "--learning-rate", "--bs": "--batch-size", "--wd": "--weight-decay", "--gpus": "--devices"}
 _TAKEN = {int: "an integer", float: "a number", str: "a word"}
 
 
@@ -40,6 +40,44 @@ def check_words(config_class: type, words: Sequence[str], *, command: str) -> No
         taken.append(name)
         places += _check_values(name, flags[name], [flag.partition("=")[2], *values] if "=" in flag else values, flag)
     _check_places(config_class, places, command)
+
+
+def split_lists(config_class: type, words: Sequence[str]) -> list[str]:
+    """Returns the words with each value of a list in a word of its own, however they were separated.
+
+    `--hidden 128,64`, `--hidden 128x64` and `--hidden "128 64"` become `--hidden 128 64`. The values of `--over` hold
+    commas themselves; there a word without a name belongs to the word before it.
+
+    Args:
+      config_class: the class of the configuration of the command.
+      words: the words after the command.
+    """
+    flags, split = dict(_flags(config_class)), []
+    for flag, values in _groups(words):
+        name, equals, first = (flag or "").partition("=")
+        hint = flags.get(name.replace("_", "-"))
+        if hint is None or not _elements(hint):
+            split += values if flag is None else [flag, *values]
+        else:
+            split += [name, *_separated([first, *values] if equals else values, _elements(hint)[0])]
+    return split
+
+
+def _separated(values, kind) -> list[str]:
+    if not any("=" in value for value in values):
+        return [part for value in values for part in re.split(r"[,\sx]+" if kind is int else r"[,\s]+", value) if part]
+    joined = []
+    for value in values:
+        if "=" in value or not joined:
+            joined.append(value)
+        else:
+            joined[-1] = f"{joined[-1].rstrip(',')},{value}"
+    return joined
+
+
+def _elements(hint) -> list:
+    """Returns the type of the elements of a field that is a list, without its rules; [] for any other field."""
+    return [plain(typing.get_args(kind)[0]) for kind in _kinds(hint) if typing.get_origin(kind) is tuple]
 
 
 def _flags(config_class) -> Iterator[tuple[str, Any]]:
@@ -70,8 +108,8 @@ def _known(flag, flags, command) -> str:
     name = flag.replace("_", "-")
     if name in flags:
         return name
-    meant = OTHER_NAMES[name] if OTHER_NAMES.get(name) in flags else nearest_name(name, flags)
-    hint = f"; did you mean {meant!r}?" if meant else "."
+    meant = meant_flag(name, flags)
+    hint = f"; did you mean {meant!r}?" if meant else remedy_of(name, command)
     raise ValueError(f"unknown flag of `jaxnn {command}` {shown(flag)}{hint} `jaxnn {command} --help` lists them.")
 
 
@@ -90,7 +128,7 @@ def _check_values(flag, hint, values, written) -> Sequence[str]:
         if "=" in written:
             raise ValueError(f"{flag} takes no value; received {shown(values[0])}. Say {flag}, or leave it out.")
         return values
-    many = [typing.get_args(kind)[0] for kind in kinds if typing.get_origin(kind) is tuple]
+    many = _elements(hint)
     if not values:
         raise ValueError(f"{flag} needs {_told(many or kinds)} behind it; received none.")
     for value in values if many else values[:1]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import tyro
 
 from jaxnn.cli.field_rules import Between, fields_of, plain
+from jaxnn.cli.home_folders import expand_home
 from jaxnn.cli.main import parse
 from jaxnn.cli.training_flags import (
     Count,
@@ -58,7 +59,7 @@ def parse_with_recipe(config_class, args, *, command: str):
     Raises:
       ValueError: a flag is unknown, or a value is out of range.
     """
-    model = next((arg for arg in args if not arg.startswith("-")), "mlp")
+    model = expand_home(next((arg for arg in args if not arg.startswith("-")), "mlp"))
     config = _parse(config_class, args, command, recipe(model if ":" in model or model in RECIPES else "mlp").defaults)
     if config.training.model != model:  # the first word without a dash was the value of a flag
         config = _parse(config_class, args, command, recipe(config.training.model).defaults)

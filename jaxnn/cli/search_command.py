@@ -16,7 +16,7 @@ from jaxnn.cli.field_rules import Between, Matching, check_effects
 from jaxnn.cli.hyperparameters import OverRange, grid_values, parse_over, told, train_command
 from jaxnn.cli.population_flags import SettingsWithoutTest, Trainings, is_finished, metric_of, parse_with_recipe
 from jaxnn.cli.training_flags import check, load_data
-from jaxnn.cli.work_limits import check_steps, check_trainings
+from jaxnn.cli.work_limits import check_seeds, check_steps, check_trainings
 from jaxnn.recipes.named_recipes import known_recipe
 
 SHOWN = 10  # settings that are printed; search.csv has all
@@ -104,6 +104,7 @@ def _check(config: SearchFlags, over):
     listed = math.prod(len(values) for values in tried.values() if not isinstance(values, OverRange))
     check_trainings(listed, "the lists of --over, in all combinations,")
     settings = listed if config.strategy == "grid" else config.trials
+    check_seeds(config.training.seed, config.seeds, "--seeds")
     check_trainings(settings * config.seeds, f"{settings} settings and --seeds {config.seeds}")
     return over
 

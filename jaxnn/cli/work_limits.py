@@ -6,6 +6,7 @@ from jaxnn.machine_memory import available_memory, total_memory
 from jaxnn.naming import shown
 
 MOST_TRAININGS = 100_000  # trainings of one command; so many take days on any machine
+MOST_SEEDS = 2**32  # seeds are integers of 32 bits
 MOST_STEPS = 2**31 - 1  # steps are counted in int32
 PIXELS, CLASSES, NUMBER = 784, 10, 4  # pixels and classes of the smallest data; bytes of a float32
 PROCESS = 200 * 2**20  # bytes of a process that has imported JAX and trains a small model
@@ -25,6 +26,15 @@ def check_trainings(count: int, flags: str) -> None:
     """Raises ValueError for more trainings than one command allows; `flags` names the flags that make the count."""
     if count > MOST_TRAININGS:
         raise ValueError(f"{flags} make {count} trainings; one command makes at most {MOST_TRAININGS}. Make less.")
+
+
+def check_seeds(seed: int, count: int, flag: str) -> None:
+    """Raises ValueError if `seed`, `seed` + 1, ... are not `count` seeds of 32 bits; `flag` makes the count."""
+    if seed + count > MOST_SEEDS:
+        raise ValueError(
+            f"--seed must leave room for the {count} seeds of {flag}; received {seed}. Take at most "
+            f"{MOST_SEEDS - count}."
+        )
 
 
 def check_members(count: int, *, each: int) -> None:

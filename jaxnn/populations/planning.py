@@ -82,6 +82,8 @@ def traced(members: Sequence[Member]) -> dict[str, np.ndarray]:
 
 
 def _keys(members):
+    if wrong := [member.seed for member in members if not 0 <= member.seed < 2**32]:  # NumPy would wrap some around
+        raise ValueError(f"the seed of a member must be at least 0 and less than 2^32; received {wrong[0]}.")
     return jax.vmap(jax.random.key)(np.array([member.seed for member in members], np.uint32))
 
 
