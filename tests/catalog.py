@@ -52,6 +52,7 @@ def file_of(row):
 NOT_CONCEPTS = {
     "bounded_files",
     "compiler_options",
+    "lenient_streams",
     "machine_memory",
     "naming",
     "placement_names",

@@ -32,9 +32,9 @@ def answer_signals() -> None:
 
     This also works while the main thread is inside compiled code, where Python calls no handler: a thread watches for
     signals. If it is not called in the main thread, the function does nothing, because only the main thread can have
-    handlers.
+    handlers. On Windows, where no thread can wait for a pipe, Ctrl-C raises KeyboardInterrupt as usual.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGKILL"):
         return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)

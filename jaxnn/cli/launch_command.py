@@ -1,5 +1,6 @@
 """`jaxnn launch` runs one training in many processes, by a command of jaxnn or by a script of the user."""
 
+import contextlib
 import os
 import socket
 import sys
@@ -49,7 +50,11 @@ def launch_command(args) -> int:
     if _is_script(command):
         return _supervise(command, config.processes, lambda environment: _AGAIN)
     command, folder, training = _prepare(command, config.processes)
-    return _supervise(["-m", "jaxnn", *command], config.processes, partial(_remedy, folder, training))
+    try:
+        return _supervise(["-m", "jaxnn", *command], config.processes, partial(_remedy, folder, training))
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # only if it is still empty
 
 
 def _supervise(command, processes, remedy) -> int:
@@ -99,7 +104,11 @@ def _prepare(command, processes) -> tuple[list[str], Path, Training]:
     if processes > 1:
         check_divides(config, processes)
     load_data(config)  # downloaded once, if at all
-    command = [*command, "--out", str(folder)] if name == "train" and config.out is None else command
+    if name == "train" and config.out is None:
+        from jaxnn.runs import make_next
+
+        folder = make_next(config.model)  # taken now, so that another command takes the next number
+        command = [*command, "--out", str(folder)]
     return command, folder, config
 
 

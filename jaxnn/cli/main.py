@@ -1,12 +1,15 @@
 """`main` is the command `jaxnn`; it runs a subcommand, and reports an error by one sentence and an exit status."""
 
 import contextlib
+import errno
 import io
 import os
 import sys
 from importlib import import_module
 
 from jaxnn.cli.interruption import answer_signals
+from jaxnn.cli.missing_devices import describe_missing_devices
+from jaxnn.lenient_streams import lenient_output, open_descriptors
 from jaxnn.version import __version__
 
 COMMANDS = {
@@ -23,6 +26,7 @@ COMMANDS = {
     "verify": ("verification_command", "Hold every piece beside an independent implementation, on this device."),
     "list": ("listing_commands", "List models, data sets, optimizers, schedules and placements."),
 }
+KEEPING = ("train", "resume", "launch", "search", "ensemble", "cross-validate", "race")  # keep their results in files
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -31,22 +35,16 @@ def main(argv: list[str] | None = None) -> int:
     The status is 0 after success, 1 if a run diverged or a piece differs from its reference implementation, 2 for bad
     input, and 130 or 143 if a signal stopped the command. Without `argv` this is the program itself, which a signal
     ends at any moment (`interruption`). With `argv` it is a call from another program, and SIGINT raises
-    KeyboardInterrupt inside it as usual.
+    KeyboardInterrupt inside it as usual. Output that the screen cannot show costs no result (`lenient_streams`).
     """
-    if argv is None:
-        answer_signals()  # before any slow import
     args = list(sys.argv[1:] if argv is None else argv)
-    try:
-        return _dispatch(args)
-    except KeyboardInterrupt as error:
-        return _complain("interrupted", exit_status(error))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit does not fail
-        return 0
-    except (ValueError, OSError, ImportError) as error:
-        if "JAXNN_TRACEBACK" in os.environ:
-            raise
-        return _complain(_told(error), exit_status(error))
+    if argv is None:
+        open_descriptors()
+        answer_signals()  # before any slow import
+    with lenient_output(abandons=argv is None) as output:
+        status = _run(args)
+        output.flush()
+        return status or _lost(output.failure, args)
 
 
 def exit_status(error: BaseException) -> int:
@@ -67,11 +65,13 @@ def parse(config_class, args, *, command: str, default=None):
     import tyro
 
     from jaxnn.cli.field_rules import validate
-    from jaxnn.cli.flag_words import check_words
+    from jaxnn.cli.flag_words import check_words, split_lists
     from jaxnn.cli.help_groups import has_groups, show_help
+    from jaxnn.cli.home_folders import expand_places
 
     if default is not None and has_groups(config_class) and {"-h", "--help"} & {*args}:
         show_help(config_class, default, command=command)
+    args = split_lists(config_class, args)
     check_words(config_class, args, command=command)
     messages = io.StringIO()
     try:
@@ -81,7 +81,32 @@ def parse(config_class, args, *, command: str, default=None):
         if stopped.code in (0, None):
             raise
         raise ValueError(f"{_first_sentence(messages.getvalue())} `jaxnn {command} --help` explains.") from None
-    return validate(config)
+    return validate(expand_places(config))
+
+
+def _run(args) -> int:
+    try:
+        return _dispatch(args)
+    except KeyboardInterrupt as error:
+        return _complain("interrupted", exit_status(error))
+    except (ValueError, OSError, ImportError) as error:
+        if "JAXNN_TRACEBACK" in os.environ:
+            raise
+        return _complain(_told(error), exit_status(error))
+    except (RuntimeError, AssertionError):
+        sentence = describe_missing_devices()
+        if sentence is None:
+            raise
+        return _complain(sentence, 2)
+
+
+def _lost(failure: Exception | None, args) -> int:
+    """Tells of output that could not be written, and returns the exit status; a reader that went away has enough."""
+    if not isinstance(failure, OSError) or isinstance(failure, BrokenPipeError):
+        return 0
+    is_kept = args[:1] and args[0] in KEEPING
+    remedy = "The run folder has it." if is_kept else "Make room, or write it elsewhere."
+    return _complain(f"the output could not be written: {failure.strerror}. {remedy}", 0 if is_kept else 2)
 
 
 def _dispatch(args) -> int:
@@ -125,7 +150,9 @@ def _is_divergence(error):
 def _told(error) -> str:
     """Returns the message of an error; an error of the system about a file is put into a sentence."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"cannot use {error.filename}: {error.strerror}. Check the name and its permissions."
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "Make room on that disk." if is_full else "Check the name and its permissions."
+        return f"cannot use {error.filename}: {error.strerror}. {remedy}"
     return str(error)
 
 

@@ -14,6 +14,7 @@ from jaxnn.cli.interruption import Received
 
 WITNESSES = 0.5  # seconds to wait for processes that fail for the same reason, to find the first one
 PATIENCE = 5.0  # seconds between the first end and the last, after all have received a signal
+_KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows ends a process by either
 _CONSEQUENCES = (-signal.SIGABRT, 75)  # when a peer dies, JAX aborts a process or it exits (`multihost.LOST_PEER`)
 _CHATTER = b"[Gloo] Rank "  # lines on stdout that report the number of connected peers
 
@@ -104,7 +105,7 @@ def _watch(children, received) -> dict[int, int]:
     passed, end = 0, math.inf
     while time.monotonic() < end and any(child.process.poll() is None for child in children):
         for number in received[passed:]:
-            _send(children, signal.SIGKILL if passed else number)
+            _send(children, _KILL if passed else number)
             passed += 1
         if end == math.inf and _failed(children):
             end = time.monotonic() + (PATIENCE if received else WITNESSES)
@@ -113,7 +114,7 @@ def _watch(children, received) -> dict[int, int]:
 
 
 def _kill(children):
-    _send(children, signal.SIGKILL)  # a process in a collective operation reacts to no other signal
+    _send(children, _KILL)  # a process in a collective operation reacts to no other signal
 
 
 def _send(children, number):

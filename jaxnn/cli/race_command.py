@@ -9,6 +9,7 @@ import tyro
 
 from jaxnn.cli.field_rules import Between, Needs, check_effects
 from jaxnn.cli.main import parse
+from jaxnn.cli.missing_devices import check_devices
 from jaxnn.cli.training_flags import Positive, Seed
 from jaxnn.naming import unknown
 
@@ -54,6 +55,7 @@ def race_command(args) -> int:
 
     names = _chosen("optimizer", config.optimizers, CONTESTANTS, DEFAULT_CONTESTANTS)
     surfaces = _surfaces(config)
+    check_devices()
     folder = _new_folder(config.out)
     outcomes = _race_on_surfaces(folder, config, surfaces, names)
     if config.mnist:

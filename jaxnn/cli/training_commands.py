@@ -1,5 +1,6 @@
 """`jaxnn train` trains a model in a new run folder; `jaxnn resume` continues a stopped run."""
 
+import contextlib
 import importlib
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import Annotated
 
 import tyro
 
+from jaxnn.cli.home_folders import expand_home
 from jaxnn.cli.main import exit_status, parse
 from jaxnn.cli.placement_flags import check_memory, choose_placement, describe_memory, memory_of, own_rows, resume_line
 from jaxnn.cli.training_flags import Training, check_given, from_record, load_data, to_record
@@ -42,7 +44,7 @@ def train_command(args) -> int:
 
 def read_training(args) -> Training:
     """Parses and checks the arguments of `jaxnn train`."""
-    named = next((arg for arg in args if not arg.startswith("-")), "lenet5")
+    named = expand_home(next((arg for arg in args if not arg.startswith("-")), "lenet5"))
     default = recipe(named if ":" in named or named in RECIPES else "lenet5").defaults
     config = parse(type(default), args, command="train", default=default)
     if config.model != default.model:  # the first word without a dash was the value of a flag
@@ -201,17 +203,13 @@ def _prepare_pictures(task, placement, event) -> None:
     if isinstance(event, Compiling):
         from jaxnn.runs.illustration import prepare_pictures
 
-        prepare_pictures(task, event, placement)
+        with contextlib.suppress(OSError):  # it is told at the end, when the training is safe
+            prepare_pictures(task, event, placement)
 
 
 def _conclude(folder, config, task, outcome, started):
     """Draws the pictures, and prints the test metrics and the time of the whole command."""
-    report = None
-    if config.pictures:
-        from jaxnn.runs.illustration import illustrate
-
-        pictures = known_recipe(config.model).pictures
-        report = illustrate(folder, task, outcome, pictures=pictures, seconds=time.perf_counter() - started)
+    report = _draw(folder, config, task, outcome, started) if config.pictures else None
     seconds = f"{time.perf_counter() - started:.1f} s in all"
     rows = outcome.result
     print(f"{describe_result(rows['best' if 'best' in rows else 'last'])}, {seconds}" if rows else seconds)
@@ -222,6 +220,18 @@ def _conclude(folder, config, task, outcome, started):
     if report is not None:
         print(f"report: {report}")
     print(f"checkpoints: {folder / 'checkpoints'}")
+
+
+def _draw(folder, config, task, outcome, started) -> Path | None:
+    """Returns the page with the pictures, or None if they cannot be written, which costs no finished training."""
+    from jaxnn.runs.illustration import illustrate
+
+    pictures = known_recipe(config.model).pictures
+    try:
+        return illustrate(folder, task, outcome, pictures=pictures, seconds=time.perf_counter() - started)
+    except OSError as error:
+        _say(f"the pictures could not be written: {error.strerror or error}; `jaxnn resume {folder}` draws them again")
+        return None
 
 
 def describe_result(row) -> str:

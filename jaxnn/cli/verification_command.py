@@ -8,6 +8,7 @@ from typing import Annotated
 
 from jaxnn.cli.field_rules import OneOf
 from jaxnn.cli.main import parse
+from jaxnn.cli.missing_devices import check_devices
 
 COLUMNS = "{:<36}{:<12}{:<50}{:>6}{:>12}  {}"
 
@@ -29,6 +30,7 @@ def verify_command(args) -> int:
     config = parse(VerificationFlags, args, command="verify")
     from jaxnn.verification import verify
 
+    check_devices()
     verdicts = verify(config.dtype, only=config.only)
     rows = list(verdicts) if config.json else list(map(_shown, _with_headings(verdicts)))
     failed = [row for row in rows if not row.passed]

@@ -37,6 +37,9 @@ def stage(path: Path, data: bytes) -> Path:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from error  # an error of a write names no file
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

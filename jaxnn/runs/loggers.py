@@ -69,6 +69,7 @@ class MetricsFile:
 
         Raises:
             ValueError: a metric is called "step".
+            OSError: the line cannot be written; a part of it is cut off when the run is resumed.
         """
         if "step" in metrics:
             raise ValueError(
@@ -77,10 +78,13 @@ class MetricsFile:
         line = json.dumps({"step": int(step), **finite_numbers(metrics)}, allow_nan=False)
         if step <= self._last:
             self._rewind(step - 1)
-        with open(self._path, "ab") as file:
-            file.write(f"{line}\n".encode())
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(self._path, "ab") as file:
+                file.write(f"{line}\n".encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error  # an error of a write names no file
         self._last = step
 
     def _rewind(self, last: int) -> None:

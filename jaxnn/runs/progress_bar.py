@@ -2,6 +2,7 @@
 
 import sys
 
+from jaxnn.lenient_streams import LenientStream
 from jaxnn.training.fit_events import Compiled, Evaluated, Event, Progress, Started, Stopped
 
 
@@ -14,7 +15,7 @@ class ProgressBar:
     """
 
     def __init__(self, stream=None):
-        self.stream = sys.stderr if stream is None else stream
+        self.stream = LenientStream(sys.stderr if stream is None else stream)
         self.bar, self.started = None, None
 
     def __call__(self, event: Event) -> None:

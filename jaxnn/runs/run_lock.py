@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jaxnn.runs.atomic_files as atomic_files
+from jaxnn.lenient_streams import LenientStream
 
-if os.name != "nt":
+with contextlib.suppress(ImportError):  # Windows
     import fcntl
 
 NAME = ".lock"
@@ -74,9 +75,14 @@ def _take(descriptor: int, folder) -> None:
 def _signed(descriptor: int) -> str:
     """Returns the signature of the last writer if the writer did not remove it; "" for any other content."""
     with contextlib.suppress(OSError):
-        found = re.fullmatch(rb"process \d+ on [\w.-]+", os.pread(descriptor, 200, 0))
+        found = re.fullmatch(rb"process \d+ on [\w.-]+", _read(descriptor))
         return found[0].decode() if found else ""
     return ""
+
+
+def _read(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)  # `os.pread` would do both, but not on Windows
+    return os.read(descriptor, 200)
 
 
 @contextlib.contextmanager
@@ -91,9 +97,10 @@ def _signing(descriptor: int, name: str) -> Iterator[None]:
 def _write(descriptor: int, name: str) -> None:
     """Writes the signature; it is only used in messages, so a full disk is not an error."""
     with contextlib.suppress(OSError):
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, name.encode(), 0)
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, name.encode())
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+    print(sentence, file=LenientStream(sys.stderr), flush=True)

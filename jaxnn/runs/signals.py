@@ -16,6 +16,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
+from jaxnn.lenient_streams import LenientStream
+
 _DEFAULTS = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
@@ -71,6 +73,7 @@ def graceful_stop() -> Iterator[Stop]:
 def _announce(line: str) -> None:
     """Prints to stderr; if the signal interrupted a write to stderr, the line bypasses the buffer of the stream."""
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(line, file=LenientStream(sys.stderr), flush=True)
     except RuntimeError:
-        os.write(2, f"{line}\n".encode())
+        with contextlib.suppress(OSError):
+            os.write(2, f"{line}\n".encode())

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import math
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 
 import jaxnn.runs.atomic_files as atomic_files
 import jaxnn.runs.checkpoints as checkpoints
+from jaxnn.lenient_streams import LenientStream
 from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
 from jaxnn.runs.progress_bar import ProgressBar
 from jaxnn.runs.run_consistency import check_last, check_records
@@ -253,8 +255,7 @@ class Recorder:
         if isinstance(event, Evaluated):
             metrics = event.metrics | {"epoch": event.epoch, "seconds": time.perf_counter() - self.clock}
             self.metrics.write(event.step, metrics)
-            if self.tensorboard is not None:
-                self.tensorboard.write(event.step, {k: v for k, v in event.metrics.items() if math.isfinite(v)})
+            self._show({k: v for k, v in event.metrics.items() if math.isfinite(v)}, event.step)
             self.evaluated = event.step
         if isinstance(event, Evaluated) or (isinstance(event, Stopped) and event.step != self.evaluated):
             measured, totals = (event.metrics, {}) if isinstance(event, Evaluated) else ({}, event.totals)
@@ -263,8 +264,22 @@ class Recorder:
 
     def close(self) -> None:
         """Closes the file of TensorBoard events, if there is one."""
-        if self.tensorboard is not None:
-            self.tensorboard.close()
+        self._of_tensorboard(lambda events: events.close())
+
+    def _show(self, metrics, step):
+        self._of_tensorboard(lambda events: events.write(step, metrics))
+
+    def _of_tensorboard(self, act):
+        """Does something with the events; if that fails there are no more of them, which is not worth a training."""
+        try:
+            if self.tensorboard is not None:
+                act(self.tensorboard)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self.tensorboard.close()
+            self.tensorboard, reason = None, error.strerror or error
+            lost = f"no more TensorBoard events: {reason}; metrics.jsonl goes on"
+            print(lost, file=LenientStream(sys.stderr), flush=True)
 
 
 def _tell(watching, placement, event) -> None:
