@@ -51,7 +51,7 @@ def read_configuration(folder: Path, command: str):
     from jaxnn.cli.search_command import SearchFlags
     from jaxnn.cli.training_commands import read_run, training_of
 
-    _, record = read_run([str(folder)])
+    _, record, _ = read_run([str(folder)])
     if command == "train":
         return training_of(folder, record)
     kind = {"search": SearchFlags, "cross-validate": CrossValidationFlags, "ensemble": EnsembleFlags}[command]

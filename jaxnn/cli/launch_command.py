@@ -122,7 +122,7 @@ def _training(args) -> tuple[Training, Path]:
 
 
 def _resumption(args) -> tuple[Training, Path]:
-    folder, record = read_run(args)
+    folder, record, _ = read_run(args)
     return training_of(folder, record), folder
 
 

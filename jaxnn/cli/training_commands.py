@@ -1,6 +1,7 @@
 """`jaxnn train` trains a model in a new run folder; `jaxnn resume` continues a stopped run."""
 
 import contextlib
+import dataclasses
 import importlib
 import os
 import sys
@@ -16,7 +17,16 @@ import tyro
 from jaxnn.cli.home_folders import expand_home
 from jaxnn.cli.main import exit_status, parse
 from jaxnn.cli.placement_flags import check_memory, choose_placement, describe_memory, memory_of, own_rows, resume_line
-from jaxnn.cli.training_flags import Training, check_given, from_record, load_data, to_record
+from jaxnn.cli.run_extensions import (
+    Extension,
+    count_patience_anew,
+    describe_extension,
+    extend,
+    read_extension,
+    write_extension,
+)
+from jaxnn.cli.training_flags import Count, Training, check_given, from_record, load_data, to_record
+from jaxnn.cli.work_limits import check_steps
 from jaxnn.naming import shown
 from jaxnn.recipes import recipe, recorded_recipe
 from jaxnn.recipes.image_classifiers import RECIPES
@@ -35,11 +45,16 @@ class ResumptionFlags:
     """Names the code of the recipe, FILE.py:NAME, if it is not one of jaxnn; the code is run only if named here."""
     address: str | None = None
     """Names the Ray cluster that a downpour run joins, HOST:PORT; the address in the run folder is not used."""
+    epochs: Count | None = None
+    """Sets the number of epochs in all, if the run gets more than it had; a schedule that depends on their number is
+    stretched over all of them."""
+    keep_schedule: bool = False
+    """Leaves the schedule as it was, with --epochs: from its end on, the learning rate stays at its last value."""
 
 
 def train_command(args) -> int:
     """Trains in a new run folder; the recipe of the model gives the defaults."""
-    return _train(read_training(args), None, resume=False)
+    return _train(read_training(args), None)
 
 
 def read_training(args) -> Training:
@@ -61,23 +76,30 @@ RESUMED = {  # commands of many trainings -> the module and the function that co
 
 
 def resume_command(args) -> int:
-    """Continues a run from its last checkpoint, or from the start if there is none; a finished run is not trained."""
+    """Continues a run from its last checkpoint, or from the start if there is none.
+
+    A finished run is not trained, unless it gets more epochs.
+    """
     from jaxnn.runs import checkpoints, one_writer
 
-    folder, record = read_run(args)
+    folder, record, flags = read_run(args)
     command = record.get("command")
+    if flags.epochs is not None and ("command" in record or record.get("strategy") == "downpour"):
+        kind = command if "command" in record else "--strategy downpour"
+        raise ValueError(f"--epochs is of runs on their own; {folder} is of {shown(kind)}. Start a longer one.")
     if isinstance(command, str) and command in RESUMED:
         module, function = RESUMED[command]
         with one_writer(folder):
             return getattr(importlib.import_module(f"jaxnn.cli.{module}"), function)(folder, record)
     config = training_of(folder, record)
+    extension = extend(read_extension(folder, config), epochs=flags.epochs, keeps_schedule=flags.keep_schedule)
     if not checkpoints.steps(folder / "checkpoints"):
         _say(f"{folder} has no checkpoint yet; training from the start")
-    return _train(config, folder, resume=True)
+    return _train(config, folder, extension)
 
 
-def read_run(args) -> tuple[Path, dict]:
-    """Reads the folder and configuration for `jaxnn resume`; places outside the folder come from the command line."""
+def read_run(args) -> tuple[Path, dict, ResumptionFlags]:
+    """Reads folder, configuration and flags of `jaxnn resume`; places outside the folder come from the command line."""
     from jaxnn.cli.recorded_places import check_links, place_cluster, place_data
     from jaxnn.runs import read_config
 
@@ -86,7 +108,7 @@ def read_run(args) -> tuple[Path, dict]:
     record = read_config(folder)["config"]
     check_links(folder)
     name_recipe(record, folder, config.recipe)
-    return folder, place_cluster(place_data(record, folder, config.data_folder), folder, config.address)
+    return folder, place_cluster(place_data(record, folder, config.data_folder), folder, config.address), config
 
 
 def name_recipe(record: dict, folder: Path, again: str | None) -> None:
@@ -122,8 +144,8 @@ def config_of(record: dict, *, where: str) -> Training:
     return from_record(record, where=where, kind=kind)
 
 
-def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
-    """Trains in `folder`, or in a new folder, together with other processes if there are any."""
+def _train(config: Training, folder: Path | None, extension: Extension | None = None) -> int:
+    """Trains in `folder`, as far as its extension goes, or in a new folder; together with other processes if any."""
     started = time.perf_counter()
     if config.strategy == "downpour":
         from jaxnn.cli.downpour_training import train_by_servers
@@ -134,7 +156,7 @@ def _train(config: Training, folder: Path | None, *, resume: bool) -> int:
         from jaxnn.parallel import multihost
 
         with multihost.joined(exit_status):
-            return _train_joined(config, folder, loading, started, resume=resume)
+            return _train_joined(config, folder, loading, started, extension)
 
 
 def _begin_loading(config, pool):
@@ -149,7 +171,7 @@ def _begin_loading(config, pool):
     return pool.submit(load_data, config)
 
 
-def _train_joined(config, folder, loading, started, *, resume):
+def _train_joined(config, folder, loading, started, extension):
     """Trains in this process; the first process makes a new folder only after all checks have passed."""
     from jaxnn.cli.assembly import assemble
     from jaxnn.parallel import Sharded, multihost
@@ -157,14 +179,17 @@ def _train_joined(config, folder, loading, started, *, resume):
     from jaxnn.runs.training_run import train_in_folder
     from jaxnn.training.batching import count_examples
 
-    placement = choose_placement(config, resume=resume)
-    task = assemble(config, loading.result())
+    placement = choose_placement(config, resume=extension is not None)
+    extension, is_resumed = extension or Extension(config.epochs, config.epochs), extension is not None
+    task = assemble(dataclasses.replace(config, epochs=extension.schedule_epochs), loading.result())
     task = task._replace(train=own_rows(task.train, placement))
     check_memory(task, placement, batch_size=config.batch_size)
     examples, writes = placement.global_examples(count_examples(task.train)), multihost.is_writer()
     if folder is None:
         folder = Path(config.out or default_path(config.model))
         folder = create(config.out, to_record(config), name=config.model) if writes else folder
+    elif is_resumed:
+        extension = _extended(folder, config, extension, task, examples, writes=writes)
     if writes:
         _say(f"{config.model} on {config.data}, {examples} training examples{_held(task)}; run folder {folder}")
     if writes and isinstance(placement, Sharded):
@@ -173,18 +198,44 @@ def _train_joined(config, folder, loading, started, *, resume):
     outcome = train_in_folder(
         folder,
         task,
-        epochs=config.epochs,
+        epochs=extension.epochs,
         batch_size=config.batch_size,
         patience=config.patience,
+        patience_from=extension.patience_from,
+        renews=extension.epochs > config.epochs,
         keep=config.keep,
         tensorboard=config.tensorboard,
-        resume=resume,
+        resume=is_resumed,
         placement=placement,
         hooks=hooks,
     )
     if not writes:
         return outcome.exit_status
     return _finish(config, folder, task, outcome, started)
+
+
+def _extended(folder, config, extension, task, examples, *, writes) -> Extension:
+    """Returns the extension of a run that goes on; a new one is described and written first."""
+    from jaxnn.runs import checkpoints
+    from jaxnn.runs.loggers import read_metrics
+    from jaxnn.runs.run_consistency import check_records
+
+    saved = checkpoints.steps(folder / "checkpoints")
+    if extension == read_extension(folder, config):
+        return extension
+    check_steps(epochs=extension.epochs, batch_size=config.batch_size, examples=examples)
+    told = f"{extension.epochs} epochs in all"
+    if saved:
+        steps = -(-examples // config.batch_size)
+        told = describe_extension(config, extension, step=saved[-1], steps_per_epoch=steps)
+        check_records(folder)
+        history = read_metrics(folder / "metrics.jsonl")
+        extension = count_patience_anew(extension, config, history, task.monitor or "train/loss")
+    if writes:
+        measures_again = "; the test data are measured again at the end" if (folder / "result.json").exists() else ""
+        _say(f"{told}{measures_again}")
+        write_extension(folder, extension)
+    return extension
 
 
 def _finish(config, folder, task, outcome, started):

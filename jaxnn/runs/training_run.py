@@ -18,6 +18,7 @@ import jaxnn.runs.checkpoints as checkpoints
 from jaxnn.lenient_streams import LenientStream
 from jaxnn.runs.loggers import MetricsFile, TensorBoard, read_metrics
 from jaxnn.runs.progress_bar import ProgressBar
+from jaxnn.runs.renewed_schedules import renew_schedules
 from jaxnn.runs.run_consistency import check_last, check_records
 from jaxnn.runs.run_lock import one_writer
 from jaxnn.runs.run_result import write_result
@@ -25,6 +26,7 @@ from jaxnn.runs.signals import Stop, graceful_stop
 from jaxnn.training import Compiled, Compiling, Evaluated, Start, Stopped, Trial, evaluate_objective, train
 from jaxnn.training.batching import count_examples, first_example
 from jaxnn.training.compilation import result_like
+from jaxnn.training.early_stopping import stalled
 from jaxnn.training.engine import Resident
 from jaxnn.training.evaluation import compile_evaluation, on_device
 from jaxnn.training.key_streams import as_key
@@ -94,6 +96,8 @@ def train_in_folder(
     keep: int = 3,
     tensorboard: bool = True,
     resume: bool = False,
+    renews: bool = False,
+    patience_from: int = 0,
     placement: OneDevice = ONE_DEVICE,
     hooks=(),
 ) -> Outcome:
@@ -106,6 +110,9 @@ def train_in_folder(
     Before, there is nothing to save, and the signals act as usual. With `resume`, training continues from the last
     checkpoint, or from the start if there is none, and reaches the parameters of an uninterrupted run, bit for bit.
 
+    A run that gets more epochs than before `renews` the schedules in its state: they are those of `task`, not of the
+    checkpoint. Only evaluations after step `patience_from` count for `patience`.
+
     Raises:
       BlockingIOError: another process trains in the folder.
       ValueError: a file in the folder was damaged, lost or edited; no file is changed.
@@ -115,10 +122,15 @@ def train_in_folder(
     folder, writes = Path(folder), jax.process_index() == 0
     is_begun = resume and checkpoints.steps(folder / "checkpoints")
     state, metadata = restore_state(folder, task, batch_size=batch_size) if is_begun else (None, {})
+    if state is not None and renews:
+        state = renew_schedules(state, task.trial.init(as_key(task.seed), first_example(task.train)))
     step = 0 if state is None else int(state.step)
     _check_alike(placement, step)
     keeping = {"keep": keep, "tensorboard": tensorboard, "best": task.monitor}
     watching = [ProgressBar(), Recorder(folder, from_step=step, **keeping)] if writes else []
+    history = [row for row in read_metrics(folder / "metrics.jsonl") if row["step"] > patience_from] if is_begun else ()
+    if _has_stalled(history, task, patience, step):
+        epochs = int(history[-1]["epoch"])  # the run had stopped early, and so it is finished
     preparing = partial(_prepare_test, task, placement)
     start = Start(task.trial.init, (as_key(task.seed), first_example(task.train))) if state is None else state
     with contextlib.ExitStack() as hearing:
@@ -136,7 +148,7 @@ def train_in_folder(
                 monitor=task.monitor or "train/loss",
                 placement=placement,
                 totals=metadata.get("totals"),
-                history=read_metrics(folder / "metrics.jsonl") if is_begun else (),
+                history=history,
                 hooks=[asked, partial(_tell, watching, placement), preparing, *hooks],
             )
         finally:
@@ -148,6 +160,12 @@ def train_in_folder(
     if status:
         return Outcome(placement.gather(fitted.state), history, status, {})
     return _concluded(folder, task, fitted, history, placement)
+
+
+def _has_stalled(history, task, patience, step) -> bool:
+    """Returns whether a run that was read at `step` had stopped there for want of improvement."""
+    is_evaluated = patience is not None and history and history[-1]["step"] == step
+    return bool(is_evaluated) and stalled(history, task.monitor or "train/loss") >= patience
 
 
 def _concluded(folder, task, fitted, history, placement):

@@ -38,7 +38,7 @@ def taken(monkeypatch):
     """The configuration and the folder that `resume` would train; `launch` starts nothing either."""
     calls = []
     monkeypatch.setattr(launch_command, "_supervise", lambda *_: 0)
-    monkeypatch.setattr(training_commands, "_train", lambda config, folder, **_: calls.append((config, folder)) or 0)
+    monkeypatch.setattr(training_commands, "_train", lambda config, folder, *_: calls.append((config, folder)) or 0)
     return calls
 
 
