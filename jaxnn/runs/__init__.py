@@ -5,6 +5,7 @@ This package does the input and output around the numerical core of jaxnn.
 | in the folder       | what it is                                                                  |
 | ------------------- | --------------------------------------------------------------------------- |
 | `config.json`       | the resolved configuration, the versions, the machine and the command       |
+| `extension.json`    | the epochs in all, if `jaxnn resume` was given more                         |
 | `metrics.jsonl`     | one line for each evaluation                                                |
 | `tensorboard/`      | the same metrics for TensorBoard                                            |
 | `checkpoints/`      | states, each complete or absent: safetensors and JSON, never pickle         |
