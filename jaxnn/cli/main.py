@@ -8,7 +8,6 @@ import sys
 from importlib import import_module
 
 from jaxnn.cli.interruption import answer_signals
-from jaxnn.cli.missing_devices import describe_missing_devices
 from jaxnn.lenient_streams import lenient_output, open_descriptors
 from jaxnn.version import __version__
 
@@ -94,6 +93,8 @@ def _run(args) -> int:
             raise
         return _complain(_told(error), exit_status(error))
     except (RuntimeError, AssertionError):
+        from jaxnn.cli.missing_devices import describe_missing_devices
+
         sentence = describe_missing_devices()
         if sentence is None:
             raise

@@ -6,7 +6,9 @@ program that reads `NAME` sees the old file or the new one, never half of either
 One folder has one writer at a time.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 _SUFFIX = ".jaxnn-tmp"
@@ -33,13 +35,10 @@ def stage(path: Path, data: bytes) -> Path:
     """
     temporary = path.with_name(path.name + _SUFFIX)
     try:
-        with open(temporary, "wb") as file:
+        with errors_of(path), open(temporary, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error  # an error of a write names no file
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -50,6 +49,17 @@ def publish(temporary: Path) -> None:
     """Gives a staged file its real name; the new name is on disk when the function returns."""
     temporary.replace(temporary.with_name(temporary.name.removesuffix(_SUFFIX)))
     sync_folder(temporary.parent)
+
+
+@contextlib.contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Gives the name of the file to the errors of its writes, which the system reports without a name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def make_folder(folder: Path) -> None:

@@ -78,13 +78,10 @@ class MetricsFile:
         line = json.dumps({"step": int(step), **finite_numbers(metrics)}, allow_nan=False)
         if step <= self._last:
             self._rewind(step - 1)
-        try:
-            with open(self._path, "ab") as file:
-                file.write(f"{line}\n".encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self._path)) from error  # an error of a write names no file
+        with atomic_files.errors_of(self._path), open(self._path, "ab") as file:
+            file.write(f"{line}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
         self._last = step
 
     def _rewind(self, last: int) -> None:
