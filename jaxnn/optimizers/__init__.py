@@ -2,13 +2,14 @@
 
 All are written from scratch. Our pairs and Optax's can be chained with each other in either order, and one can replace
 the other: names, argument names and defaults are Optax's. Each method is one equation for one parameter, and the
-equation is mapped over the tree. Methods that use curvature are in `jaxnn.second_order`.
+equation is mapped over the tree. In the equations g^2 of a complex parameter means |g|^2; `rprop`, which compares
+signs, takes real parameters only. Methods that use curvature are in `jaxnn.second_order`.
 
 | family | what it has |
 | --- | --- |
 | gradient descent | `sgd` (momentum, Nesterov in both forms), `sign_sgd`, `lion`, `rprop` |
 | squared gradients | `adagrad`, `rmsprop` (plain, centred), `adadelta` |
-| adaptive moments | `adam`, `adamw`, `adamax`, `nadam`, `nadamw`, `amsgrad`, `radam`; dialects by keyword |
+| adaptive moments | `adam`, `adamw`, `adamax`, `adamaxw`, `nadam`, `nadamw`, `amsgrad`, `radam`; dialects by keyword |
 | large batches, matrices | `lars`, `lamb`, `muon` |
 | links of a chain | `scale_by_adam`, `scale_by_momentum`, `scale_by_trust_ratio`, clipping, weight decay |
 | around an optimizer | `chain`, `parameter_groups`, `accumulate`, `lookahead`, `averaging` (EMA, SWA), `add_noise` |
@@ -24,6 +25,7 @@ from jaxnn.optimizers.adam_family import nadam as nadam
 from jaxnn.optimizers.adam_family import nadamw as nadamw
 from jaxnn.optimizers.adam_family import scale_by_adam as scale_by_adam
 from jaxnn.optimizers.adam_variants import adamax as adamax
+from jaxnn.optimizers.adam_variants import adamaxw as adamaxw
 from jaxnn.optimizers.adam_variants import amsgrad as amsgrad
 from jaxnn.optimizers.adam_variants import radam as radam
 from jaxnn.optimizers.adjustable_hyperparameters import adjustable as adjustable

@@ -13,7 +13,7 @@ from jaxnn.optimizers.gradient_transformation import (
     check_range,
     value_at,
 )
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise, sizes_like, squared
 from jaxnn.optimizers.weight_decay import decay_terms
 
 
@@ -50,11 +50,11 @@ def adagrad(
     check_at_least("eps", eps, 0)
 
     def init(params):
-        return AdagradState(jnp.zeros((), jnp.int32), filled_like(params, initial_accumulator_value))
+        return AdagradState(jnp.zeros((), jnp.int32), sizes_like(params, initial_accumulator_value))
 
     def begin(state):
         def equation(g, G):
-            G = G + g * g
+            G = G + squared(g)
             root = jnp.sqrt(G + eps) if eps_in_sqrt else jnp.sqrt(G) + eps
             return jnp.where(G > 0, g / jnp.where(G > 0, root, 1), 0), G
 
@@ -126,16 +126,16 @@ def rmsprop(
 
     def init(params):
         m, b = (filled_like(params) if kept else None for kept in (centered, momentum is not None))
-        return RmspropState(jnp.zeros((), jnp.int32), m, filled_like(params, initial_scale), b)
+        return RmspropState(jnp.zeros((), jnp.int32), m, sizes_like(params, initial_scale), b)
 
     def begin(state):
         lr, mu = value_at(learning_rate, state.step), value_at(momentum, state.step)
         correction = 1 / (1 - decay ** jnp.asarray(state.step + 1, float)) if bias_correction else 1.0
 
         def equation(g, m, v, b):
-            v = decay * v + (1 - decay) * g * g
+            v = decay * v + squared(g, 1 - decay)
             m = decay * m + (1 - decay) * g if centered else None
-            square = jnp.maximum(correction * v - (correction * m) ** 2, 0) if centered else correction * v
+            square = jnp.maximum(correction * v - squared(correction * m), 0) if centered else correction * v
             u = -lr * g / (jnp.sqrt(square + eps) if eps_in_sqrt else jnp.sqrt(square) + eps)
             if momentum is None:
                 return u, m, v, None
@@ -185,7 +185,7 @@ def adadelta(learning_rate=None, rho=0.9, eps=1e-6, weight_decay=0.0, weight_dec
         check_at_least(name, number, 0)
 
     def init(params):
-        return AdadeltaState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
+        return AdadeltaState(jnp.zeros((), jnp.int32), sizes_like(params), sizes_like(params))
 
     def update(grads, state, params=None, **extra):
         lr = 1 if learning_rate is None else value_at(learning_rate, state.step)
@@ -193,9 +193,9 @@ def adadelta(learning_rate=None, rho=0.9, eps=1e-6, weight_decay=0.0, weight_dec
 
         def equation(g, e_g, e_x, decay):
             g = g + decay
-            e_g = rho * e_g + (1 - rho) * g * g
+            e_g = rho * e_g + squared(g, 1 - rho)
             dx = jnp.sqrt(e_x + eps) / jnp.sqrt(e_g + eps) * g
-            return -lr * dx, e_g, rho * e_x + (1 - rho) * dx * dx
+            return -lr * dx, e_g, rho * e_x + squared(dx, 1 - rho)
 
         updates, e_g, e_x = leafwise(equation, grads, state.e_g, state.e_x, given=(decay,))
         return updates, AdadeltaState(state.step + 1, e_g, e_x)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxnn.naming import unknown
 from jaxnn.optimizers.descent_direction import Direction, descend, scale_by
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_at_least, check_range
-from jaxnn.optimizers.leafwise_update import filled_like
+from jaxnn.optimizers.leafwise_update import filled_like, sizes_like, squared
 
 
 class AdamState(NamedTuple):
@@ -38,7 +38,7 @@ def adam_direction(
     check_moments(b1=b1, b2=b2, eps=eps, eps_root=eps_root, eps_beside=eps_beside)
 
     def init(params):
-        return AdamState(jnp.zeros((), jnp.int32), filled_like(params, dtype=mu_dtype), filled_like(params))
+        return AdamState(jnp.zeros((), jnp.int32), filled_like(params, dtype=mu_dtype), sizes_like(params))
 
     def begin(state):
         of_m, of_g, of_v = corrections(state.step, b1, b2, nesterov=nesterov, bias_correction=bias_correction)
@@ -46,7 +46,7 @@ def adam_direction(
 
         def equation(g, m, v):
             m = b1 * m + (1 - b1) * g
-            v = b2 * v + (1 - b2) * g * g
+            v = b2 * v + squared(g, 1 - b2)
             m_hat, v_hat = of_m * m + of_g * g if nesterov else of_m * m, of_v * v
             return m_hat / (jnp.sqrt(v_hat + eps_root) + beside), m, v
 
@@ -213,14 +213,15 @@ def nadam(
 
         m_hat = b1 m / (1 - b1^(t+1)) + (1 - b1) g / (1 - b1^t)              (Optax)
 
-    PyTorch and Keras follow the paper's schedule of the momentum. With psi = `momentum_decay`:
+    PyTorch and Keras follow a schedule of the momentum, as the paper does. With psi = `momentum_decay`:
 
         mu_t = b1 (1 - 0.96^(t psi) / 2)
         m_hat = mu_(t+1) m / (1 - mu_1 ... mu_(t+1)) + (1 - mu_t) g / (1 - mu_1 ... mu_t)
 
     Args:
       learning_rate, b1, b2, eps, eps_root, mu_dtype: as in `adam`.
-      momentum_decay: psi, 0.004 in PyTorch and Keras; None keeps the momentum constant, as Optax does.
+      momentum_decay: psi, 0.004 in PyTorch; 1 in Keras, where mu_t is b1 (1 - 0.96^t / 2) and eps is 1e-7. None keeps the
+        momentum constant, as Optax does.
 
     Raises:
       ValueError: a number is out of its range.
@@ -232,11 +233,15 @@ def nadam(
     """
     if momentum_decay is None:
         return adam(learning_rate, b1, b2, eps, eps_root, mu_dtype, nesterov=True)
+    return descend(_scheduled_nadam(b1, b2, eps, eps_root, mu_dtype, momentum_decay), learning_rate, name="nadam")
+
+
+def _scheduled_nadam(b1, b2, eps, eps_root, mu_dtype, momentum_decay) -> Direction:
     check_moments(b1=b1, b2=b2, eps=eps, eps_root=eps_root)
     check_at_least("momentum_decay", momentum_decay, 0)
 
     def init(params):
-        m, v = filled_like(params, dtype=mu_dtype), filled_like(params)
+        m, v = filled_like(params, dtype=mu_dtype), sizes_like(params)
         return NadamState(jnp.zeros((), jnp.int32), jnp.ones((), float), m, v)
 
     def begin(state):
@@ -247,24 +252,37 @@ def nadam(
 
         def equation(g, m, v):
             m = b1 * m + (1 - b1) * g
-            v = b2 * v + (1 - b2) * g * g
+            v = b2 * v + squared(g, 1 - b2)
             return (of_m * m + of_g * g) / (jnp.sqrt(of_v * v + eps_root) + eps), m, v
 
         return (state.step + 1, product), equation
 
-    return descend(Direction(init, begin), learning_rate)
+    return Direction(init, begin)
 
 
 def nadamw(
-    learning_rate, b1=0.9, b2=0.999, eps=1e-8, eps_root=0.0, mu_dtype=None, weight_decay=1e-4, mask=None
+    learning_rate,
+    b1=0.9,
+    b2=0.999,
+    eps=1e-8,
+    eps_root=0.0,
+    mu_dtype=None,
+    weight_decay=1e-4,
+    mask=None,
+    *,
+    momentum_decay=None,
 ) -> GradientTransformation:
-    """Returns NAdam with constant momentum and decoupled weight decay: `adamw(..., nesterov=True)`.
+    """Returns NAdam with decoupled weight decay; with constant momentum it is `adamw(..., nesterov=True)`.
 
     Args:
       learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask: as in `adamw`.
+      momentum_decay: as in `nadam`; with 0.004 it is PyTorch's `NAdam(decoupled_weight_decay=True)`.
 
     >>> optimizer, w = nadamw(0.1, weight_decay=0.5), jnp.float32(2.0)
     >>> optimizer.update(jnp.float32(0.0), optimizer.init(w), w)[0]
     Array(-0.1, dtype=float32)
     """
-    return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=True)
+    if momentum_decay is None:
+        return adamw(learning_rate, b1, b2, eps, eps_root, mu_dtype, weight_decay, mask, nesterov=True)
+    direction = _scheduled_nadam(b1, b2, eps, eps_root, mu_dtype, momentum_decay)
+    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask, name="nadamw")

@@ -13,7 +13,7 @@ from jaxnn.naming import unknown
 from jaxnn.optimizers.adam_family import AdamState, check_moments, corrections
 from jaxnn.optimizers.descent_direction import Direction, descend
 from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_range
-from jaxnn.optimizers.leafwise_update import filled_like
+from jaxnn.optimizers.leafwise_update import filled_like, sizes_like, squared
 
 
 class AdamaxState(NamedTuple):
@@ -47,10 +47,37 @@ def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
     >>> [round(float(u), 4) for u in updates]
     [-0.1, 0.1]
     """
+    return descend(adamax_direction(b1, b2, eps), learning_rate, name="adamax")
+
+
+def adamaxw(learning_rate, b1=0.9, b2=0.999, eps=1e-8, weight_decay=1e-4, mask=None) -> GradientTransformation:
+    """Returns AdaMax with decoupled weight decay: to its step it adds `w <- w - lr weight_decay w`, as AdamW does.
+
+    Args:
+      learning_rate, b1, b2, eps: as in `adamax`.
+      weight_decay, mask: as in `adamw`.
+
+    Raises:
+      ValueError: a number is out of its range; `update` has weight decay but no parameters.
+
+    >>> optimizer, w = adamaxw(0.1, weight_decay=0.5), jnp.float32(2.0)
+    >>> optimizer.update(jnp.float32(0.0), optimizer.init(w), w)[0]
+    Array(-0.1, dtype=float32)
+    """
+    direction = adamax_direction(b1, b2, eps)
+    return descend(direction, learning_rate, weight_decay=weight_decay, mask=mask, name="adamaxw")
+
+
+def adamax_direction(b1, b2, eps) -> Direction:
+    """Computes `d = m / ((1 - b1^t) u)`, from which AdaMax and AdaMaxW are made.
+
+    Args:
+      b1, b2, eps: as in `adamax`.
+    """
     check_moments(b1=b1, b2=b2, eps=eps)
 
     def init(params):
-        return AdamaxState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
+        return AdamaxState(jnp.zeros((), jnp.int32), filled_like(params), sizes_like(params))
 
     def begin(state):
         of_m, _, _ = corrections(state.step, b1, b2)
@@ -62,7 +89,7 @@ def adamax(learning_rate, b1=0.9, b2=0.999, eps=1e-8) -> GradientTransformation:
 
         return (state.step + 1,), equation
 
-    return descend(Direction(init, begin), learning_rate)
+    return Direction(init, begin)
 
 
 class AmsgradState(NamedTuple):
@@ -116,7 +143,7 @@ def amsgrad(
 
     def init(params):
         m = filled_like(params, dtype=mu_dtype)
-        return AmsgradState(jnp.zeros((), jnp.int32), m, filled_like(params), filled_like(params))
+        return AmsgradState(jnp.zeros((), jnp.int32), m, sizes_like(params), sizes_like(params))
 
     def begin(state):
         of_m, _, _ = corrections(state.step, b1, b2, bias_correction=bias_correction_mu)
@@ -125,7 +152,7 @@ def amsgrad(
 
         def equation(g, m, v, v_max):
             m = b1 * m + (1 - b1) * g
-            v = b2 * v + (1 - b2) * g * g
+            v = b2 * v + squared(g, 1 - b2)
             v_max = jnp.maximum(v_max, before * v)
             return of_m * m / (jnp.sqrt(after * v_max + eps_root) + eps), m, v, v_max
 
@@ -174,7 +201,7 @@ def radam(
     check_range("threshold", threshold, 4 - 1e-9)
 
     def init(params):
-        return AdamState(jnp.zeros((), jnp.int32), filled_like(params), filled_like(params))
+        return AdamState(jnp.zeros((), jnp.int32), filled_like(params), sizes_like(params))
 
     def begin(state):
         of_m, of_g, of_v = corrections(state.step, b1, b2, nesterov=nesterov)
@@ -185,7 +212,7 @@ def radam(
 
         def equation(g, m, v):
             m = b1 * m + (1 - b1) * g
-            v = b2 * v + (1 - b2) * g * g
+            v = b2 * v + squared(g, 1 - b2)
             m_hat, v_hat = of_m * m + of_g * g if nesterov else of_m * m, of_v * v
             return jnp.where(trusted, r * m_hat / (jnp.sqrt(v_hat + eps_root) + beside), m_hat), m, v
 

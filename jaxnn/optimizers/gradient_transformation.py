@@ -23,6 +23,18 @@ def check_at_least(name: str, value, low: float) -> None:
         raise ValueError(f"`{name}` must be finite and at least {low}; received {value}.")
 
 
+def check_at_most(name: str, value, high: float) -> None:
+    """Raises ValueError if a number is greater than `high`; None, scalar arrays and schedules pass.
+
+    >>> check_at_most("slow_step_size", 2, 1)
+    Traceback (most recent call last):
+    ValueError: `slow_step_size` must be at most 1; received 2.
+    """
+    number = None if value is None or callable(value) else known_number(name, value)
+    if number is not None and not number <= high:
+        raise ValueError(f"`{name}` must be at most {high}; received {value}.")
+
+
 def check_transformation(name: str, value) -> None:
     """Raises ValueError unless `value` is a pair (init, update).
 

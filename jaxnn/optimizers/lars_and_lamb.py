@@ -16,7 +16,7 @@ from jaxnn.optimizers.gradient_transformation import (
     require_params,
     value_at,
 )
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise, squared
 from jaxnn.optimizers.weight_decay import decay_terms, selected
 
 
@@ -151,6 +151,6 @@ def trust_ratio(w, u, *, coefficient=1.0, eps=0.0):
     >>> float(trust_ratio(jnp.array([3.0, 4.0]), jnp.array([0.0, 2.0])))
     2.5
     """
-    of_w, of_u = (jnp.sqrt(jnp.sum(x * x)) for x in (w, u))
+    of_w, of_u = (jnp.sqrt(jnp.sum(squared(x))) for x in (w, u))
     is_zero = (of_w == 0) | (of_u == 0)
     return jnp.where(is_zero, 1, coefficient * of_w / (jnp.where(is_zero, 1, of_u) + eps))

@@ -52,13 +52,41 @@ def widen(x):
 
 
 def filled_like(params, value=0.0, *, dtype=None):
-    """Returns a tree like the parameters, filled with `value`; floating leaves have `dtype` if it is given.
+    """Returns a tree like the parameters, filled with `value`; real floating leaves have `dtype` if it is given.
 
     >>> filled_like({"w": jnp.ones(2, jnp.bfloat16)}, 0.5, dtype="float32")
     {'w': Array([0.5, 0.5], dtype=float32)}
     """
-    full = lambda p: jnp.full_like(p, value, dtype=dtype if is_trainable(p) else None)
-    return jax.tree.map(full, params)
+    is_real = lambda p: is_trainable(p) and not jnp.iscomplexobj(p)
+    return jax.tree.map(lambda p: jnp.full_like(p, value, dtype=dtype if is_real(p) else None), params)
+
+
+def sizes_like(params, value=0.0):
+    """Returns a tree for squares or absolute values, filled with `value`: a complex leaf has the dtype of its parts.
+
+    >>> sizes_like({"w": jnp.ones(2, "complex64"), "b": jnp.ones(1, "bfloat16")})
+    {'b': Array([0], dtype=bfloat16), 'w': Array([0., 0.], dtype=float32)}
+    """
+    part = lambda p: jnp.finfo(jnp.result_type(p)).dtype if jnp.iscomplexobj(p) else None
+    return jax.tree.map(lambda p: jnp.full_like(p, value, dtype=part(p)), params)
+
+
+def squared(g, weight=1):
+    """Computes `weight |g|^2`, a real number: g times its conjugate.
+
+    >>> float(squared(jnp.complex64(3 + 4j), 0.5))
+    12.5
+    """
+    return jnp.real(weight * g * jnp.conj(g))
+
+
+def refuse_complex(tree, method: str) -> None:
+    """Raises ValueError if a leaf is complex, for methods that follow the sign of each number."""
+    if any(jnp.iscomplexobj(leaf) for leaf in jax.tree.leaves(tree)):
+        raise ValueError(
+            f"{method} needs real parameters, because a complex number has no sign; received complex leaves. Optimize "
+            "real and imaginary part as two."
+        )
 
 
 def _one(equation, row, given):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxnn.optimizers.gradient_transformation import (
     GradientTransformation,
     check_at_least,
-    check_range,
+    check_at_most,
     check_transformation,
     require_params,
     run_update,
@@ -39,7 +39,7 @@ def lookahead(
     Args:
       fast_optimizer: any transformation.
       sync_period: k, at least 1; traced or not.
-      slow_step_size: alpha in (0, 1); traced or not.
+      slow_step_size: alpha in [0, 1]; traced or not. With 1 the slow weights are the fast ones, with 0 they stay.
       reset_state: True initializes the state of the fast optimizer anew at each synchronization.
 
     Raises:
@@ -57,7 +57,8 @@ def lookahead(
     """
     check_transformation("fast_optimizer", fast_optimizer)
     check_at_least("sync_period", sync_period, 1)
-    check_range("slow_step_size", slow_step_size, 0, 1)
+    check_at_least("slow_step_size", slow_step_size, 0)
+    check_at_most("slow_step_size", slow_step_size, 1)
 
     def init(params):
         slow = jax.tree.map(jnp.copy, params)  # a buffer of its own: parameters and state may both be donated

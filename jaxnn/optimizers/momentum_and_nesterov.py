@@ -1,12 +1,20 @@
 """Gradient descent steps against the gradient: plain, with momentum, or with Nesterov's momentum."""
 
+import numbers
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxnn.optimizers.descent_direction import Direction, descend, scale_by
-from jaxnn.optimizers.gradient_transformation import GradientTransformation, check_learning_rate, check_range, value_at
+from jaxnn.optimizers.gradient_transformation import (
+    GradientTransformation,
+    check_at_least,
+    check_at_most,
+    check_learning_rate,
+    check_range,
+    value_at,
+)
 from jaxnn.optimizers.leafwise_update import filled_like, widen
 
 
@@ -18,7 +26,13 @@ class SgdState(NamedTuple):
 
 
 def sgd(
-    learning_rate, momentum=None, nesterov: bool = False, accumulator_dtype=None, *, rate_inside: bool = False
+    learning_rate,
+    momentum=None,
+    nesterov: bool = False,
+    accumulator_dtype=None,
+    *,
+    rate_inside: bool = False,
+    dampening=0.0,
 ) -> GradientTransformation:
     """Returns gradient descent, with the gradient of a batch or of the whole set (full batch).
 
@@ -28,8 +42,9 @@ def sgd(
         v <- mu v + g,        w <- w - lr (g + mu v)           (Nesterov, after the change of variables)
 
     The learning rate is outside the velocity, as in Optax and PyTorch. The lectures and Keras have it inside
-    (`rate_inside`: v <- mu v - lr g, w <- w + v); the path is the same while lr is constant. PyTorch's dampening is not
-    offered.
+    (`rate_inside`: v <- mu v - lr g, w <- w + v); the path is the same while lr is constant.
+
+    PyTorch's `dampening` tau makes the velocity an average: v <- mu v + (1 - tau) g. Its first velocity is g itself.
 
     Args:
       learning_rate: number or schedule `step -> number`.
@@ -38,9 +53,10 @@ def sgd(
       nesterov: True looks ahead (Sutskever et al. 2013, sec. 2); it needs momentum. See also `nesterov_point`.
       accumulator_dtype: dtype of the velocity; None is the parameter's dtype.
       rate_inside: True uses the lectures' velocity, which sums steps in place of gradients.
+      dampening: tau in [0, 1]; PyTorch's. It needs momentum, and it is not for `nesterov`.
 
     Raises:
-      ValueError: a number is out of its range, or `nesterov` is used without momentum.
+      ValueError: a number is out of its range, or `nesterov` or `dampening` is used without momentum, or both together.
 
     >>> optimizer = sgd(0.1, momentum=0.9)
     >>> _, state = optimizer.update(jnp.ones(1), optimizer.init(jnp.zeros(1)))
@@ -48,7 +64,7 @@ def sgd(
     Array([-0.19], dtype=float32)
     """
     check_learning_rate(learning_rate)
-    own = {"nesterov": nesterov, "accumulator_dtype": accumulator_dtype}
+    own = {"nesterov": nesterov, "accumulator_dtype": accumulator_dtype, "dampening": dampening}
     if rate_inside:
         return scale_by(sgd_direction(momentum, **own, scale=lambda step: -value_at(learning_rate, step)))
     return descend(sgd_direction(momentum, **own), learning_rate)
@@ -71,17 +87,25 @@ def scale_by_momentum(momentum, nesterov: bool = False, accumulator_dtype=None) 
     return scale_by(sgd_direction(momentum, nesterov=nesterov, accumulator_dtype=accumulator_dtype))
 
 
-def sgd_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1) -> Direction:
+def sgd_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1, dampening=0.0) -> Direction:
     """Computes `d = v` for `v <- mu v + scale g`, or `d = mu v + scale g` with `nesterov`; `d = scale g` without mu.
 
     Args:
-      momentum, nesterov, accumulator_dtype: as in `sgd`.
+      momentum, nesterov, accumulator_dtype, dampening: as in `sgd`.
       scale: number or schedule.
     """
     check_range("momentum", momentum, 0, 1)
     if nesterov and momentum is None:
         raise ValueError(
             "`nesterov=True` looks ahead along the velocity; received momentum=None. Give a momentum, say 0.9."
+        )
+
+    check_at_least("dampening", dampening, 0)
+    check_at_most("dampening", dampening, 1)
+    dampens = not (isinstance(dampening, numbers.Real) and dampening == 0)
+    if dampens and (nesterov or momentum is None):
+        raise ValueError(
+            f"`dampening` needs a momentum and nesterov=False; received momentum={momentum}, nesterov={nesterov}."
         )
 
     def init(params):
@@ -91,10 +115,12 @@ def sgd_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1) 
     def begin(state):
         mu, factor = value_at(momentum, state.step), value_at(scale, state.step)
 
+        kept = jnp.where(state.step == 0, 1, 1 - dampening) if dampens else 1  # PyTorch's first velocity is g
+
         def equation(g, v):
             if momentum is None:
                 return factor * g, None
-            v = mu * v + factor * g
+            v = mu * v + kept * factor * g
             return mu * v + factor * g if nesterov else v, v
 
         return (state.step + 1,), equation

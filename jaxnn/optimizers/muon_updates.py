@@ -15,7 +15,7 @@ from jaxnn.optimizers.gradient_transformation import (
     check_range,
     value_at,
 )
-from jaxnn.optimizers.leafwise_update import filled_like
+from jaxnn.optimizers.leafwise_update import filled_like, squared
 from jaxnn.optimizers.momentum_and_nesterov import SgdState
 from jaxnn.optimizers.weight_decay import decay_terms, selected
 
@@ -103,6 +103,8 @@ def muon(
         of_m, of_g, _ = corrections(state.step, beta, beta, nesterov=nesterov)
 
         def equation(g, m):
+            if g.size == 0:
+                return g, m
             m = beta * m + (1 - beta) * g
             m_hat = (of_m * m + of_g * g if nesterov else of_m * m).reshape(-1, m.shape[-1])
             O = _orthogonalize(m_hat, polynomials, eps)
@@ -148,7 +150,8 @@ def orthogonalize(matrix, *, ns_coeffs="standard", ns_steps=5, eps=1e-8):
         X <- matrix / (|matrix| + eps)                                      (Frobenius norm: no singular value above 1)
         X <- a X + b (X X^T) X + c (X X^T)^2 X                              (ns_steps times)
 
-    This maps each singular value s to `a s + b s^3 + c s^5` and does not change the singular vectors. The standard
+    This maps each singular value s to `a s + b s^3 + c s^5` and does not change the singular vectors. Of a complex matrix
+    the transposes are conjugate too. The standard
     coefficients raise small values fast. They bring all but the smallest values between 0.7 and 1.2, not to 1.
 
     Args:
@@ -173,19 +176,19 @@ def orthogonalize(matrix, *, ns_coeffs="standard", ns_steps=5, eps=1e-8):
 def _orthogonalize(X, polynomials, eps):
     is_tall = X.shape[0] > X.shape[1]
     X = X.T if is_tall else X  # the smaller of the two Gram matrices
-    X = X / (jnp.sqrt(jnp.sum(X * X)) + eps)
+    X = X / (jnp.sqrt(jnp.sum(squared(X))) + eps)
     for a, b, c in polynomials:
-        A = X @ X.T
+        A = X @ X.T.conj()
         X = a * X + (b * A + c * A @ A) @ X
     return X.T if is_tall else X
 
 
 def _inner(X, Y):
-    """Computes the inner product <X, Y>; a matrix product sums the rows.
+    """Computes the inner product <X, Y>, of complex matrices its real part; a matrix product sums the rows.
 
     With a plain sum, XLA joins the sum to the products before it: 5 times as slow on CPU (jax 0.10).
     """
-    return jnp.sum(jnp.matmul(X * Y, jnp.ones(X.shape[-1], X.dtype), precision="highest"))
+    return jnp.sum(jnp.matmul(jnp.real(X.conj() * Y), jnp.ones(X.shape[-1], X.real.dtype), precision="highest"))
 
 
 def _polynomials(ns_coeffs, ns_steps):

@@ -11,7 +11,7 @@ from jaxnn.optimizers.gradient_transformation import (
     check_learning_rate,
     check_range,
 )
-from jaxnn.optimizers.leafwise_update import filled_like, leafwise
+from jaxnn.optimizers.leafwise_update import filled_like, leafwise, refuse_complex
 
 
 class SignSgdState(NamedTuple):
@@ -110,7 +110,7 @@ def rprop(
       backtracking: True undoes the step before: w <- w + (the delta before) sign(g') where g g' < 0.
 
     Raises:
-      ValueError: a number is out of its range, or the learning rate is a schedule.
+      ValueError: a number is out of its range, the learning rate is a schedule, or (in `init`) a parameter is complex.
 
     >>> optimizer = rprop(0.5)
     >>> _, state = optimizer.update(jnp.array([3.0, -0.01]), optimizer.init(jnp.zeros(2)))
@@ -126,6 +126,7 @@ def rprop(
         check_range(name, size, 0)
 
     def init(params):
+        refuse_complex(params, "rprop")
         return RpropState(filled_like(params), filled_like(params, learning_rate))
 
     def update(grads, state, params=None, **extra):

@@ -14,13 +14,14 @@ UNIT_ZOOM = scale_by_zoom_linesearch(max_linesearch_steps=20, initial_guess_stra
 
 
 class LbfgsState(NamedTuple):
-    """Holds the last parameters `w` and gradient `g`, and rings of m pairs.
+    """Holds the last parameters `w` and gradient `g`, rings of m pairs, and how many `pairs` were kept so far.
 
     The rows of S are steps, the rows of Y are changes of the gradient, and `rho = 1 / s^T y` (0 where there is no
     pair).
     """
 
     step: jax.Array
+    pairs: jax.Array
     w: jax.Array
     g: jax.Array
     S: jax.Array
@@ -35,14 +36,14 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
 
         s = w' - w,  y = g' - g,  rho = 1 / s^T y:     P <- (I - rho s y^T) P (I - rho y s^T) + rho s s^T
 
-    A pair with `s^T y <= 0` (to rounding) would make P lose its positive definiteness. Such a pair is skipped, so that
-    the function always rises along `P g`. Optax keeps such pairs, and its step can then lead up; otherwise both are the
-    same.
+    A pair with `s^T y <= 0` (to rounding) would make P lose its positive definiteness. Such a pair is skipped and
+    changes nothing, neither gamma nor the pairs before it, so that the function always rises along `P g`. Optax keeps
+    such pairs, and its step can then lead up; otherwise both are the same.
 
     Args:
       memory_size: m; the state holds 2 m + 2 copies of the parameters, as vectors.
-      scale_init_precond: True uses `gamma = s^T y / y^T y` of the last pair, or `min(1, 1 / |g|)` where there is none.
-        False uses `gamma = 1`.
+      scale_init_precond: True uses `gamma = s^T y / y^T y` of the last pair that was kept, or `min(1, 1 / |g|)` where
+        there is none. False uses `gamma = 1`.
 
     Raises:
       ValueError: the memory is less than one pair; in `update`, `params` is missing.
@@ -60,22 +61,24 @@ def scale_by_lbfgs(memory_size: int = 10, scale_init_precond: bool = True) -> Gr
         w = flatten_parameters(params).w
         zeros = lambda *shape: jnp.zeros(shape, w.dtype)  # each its own buffer: the state may be donated
         n, m = len(w), memory_size
-        return LbfgsState(jnp.int32(0), zeros(n), zeros(n), zeros(m, n), zeros(m, n), zeros(m))
+        return LbfgsState(jnp.int32(0), jnp.int32(0), zeros(n), zeros(n), zeros(m, n), zeros(m, n), zeros(m))
 
     def update(grads, state, params=None, **extra):
         flat = flatten_parameters(params)
-        w, g, last = flat.w, flat.vector(grads), (state.step - 1) % memory_size
+        w, g, place = flat.w, flat.vector(grads), state.pairs % memory_size
         s, y = w - state.w, g - state.g
         sy, yy = dot(s, y), dot(y, y)
         curved = (state.step > 0) & (sy > jnp.finfo(w.dtype).eps * yy) & (sy < jnp.inf)
         S, Y, rho = (
-            ring.at[last].set(jnp.where(curved, new, 0))
+            ring.at[place].set(jnp.where(curved, new, ring[place]))
             for ring, new in ((state.S, s), (state.Y, y), (state.rho, 1 / sy))
         )
-        gamma = jnp.where(curved, sy / yy, jnp.minimum(1, 1 / jnp.sqrt(dot(g, g)))) if scale_init_precond else 1
+        pairs = state.pairs + curved
+        last = (pairs - 1) % memory_size
+        gamma = _scale(g, S[last], Y[last], pairs > 0) if scale_init_precond else 1
         newest_first = (last - jnp.arange(memory_size)) % memory_size
         direction = _two_loops(g, (S, Y, rho), newest_first, gamma=gamma)
-        return flat.updates(direction), LbfgsState(state.step + 1, w, g, S, Y, rho)
+        return flat.updates(direction), LbfgsState(state.step + 1, pairs, w, g, S, Y, rho)
 
     return GradientTransformation(init, update)
 
@@ -109,6 +112,11 @@ def lbfgs(
     """
     rate = 1.0 if learning_rate is None else learning_rate
     return searched(scale_by_lbfgs(memory_size, scale_init_precond), learning_rate=rate, linesearch=linesearch)
+
+
+def _scale(g, s, y, is_pair):
+    """Computes `s^T y / y^T y` of the last pair, or `min(1, 1 / |g|)` where there is none."""
+    return jnp.where(is_pair, dot(s, y) / dot(y, y), jnp.minimum(1, 1 / jnp.sqrt(dot(g, g))))
 
 
 def _two_loops(g, rings, newest_first, *, gamma):
