@@ -15,7 +15,7 @@ from tolerances import assert_close
 from jaxnn.optimizers import apply_updates
 from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
 from jaxnn.optimizers.adam_family import adam, adamw, nadam, nadamw
-from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
+from jaxnn.optimizers.adam_variants import adamax, adamaxw, amsgrad, radam
 from jaxnn.optimizers.lars_and_lamb import lamb, lars
 from jaxnn.optimizers.momentum_and_nesterov import sgd
 from jaxnn.optimizers.muon_updates import muon
@@ -169,12 +169,65 @@ def test_what_cannot_move_passes_through(row, form):
     assert kinds(state) == kinds(jax.eval_shape(optimizer.init, mixed))
 
 
+def complex_start():
+    """Numbers of every phase, and the gradients of three steps at them, which differ in phase from step to step."""
+    rng = np.random.default_rng(5)
+    numbers = lambda *shape: jnp.asarray(rng.normal(size=shape) + 1j * rng.normal(size=shape), "complex64")
+    return {"w": numbers(3, 2), "b": numbers(4)}, {"w": numbers(3, 3, 2), "b": numbers(3, 4)}
+
+
+def walked(optimizer, params, grads):
+    def step(carry, g):
+        updates, state = optimizer.update(g, carry[1], carry[0])
+        params = apply_updates(carry[0], updates)
+        return (params, state), params
+
+    return jax.lax.scan(step, (params, optimizer.init(params)), grads)[1]
+
+
+@over(OPTIMIZERS)
+def test_complex_parameters_turn_with_their_gradients_or_are_refused(row):
+    """No direction of the complex plane is another: real numbers times a phase walk the real path times that phase.
+
+    Where the reference is Optax, also its path, with phases that change; but its AdaDelta squares complex numbers as
+    they are (optax 0.2.8, `update_moment`).
+    """
+    params, grads = complex_start()
+    optimizer, reference = row.ours(), row.theirs()
+    if row.factory is rprop:
+        with pytest.raises(ValueError, match="rprop needs real parameters"):
+            optimizer.init(params)
+        return
+    phase = jnp.exp(0.7j).astype("complex64")
+    real = lambda tree: jax.tree.map(jnp.real, tree)
+    parts = lambda tree: jax.tree.map(lambda x: jnp.stack([x.real, x.imag]), tree)
+    turned = lambda tree: jax.tree.map(lambda x: phase * x.real, tree)
+    served = row.against.startswith("optax") and row.factory is not adadelta
+
+    def paths(params, grads):
+        theirs = walked(reference, params, grads) if served else None
+        alike = walked(optimizer, turned(params), turned(grads)), turned(walked(optimizer, real(params), real(grads)))
+        return parts((walked(optimizer, params, grads), theirs, *alike))
+
+    ours, theirs, rotated, expected = compiled(paths)(params, grads)
+    assert_close(rotated, expected)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(ours))
+    if served:
+        assert_close(ours, theirs)
+
+
 @over(OPTIMIZERS)
 @first_of("form", ["adjustable", "ours"])
 def test_survives_scalars_single_elements_and_no_parameters(row, form):
     optimizer = getattr(row, form)()
     first = lambda params: optimizer.update(params, optimizer.init(params), params)
-    for params in (jnp.float32(2.0), {"w": jnp.ones(1), "k": jnp.ones((1, 1))}, {}, [None]):
+    for params in (
+        jnp.float32(2.0),
+        {"w": jnp.ones(1), "k": jnp.ones((1, 1))},
+        {"e": jnp.ones((0, 3)), "f": jnp.ones((3, 0))},
+        {},
+        [None],
+    ):
         updates, state = jax.eval_shape(first, params)
         assert kinds(updates) == kinds(params)
         assert kinds(state) == kinds(jax.eval_shape(optimizer.init, params))
@@ -237,6 +290,7 @@ TARGETS = {  # the rates with which Optax's own tests (optax/_src/alias_test.py,
     adam: {"learning_rate": 1e-1},
     adamw: {"learning_rate": 1e-1},
     adamax: {"learning_rate": 1e-1},
+    adamaxw: {"learning_rate": 1e-1},
     amsgrad: {"learning_rate": 1e-1},
     nadam: {"learning_rate": 1e-2},
     nadamw: {"learning_rate": 1e-2},

@@ -6,7 +6,7 @@ import numpy as np
 from catalog import SCHEDULES, over
 from tolerances import assert_close
 
-ENDLESS = ("exponential", "step_decay", "inverse_time", "warm_restarts", "warmup, then a staircase")
+ENDLESS = ("exponential", "step_decay", "inverse_time", "warm_restarts", "cyclic", "warmup, then a staircase")
 
 
 def steps_of(row):

@@ -29,6 +29,7 @@ OPTIMIZERS = {
     "adagrad": "each step divided by the root of all squared gradients (Duchi et al. 2011): --eps",
     "adam": "adaptive moments (Kingma and Ba 2014): --b1, --b2, --eps, --nesterov",
     "adamax": "Adam by the largest gradient (Kingma and Ba 2014): --b1, --b2, --eps",
+    "adamaxw": "AdaMax with decoupled decay: --b1, --b2, --eps, --weight-decay",
     "adamw": "Adam with decoupled decay (Loshchilov and Hutter 2017): --b1, --b2, --eps, --nesterov, --weight-decay",
     "amsgrad": "Adam that never forgets a large gradient (Reddi et al. 2018): --b1, --b2, --eps",
     "lamb": "Adam scaled layer by layer, for large batches (You et al. 2019): --b1, --b2, --eps, --weight-decay",

@@ -220,8 +220,8 @@ def nadam(
 
     Args:
       learning_rate, b1, b2, eps, eps_root, mu_dtype: as in `adam`.
-      momentum_decay: psi, 0.004 in PyTorch; 1 in Keras, where mu_t is b1 (1 - 0.96^t / 2) and eps is 1e-7. None keeps the
-        momentum constant, as Optax does.
+      momentum_decay: psi, 0.004 in PyTorch; 1 in Keras, where mu_t is b1 (1 - 0.96^t / 2) and eps is 1e-7. None keeps
+        the momentum constant, as Optax does.
 
     Raises:
       ValueError: a number is out of its range.

@@ -150,9 +150,9 @@ def orthogonalize(matrix, *, ns_coeffs="standard", ns_steps=5, eps=1e-8):
         X <- matrix / (|matrix| + eps)                                      (Frobenius norm: no singular value above 1)
         X <- a X + b (X X^T) X + c (X X^T)^2 X                              (ns_steps times)
 
-    This maps each singular value s to `a s + b s^3 + c s^5` and does not change the singular vectors. Of a complex matrix
-    the transposes are conjugate too. The standard
-    coefficients raise small values fast. They bring all but the smallest values between 0.7 and 1.2, not to 1.
+    This maps each singular value s to `a s + b s^3 + c s^5` and does not change the singular vectors. The standard
+    coefficients raise small values fast. They bring all but the smallest values between 0.7 and 1.2, not to 1. Of a
+    complex matrix the transposes are conjugate.
 
     Args:
       matrix: of shape (m, n).

@@ -3,6 +3,7 @@
 Plain loops over all parameters as one vector, with Optax's interface; they share no line with `jaxnn.optimizers`.
 """
 
+import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
@@ -28,6 +29,16 @@ def _loop(learning_rate, rule, *starts):
 def sgd_of_the_lectures(learning_rate, momentum, nesterov, rate_inside):
     """v = mu v - lr g; w += v, or w += mu v - lr g."""
     return optax.chain(optax.scale_by_learning_rate(learning_rate), optax.trace(momentum, nesterov=nesterov))
+
+
+def sgd_of_pytorch(learning_rate, momentum, dampening):
+    """torch.optim.SGD: the buffer is g at the first step, then momentum * buffer + (1 - dampening) * g."""
+
+    def rule(t, lr, g, b):
+        b = jnp.where(t == 1, g, momentum * b + (1 - dampening) * g)
+        return -lr * b, b
+
+    return _loop(learning_rate, rule, 0)
 
 
 def adagrad_of_pytorch(learning_rate, initial_accumulator_value, eps, eps_in_sqrt):
@@ -82,6 +93,31 @@ def nadam_of_pytorch(learning_rate, b1, b2, eps, momentum_decay):
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
         m_hat = mu_next * m / (1 - product * mu_next) + (1 - mu) * g / (1 - product)
         return -lr * m_hat / (jnp.sqrt(v / (1 - b2**t)) + eps), m, v, product
+
+    return _loop(learning_rate, rule, 0, 0, 1)
+
+
+def nadamw_of_pytorch(learning_rate, b1, b2, eps, weight_decay, momentum_decay):
+    """torch.optim.NAdam(decoupled_weight_decay=True): the decay is a step of its own before NAdam's."""
+    plain = nadam_of_pytorch(learning_rate, b1, b2, eps, momentum_decay)
+
+    def update(grads, state, params=None, **extra):
+        lr = learning_rate(state[0]) if callable(learning_rate) else learning_rate
+        updates, state = plain.update(grads, state, params)
+        return jax.tree.map(lambda u, w: u - lr * weight_decay * w, updates, params), state
+
+    return optax.GradientTransformationExtraArgs(plain.init, update)
+
+
+def nadam_of_keras(learning_rate, b1, b2, eps, momentum_decay):
+    """keras.optimizers.Nadam (3.x): u_t = b1 (1 - 0.96^t / 2), whatever `momentum_decay` is; it must be 1."""
+
+    def rule(t, lr, g, m, v, u_product):
+        u_t, u_next = b1 * (1.0 - 0.5 * 0.96**t), b1 * (1.0 - 0.5 * 0.96 ** (t + 1))
+        u_product = u_product * u_t
+        m, v = m + (g - m) * (1 - b1), v + (g**2 - v) * (1 - b2)
+        m_hat = u_next * m / (1 - u_product * u_next) + (1 - u_t) * g / (1 - u_product)
+        return -m_hat * lr / (jnp.sqrt(v / (1 - b2**t)) + eps), m, v, u_product
 
     return _loop(learning_rate, rule, 0, 0, 1)
 

@@ -8,7 +8,7 @@ import optax
 from jaxnn.optimizers import apply_updates
 from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
 from jaxnn.optimizers.adam_family import adam, adamw, nadam, nadamw
-from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
+from jaxnn.optimizers.adam_variants import adamax, adamaxw, amsgrad, radam
 from jaxnn.optimizers.gradient_transformation import run_update
 from jaxnn.optimizers.lars_and_lamb import lamb, lars
 from jaxnn.optimizers.momentum_and_nesterov import sgd
@@ -19,10 +19,13 @@ from jaxnn.verification.optimizer_dialects import (
     adam_of_keras,
     adam_of_the_lectures,
     amsgrad_of_pytorch,
+    nadam_of_keras,
     nadam_of_pytorch,
+    nadamw_of_pytorch,
     radam_of_pytorch,
     rprop_of_1993,
     rprop_of_pytorch,
+    sgd_of_pytorch,
     sgd_of_the_lectures,
 )
 from jaxnn.verification.rows import OptimizerRow
@@ -113,6 +116,7 @@ OPTIMIZERS = [
         "sgd, rate inside", sgd, sgd_of_the_lectures, "optax.chain(scale_by_learning_rate, trace)",
         learning_rate=2e-4, momentum=0.8, nesterov=True, rate_inside=True,
     ),
+    _row("sgd, dampening", sgd, sgd_of_pytorch, PYTORCH, learning_rate=2e-4, momentum=0.9, dampening=0.4),
     _optax_row("adagrad", adagrad, learning_rate=3e-2, initial_accumulator_value=0.2, eps=1e-6),
     _row(
         "adagrad, PyTorch", adagrad, adagrad_of_pytorch, PYTORCH,
@@ -136,6 +140,7 @@ OPTIMIZERS = [
     ),
     _optax_row("adamw", adamw, learning_rate=1e-2, b1=0.85, b2=0.995, eps=1e-7, weight_decay=1e-1),
     _optax_row("adamax", adamax, learning_rate=1e-2, b1=0.85, b2=0.995, eps=1e-7),
+    _optax_row("adamaxw", adamaxw, learning_rate=1e-2, b1=0.85, b2=0.995, eps=1e-7, weight_decay=1e-1),
     _optax_row("amsgrad", amsgrad, learning_rate=1e-2, b1=0.85, b2=0.995, eps=1e-7, eps_root=1e-9),
     _row(
         "amsgrad, PyTorch", amsgrad, amsgrad_of_pytorch, PYTORCH,
@@ -145,6 +150,14 @@ OPTIMIZERS = [
     _row(
         "nadam, PyTorch", nadam, nadam_of_pytorch, PYTORCH,
         learning_rate=1e-2, b1=0.85, b2=0.995, eps=1e-7, momentum_decay=4e-2,
+    ),
+    _row(
+        "nadam, Keras", nadam, nadam_of_keras, "Keras' documented algorithm",
+        learning_rate=1e-2, b1=0.85, b2=0.995, eps=1e-7, momentum_decay=1.0,
+    ),
+    _row(
+        "nadamw, PyTorch", nadamw, nadamw_of_pytorch, PYTORCH,
+        learning_rate=1e-2, b1=0.85, b2=0.995, eps=1e-7, weight_decay=1e-1, momentum_decay=4e-2,
     ),
     _row("nadamw", nadamw, optax.nadamw, "optax.nadamw", learning_rate=1e-2, b1=0.85, b2=0.995, weight_decay=1e-1),
     _optax_row("radam", radam, learning_rate=1e-3, b1=0.85, b2=0.95, eps=1e-7, eps_root=1e-9, threshold=6.0),

@@ -67,7 +67,7 @@ def test_integers_and_none_pass():
     ("make", "message"),
     [
         (lambda: lookahead(sgd(0.1), 0), "`sync_period` must be finite and at least 1; received 0"),
-        (lambda: lookahead(sgd(0.1), 5, 1.5), "`slow_step_size` must be at least 0 and less than 1; received 1.5"),
+        (lambda: lookahead(sgd(0.1), 5, 1.5), "`slow_step_size` must be at most 1; received 1.5"),
         (lambda: lookahead(sgd), "`fast_optimizer` must be a pair .* Did you forget to call it"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jaxnn.optimizers.adagrad_family import adadelta, adagrad, rmsprop
-from jaxnn.optimizers.adam_family import adam, adamw, nadam
+from jaxnn.optimizers.adam_family import adam, adamw, nadam, nadamw
 from jaxnn.optimizers.adam_variants import adamax, amsgrad, radam
 from jaxnn.optimizers.momentum_and_nesterov import sgd
 from jaxnn.optimizers.sign_methods import rprop
@@ -24,6 +24,12 @@ TRAJECTORIES = {
         sgd(0.1, 0.9, nesterov=True),
         3,
         [1.4332960000000001, -0.73707475, 0.0237318177],
+    ),
+    "SGD(lr=.1, momentum=.9, dampening=.5)": (sgd(0.1, 0.9, dampening=0.5), 3, [1.336, -0.4053125, 0.012415575]),
+    "NAdam(lr=.1, weight_decay=.1, decoupled_weight_decay=True)": (
+        nadamw(0.1, weight_decay=0.1, momentum_decay=0.004),
+        3,
+        [0.24447683273043438, -0.24964829932468915, 0.2134225118791741],
     ),
     "Adagrad(lr=.1)": (
         adagrad(0.1, initial_accumulator_value=0.0, eps=1e-10, eps_in_sqrt=False),

@@ -100,6 +100,23 @@ def test_a_pair_of_negative_curvature_is_passed_over(x64):
     assert states[0].rho.tolist() == [0] * 10
 
 
+def test_a_pair_that_is_passed_over_changes_nothing(x64):
+    """Two pairs of a bowl, one of a hilltop: the direction is that of the two, with a memory of just as many."""
+    A, w = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([[1.0, 0.5], [0.4, 0.9], [-0.3, 0.2], [-0.5, 0.1]])
+    g = w @ A
+    g[3] = g[2] - 0.7 * (w[3] - w[2])
+    optimizer = scale_by_lbfgs(2)
+    state = optimizer.init(jnp.zeros(2))
+    for point, gradient in zip(w, g, strict=True):
+        ours, state = optimizer.update(jnp.asarray(gradient), state, jnp.asarray(point))
+    S, Y = np.diff(w, axis=0)[:2], np.diff(g, axis=0)[:2]
+    P = np.eye(2) * (S[1] @ Y[1]) / (Y[1] @ Y[1])
+    for s, y in zip(S, Y, strict=True):
+        V = np.eye(2) - np.outer(y, s) / (s @ y)
+        P = V.T @ P @ V + np.outer(s, s) / (s @ y)
+    np.testing.assert_allclose(ours, P @ g[3], rtol=1e-12)
+
+
 def test_scipy_finds_the_same_minimum_in_ten_dimensions(x64):
     start = np.tile([-1.2, 1.0], 5)
     found = jax.jit(lambda w: minimize(valley, w, optimizer=lbfgs(), steps=200, tolerance=1e-8))(start)
