@@ -63,6 +63,15 @@ def test_integers_and_none_pass():
     np.testing.assert_allclose(new["w"], 0.95, rtol=1e-6)  # half of Adam's first step
 
 
+@pytest.mark.parametrize("step_size", [0, 1])
+def test_both_ends_of_the_step_size(step_size):
+    """Optax takes them too: with 0 the slow weights stay, with 1 they are the fast ones."""
+    optimizer, w = lookahead(sgd(0.5), sync_period=1, slow_step_size=step_size), jnp.ones(2)
+    updates, state = optimizer.update(w, optimizer.init(w), w)
+    np.testing.assert_array_equal(w + updates, 1 - 0.5 * step_size)
+    np.testing.assert_array_equal(state.slow, 1 - 0.5 * step_size)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

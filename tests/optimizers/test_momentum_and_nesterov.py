@@ -39,9 +39,17 @@ def test_momentum_is_annealed_from_a_half_to_almost_one(rate_inside, x64):
         else:
             v = mu * v + slope(w)
             w = w - 0.05 * v
-        np.testing.assert_allclose(path[t], w, rtol=1e-5)  # the schedule is a float32
+        np.testing.assert_allclose(path[t], w, rtol=1e-12)
     slower = jax.jit(lambda w: descend(sgd(0.05, 0.5), valley, w, steps=60))(jnp.zeros(3))
     assert valley(path[-1]) < valley(slower[-1])
+
+
+@pytest.mark.parametrize("others", [{}, {"momentum": 0.9, "nesterov": True}])
+def test_dampening_without_a_plain_velocity_is_refused(others):
+    with pytest.raises(ValueError, match="`dampening` needs a momentum and nesterov=False"):
+        sgd(0.1, dampening=0.5, **others)
+    with pytest.raises(ValueError, match=r"`dampening` must be at most 1; received 1\.5"):
+        sgd(0.1, 0.9, dampening=1.5)
 
 
 @pytest.mark.parametrize("momentum", [0.9, 0.0])
