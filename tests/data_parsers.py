@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,26 @@ def damaged_tar(rng: Random, content: bytes) -> bytes:
     header[148:156] = b" " * 8
     header[148:156] = f"{sum(header):06o}\0 ".encode()
     return content[:start] + bytes(header) + content[start + 512 :]
+
+
+def keras_archive(folder: Path) -> Subject:
+    """Damage of the zip file, and of an array that is packed whole again."""
+    from jaxnn.data.keras_archives import read_keras_archive
+
+    array = io.BytesIO()
+    np.save(array, np.arange(80, dtype=np.uint8).reshape(5, 4, 4))
+
+    def archive(content: bytes) -> bytes:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("x_train.npy", content)
+        return packed.getvalue()
+
+    whole = archive(array.getvalue())
+    repacked = lambda rng, content: archive(plain_damage(rng, content))
+    damages = (*damages_of("mnist.npz", whole, damaged), *damages_of("mnist.npz", array.getvalue(), repacked))
+    parse = lambda: read_keras_archive(folder / "mnist.npz", {"images": "x_train"}, most=2**16)
+    return Subject({"mnist.npz": whole}, damages, parse)
 
 
 def picture(form: str) -> Callable[[Path], Subject]:

@@ -59,6 +59,14 @@ def read_configuration(folder: Path, command: str):
     return parse_over(read.over, read.training) if command != "ensemble" else read
 
 
+def extension_file(folder: Path) -> Subject:
+    from jaxnn.cli.run_extensions import Extension, read_extension
+
+    content = json.dumps(record_of(Extension(5, 4, 16))).encode()
+    damages = damages_of("extension.json", content, damaged, damaged_json)
+    return Subject({"extension.json": content}, damages, lambda: read_extension(folder, Training("mlp", epochs=3)))
+
+
 def metrics_file(folder: Path) -> Subject:
     from jaxnn.runs.loggers import MetricsFile, read_metrics
 

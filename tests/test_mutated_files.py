@@ -87,11 +87,13 @@ READS = re.compile(
     r"(open_regular|read_bounded|read_object|read_bytes|read_text|json\.loads?|safe_open|tarfile\.open|np\.load|Image\.open)\("
 )
 ROWS = {  # module -> the row that reaches what it reads
+    "cli/run_extensions.py": "extension.json",
     "cli/training_journal.py": "search journal",
     "data/cifar.py": "CIFAR-10 batch",
     "data/datasets.py": "MNIST's folder",
     "data/download.py": "CIFAR-10's archive",
     "data/idx.py": "IDX, gzip",
+    "data/keras_archives.py": "Keras's archive of MNIST",
     "data/picture_files.py": "picture, PNG",
     "parameter_server/push_log.py": "push log",
     "parameter_server/shard_checkpoints.py": "shard checkpoint",

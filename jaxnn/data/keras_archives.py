@@ -46,9 +46,12 @@ def read_keras_archive(path: str | PathLike, names: dict[str, str], *, most: int
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    size = archive.getinfo(name).file_size  # no more is unpacked, whatever follows
+    member = archive.getinfo(name)
+    size = max(member.file_size, member.compress_size)  # no more is read or unpacked, whatever follows
     if size > most:
         raise ValueError(f"{name} must have at most {most} bytes; it has {size}")
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # others may ask for any memory
+        raise ValueError(f"{name} must be stored or deflated; it is packed by method {member.compress_type}")
     return archive.read(name)
 
 

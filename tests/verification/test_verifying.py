@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from catalog import file_of
+from catalog import room_of
 from rings import first_of
 
 from jaxnn import layers
@@ -113,7 +113,7 @@ def dtypes_of(row):
 @first_of(
     ("row", "dtype"),
     [(row, dtype) for rows in TABLE.values() for row in rows for dtype in dtypes_of(row)],
-    kind=lambda case: file_of(case[0]),
+    kind=lambda case: room_of(case[0]),
     ids=lambda value: getattr(value, "name", value),
 )
 def test_every_row_agrees_with_its_oracle(row, dtype, monkeypatch):
