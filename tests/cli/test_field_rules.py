@@ -144,7 +144,7 @@ def test_fields_that_are_missing_or_foreign_are_named():
         ({"momentum": 0.9}, "--momentum changes nothing with --optimizer adam; received 0.9. Leave it out, or take "),
         ({"optimizer": "sgd", "b1": 0.5}, "--b1 changes nothing with --optimizer sgd"),
         ({"optimizer": "sign_sgd", "eps": 1e-8}, "--eps changes nothing with --optimizer sign_sgd"),
-        ({"weight_decay": 0.1}, "or take --optimizer adadelta, adamw, lamb, lars, lion, muon or nadamw."),
+        ({"weight_decay": 0.1}, "or take --optimizer adadelta, adamaxw, adamw, lamb, lars, lion, muon or nadamw."),
         ({"optimizer": "lion", "nesterov": True}, "--nesterov changes nothing with --optimizer lion; received True"),
         (
             {"decay_rate": 0.5},
