@@ -288,28 +288,28 @@ def test_summary_and_list(capsys):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_resuming_ends_where_an_uninterrupted_run_ends(number, status, tmp_path):
+def test_a_signal_saves_and_resuming_ends_where_an_uninterrupted_run_ends(tmp_path):
     how = ["--train-examples", "12800", "--validation", "none", "--epochs", "10", "--batch-size", "128"]
-    args = [sys.executable, "-m", "jaxnn", "train", "lenet5", "--no-pictures", *how]
+    train = [sys.executable, "-m", "jaxnn", "train", "lenet5", "--no-pictures", *how, "--out"]
     optimized = {**os.environ, "XLA_FLAGS": ""}
-    subprocess.run([*args, "--out", tmp_path / "whole"], check=True, capture_output=True, env=optimized)
-    child = subprocess.Popen([*args, "--out", tmp_path / "cut"], stderr=subprocess.PIPE, text=True, env=optimized)
-    for line in child.stderr:
-        if line.startswith("epoch 1") or "compiled" in line:
-            break
-    time.sleep(0.5)
-    child.send_signal(number)
-    said = child.communicate(timeout=120)[1]
-    assert child.returncode == status
-    assert f"jaxnn resume {tmp_path / 'cut'}" in said
-    saved = sorted((tmp_path / "cut/checkpoints").glob("*.safetensors"))
-    assert saved
-    assert saved[-1].name != "00001000.safetensors"
-    resume = [sys.executable, "-m", "jaxnn", "resume", tmp_path / "cut"]
-    subprocess.run(resume, check=True, capture_output=True, env=optimized)
-    last = "checkpoints/00001000.safetensors"
-    assert (tmp_path / "cut" / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
+    subprocess.run([*train, tmp_path / "whole"], check=True, capture_output=True, env=optimized)
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        cut = tmp_path / number.name
+        child = subprocess.Popen([*train, cut], stderr=subprocess.PIPE, text=True, env=optimized)
+        for line in child.stderr:
+            if line.startswith("epoch 1") or "compiled" in line:
+                break
+        time.sleep(0.5)
+        child.send_signal(number)
+        said = child.communicate(timeout=120)[1]
+        assert child.returncode == status
+        assert f"jaxnn resume {cut}" in said
+        saved = sorted((cut / "checkpoints").glob("*.safetensors"))
+        assert saved
+        assert saved[-1].name != "00001000.safetensors"
+        subprocess.run([sys.executable, "-m", "jaxnn", "resume", cut], check=True, capture_output=True, env=optimized)
+        last = "checkpoints/00001000.safetensors"
+        assert (cut / last).read_bytes() == (tmp_path / "whole" / last).read_bytes()
 
 
 FULL_DISK = """
