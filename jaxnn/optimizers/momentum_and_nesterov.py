@@ -99,7 +99,6 @@ def sgd_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1, 
         raise ValueError(
             "`nesterov=True` looks ahead along the velocity; received momentum=None. Give a momentum, say 0.9."
         )
-
     check_at_least("dampening", dampening, 0)
     check_at_most("dampening", dampening, 1)
     dampens = not (isinstance(dampening, numbers.Real) and dampening == 0)
@@ -114,13 +113,12 @@ def sgd_direction(momentum, *, nesterov: bool, accumulator_dtype=None, scale=1, 
 
     def begin(state):
         mu, factor = value_at(momentum, state.step), value_at(scale, state.step)
-
-        kept = jnp.where(state.step == 0, 1, 1 - dampening) if dampens else 1  # PyTorch's first velocity is g
+        tau = jnp.where(state.step == 0, 0, dampening) if dampens else None  # PyTorch's first velocity is g
 
         def equation(g, v):
             if momentum is None:
                 return factor * g, None
-            v = mu * v + kept * factor * g
+            v = mu * v + factor * (g - tau * g if dampens else g)
             return mu * v + factor * g if nesterov else v, v
 
         return (state.step + 1,), equation

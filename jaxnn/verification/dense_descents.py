@@ -210,16 +210,18 @@ def levenberg_marquardt_by_normal_equations(problem: DecayCurve, damping: float,
 
 
 def whole_matrix_bfgs(gradient, learning_rate: float, memory: int):
-    """`P <- (I - rho s y^T) P (I - rho y s^T) + rho s s^T` over the last pairs, those that bend up, from `gamma I`."""
+    """`P <- (I - rho s y^T) P (I - rho y s^T) + rho s s^T` of the last pairs that bend up, from `gamma I`."""
 
     def descent(w):
         points, gradients = [w], [gradient(w)]
         while True:
-            S, Y = (np.diff(np.array(rows), axis=0)[-memory:] for rows in (points, gradients))
-            is_curved = len(S) > 0 and S[-1] @ Y[-1] > 0
-            gamma = S[-1] @ Y[-1] / (Y[-1] @ Y[-1]) if is_curved else min(1, 1 / np.linalg.norm(gradients[-1]))
+            S, Y = (np.diff(np.array(rows), axis=0) for rows in (points, gradients))
+            pairs = [(s, y) for s, y in zip(S, Y, strict=True) if s @ y > 0][-memory:]
+            gamma = min(1, 1 / np.linalg.norm(gradients[-1]))
+            for s, y in pairs[-1:]:
+                gamma = s @ y / (y @ y)
             P = gamma * np.eye(len(w))
-            for s, y in ((s, y) for s, y in zip(S, Y, strict=True) if s @ y > 0):
+            for s, y in pairs:
                 V = np.eye(len(w)) - np.outer(y, s) / (s @ y)
                 P = V.T @ P @ V + np.outer(s, s) / (s @ y)
             w = w - learning_rate * P @ gradients[-1]
