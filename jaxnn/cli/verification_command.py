@@ -10,7 +10,7 @@ from jaxnn.cli.field_rules import OneOf
 from jaxnn.cli.main import parse
 from jaxnn.cli.missing_devices import check_devices
 
-COLUMNS = "{:<36}{:<12}{:<50}{:>6}{:>12}  {}"
+COLUMNS = "{:<36}{:<18}{:<50}{:>6}{:>12}  {}"
 
 
 @dataclass(frozen=True)
