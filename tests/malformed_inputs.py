@@ -141,7 +141,7 @@ def _wrong_words(flag, hint) -> list[str]:
     rules = rules_of(hint, Between)
     words = [word for word in WORDS[kind] if not (word == "0" and rules and rules[0].low <= 0)]
     if kind is not str:
-        return words
+        return [word for word in words if not (flag == "--hidden" and word == "1,2")]  # a list takes commas
     if (
         rules_of(hint, OneOf)
         or typing.get_origin(plain(hint)) is typing.Literal

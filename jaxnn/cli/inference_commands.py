@@ -116,9 +116,11 @@ def spell_inversion(args) -> list[str]:
 
     >>> spell_inversion(["run", "--invert", "a.png"]), spell_inversion(["run", "--invert", "auto"])
     (['run', '--invert', 'yes', 'a.png'], ['run', '--invert', 'auto'])
+    >>> spell_inversion([])
+    []
     """
     spelled = []
-    for word, following in zip(args, [*args[1:], ""], strict=True):
+    for word, following in zip(args, [*args, ""][1:], strict=True):
         is_alone = word == "--invert" and following not in ("auto", "yes", "no")
         spelled += ["--invert", "yes"] if is_alone else ["--invert", "no"] if word == "--no-invert" else [word]
     return spelled

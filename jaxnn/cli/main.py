@@ -141,6 +141,7 @@ def _first_sentence(box: str) -> str:
     lines = [line.strip("│╭╮╰╯─ \t") for line in box.split("\n")[1:]]
     rule = next((i for i, line in enumerate(box.split("\n")[1:]) if "───" in line), len(lines))
     sentence = " ".join(line for line in lines[:rule] if line)
+    sentence = "".join(letter if letter.isprintable() else "?" for letter in sentence)
     return sentence if sentence.endswith(".") else f"{sentence}."
 
 

@@ -152,3 +152,13 @@ def test_names_of_any_characters_stay_on_their_line(capsys):
     out, said = capsys.readouterr()
     assert said == "'a\\nb\\x1b[31m.png' is blank.\n"
     assert out == "'a\\nb.png'     cat 100.0 %\nc.png        horse  50.0 %\n"
+
+
+def test_words_alone_are_refused_in_words(capsys):
+    """No words at all, and an escape sequence."""
+    for args in (["predict"], ["predict", "run", "image.png", "--invert", "\x1b[31mx"]):
+        assert main(args) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("jaxnn: ")
+        assert "zip" not in said
+        assert said.rstrip("\n").isprintable()
