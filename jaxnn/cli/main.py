@@ -137,11 +137,12 @@ def _usage() -> str:
 
 
 def _first_sentence(box: str) -> str:
-    """Returns the message in the frame that the argument parser draws, up to the first horizontal line."""
-    lines = [line.strip("│╭╮╰╯─ \t") for line in box.split("\n")[1:]]
-    rule = next((i for i, line in enumerate(box.split("\n")[1:]) if "───" in line), len(lines))
-    sentence = " ".join(line for line in lines[:rule] if line)
+    """Returns the message in the frame that the argument parser draws, up to the first horizontal line, shortened."""
+    lines = [line.strip("│|╭╮╰╯+ \t") for line in box.split("\n")[1:]]
+    rule = next((i for i, line in enumerate(lines) if line and not line.strip("─-")), len(lines))
+    sentence = " ".join(filter(None, (line.strip("─- ") for line in lines[:rule])))
     sentence = "".join(letter if letter.isprintable() else "?" for letter in sentence)
+    sentence = sentence if len(sentence) <= 200 else f"{sentence[:150]} ..."
     return sentence if sentence.endswith(".") else f"{sentence}."
 
 

@@ -155,10 +155,14 @@ def test_names_of_any_characters_stay_on_their_line(capsys):
 
 
 def test_words_alone_are_refused_in_words(capsys):
-    """No words at all, and an escape sequence."""
-    for args in (["predict"], ["predict", "run", "image.png", "--invert", "\x1b[31mx"]):
-        assert main(args) == 2
+    """No words at all, an escape sequence, and a long word."""
+    for args in (
+        ["predict"],
+        *(["predict", "run", "image.png", "--invert", word] for word in ("\x1b[31mx", "a" * 5000)),
+    ):
+        assert main(["predict", *args]) == 2
         said = capsys.readouterr().err
         assert said.startswith("jaxnn: ")
         assert "zip" not in said
         assert said.rstrip("\n").isprintable()
+        assert len(said) < 300
