@@ -121,9 +121,7 @@ def train_in_folder(
     """
     folder, writes = Path(folder), jax.process_index() == 0
     is_begun = resume and checkpoints.steps(folder / "checkpoints")
-    state, metadata = restore_state(folder, task, batch_size=batch_size) if is_begun else (None, {})
-    if state is not None and renews:
-        state = renew_schedules(state, task.trial.init(as_key(task.seed), first_example(task.train)))
+    state, metadata = _last_state(folder, task, batch_size, renews=renews) if is_begun else (None, {})
     step = 0 if state is None else int(state.step)
     _check_alike(placement, step)
     keeping = {"keep": keep, "tensorboard": tensorboard, "best": task.monitor}
@@ -160,6 +158,14 @@ def train_in_folder(
     if status:
         return Outcome(placement.gather(fitted.state), history, status, {})
     return _concluded(folder, task, fitted, history, placement)
+
+
+def _last_state(folder, task, batch_size, *, renews):
+    """Returns the state and the metadata of the last checkpoint; `renews` puts the schedules of `task` into it."""
+    state, metadata = restore_state(folder, task, batch_size=batch_size)
+    if renews:
+        state = renew_schedules(state, task.trial.init(as_key(task.seed), first_example(task.train)))
+    return state, metadata
 
 
 def _has_stalled(history, task, patience, step) -> bool:
