@@ -38,6 +38,22 @@ def test_every_name_of_ours_exists():
     assert sorted({f"{room}.{name}" for room, name in named if not hasattr(getattr(jaxnn, room), name)}) == []
 
 
+def test_every_recipe_names_what_exists():
+    """Functions of JAX, Flax and Optax that stand in place of ours."""
+    named = set(re.findall(r"(?<![\w.])((?:jax|jnp|optax|flax)(?:\.\w+)+)", PAGE))
+    assert len(named) > 15
+    assert [name for name in named if not exists(name.replace("jnp", "jax.numpy").split("."))] == []
+
+
+def exists(path: list[str]) -> bool:
+    """Of a module, or of what is in it."""
+    try:
+        importlib.import_module(".".join(path))
+    except ModuleNotFoundError:
+        return len(path) > 1 and exists(path[:-1]) and hasattr(importlib.import_module(".".join(path[:-1])), path[-1])
+    return True
+
+
 def test_the_same_names_are_the_same():
     """Rows that say so, instead of naming each."""
     rows = re.findall(r"^\| (.*?) \| the same names in `(\w+)`", PAGE, re.MULTILINE)
